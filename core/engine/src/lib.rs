@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Tidelog's storage engine.
+
+pub mod clock;
+pub mod disk;

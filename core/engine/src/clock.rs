@@ -1,0 +1,38 @@
+//! Time and randomness of the host, behind two traits: the only place that asks for either.
+
+use std::fmt::Debug;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Where the engine learns what time it is.
+pub trait Clock: Send + Sync + Debug {
+    /// Milliseconds since the Unix epoch, by the wall clock, which may jump.
+    fn wall_millis(&self) -> u64;
+}
+
+/// Where the engine gets random bytes, for ids.
+pub trait Entropy: Send + Sync + Debug {
+    /// Sixteen random bytes.
+    ///
+    /// # Errors
+    /// When the system has none to give.
+    fn id(&self) -> std::io::Result<[u8; 16]>;
+}
+
+/// The operating system's clock and randomness.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct System;
+
+impl Clock for System {
+    fn wall_millis(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Entropy for System {
+    fn id(&self) -> std::io::Result<[u8; 16]> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(std::io::Error::other)?;
+        Ok(id)
+    }
+}
