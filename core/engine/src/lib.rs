@@ -2,3 +2,5 @@
 
 pub mod clock;
 pub mod disk;
+mod format;
+mod log;
