@@ -196,8 +196,8 @@ mod tests {
     #[test]
     fn frames_of_another_file_or_place_and_zeros_are_no_frames() {
         let bytes = log(&[&[1; 16]]);
-        assert_eq!(sequences(&scan(&bytes, BASE, SEED + 1)), []);
-        assert_eq!(sequences(&scan(&bytes, BASE + 16, SEED)), []);
+        assert_eq!(sequences(&scan(&bytes, BASE, SEED + 1)), Vec::<u64>::new());
+        assert_eq!(sequences(&scan(&bytes, BASE + 16, SEED)), Vec::<u64>::new());
         assert_eq!(scan(&[0; 256], BASE, SEED), [Piece::Bad { from: BASE, to: BASE + 256 }]);
     }
 }
