@@ -1,8 +1,11 @@
 //! Truth values and presence bitmaps: per page a constant, runs or bits, whichever is least; or
 //! the whole chunk through `pco`, which comes close to the entropy of irregular flags.
 
+use pco::DeltaSpec;
+
 use super::integers::{DENSE_LEVEL, cheapest};
 use super::numbers::{Plan, Unpacker, pack};
+use super::text::{put_block, read_block};
 use super::wire::{Reader, put_varint};
 use super::{CodecError, Effort, EncodedChunk, Page, Scratch, id};
 
@@ -18,11 +21,62 @@ pub(super) fn encode(values: &[bool], lengths: &[u32], effort: Effort) -> Encode
         return paged;
     }
     let latents: Vec<u8> = values.iter().map(|value| u8::from(*value)).collect();
-    let mut plans = vec![Plan::classic(DENSE_LEVEL, 0), Plan::classic(DENSE_LEVEL, 1)];
-    let plan = cheapest(&mut plans, &latents, lengths);
+    let lookback = Plan { delta: DeltaSpec::TryLookback, ..Plan::classic(DENSE_LEVEL, 0) };
+    let plans = vec![Plan::classic(DENSE_LEVEL, 0), Plan::classic(DENSE_LEVEL, 1), lookback];
+    let plan = cheapest(plans, &latents, lengths, 2);
     let mut numbers = EncodedChunk { meta: vec![id::BOOL_NUMBERS], ..EncodedChunk::default() };
     pack(&latents, lengths, &plan, &mut numbers, |_, _| {});
-    if numbers.byte_len() < paged.byte_len() { numbers } else { paged }
+    let best = if numbers.byte_len() < paged.byte_len() { numbers } else { paged };
+    let mut meta = vec![id::BOOL_WHOLE];
+    put_block(&mut meta, &runs(values), effort);
+    if meta.len() < best.byte_len() * 9 / 10 {
+        return EncodedChunk::without_pages(meta, lengths);
+    }
+    best
+}
+
+/// The first value, then the lengths of alternating runs.
+fn runs(values: &[bool]) -> Vec<u8> {
+    let mut out: Vec<u8> = values.first().map(|first| u8::from(*first)).into_iter().collect();
+    values.chunk_by(|a, b| a == b).for_each(|run| put_varint(&mut out, run.len() as u64));
+    out
+}
+
+/// All values of a chunk that lies whole in its metadata.
+pub(super) fn parse_whole(meta: &mut Reader<'_>, total: usize) -> Result<Vec<bool>, CodecError> {
+    // A run takes a byte or more values than bytes.
+    if Reader(meta.0).size()? > total.saturating_add(1) {
+        return Err(CodecError::Damaged("runs are longer than their values"));
+    }
+    let mut buffer = Vec::new();
+    let mut raw = Reader(read_block(meta, &mut buffer)?);
+    meta.finish()?;
+    let first = raw.byte()?;
+    if first > 1 {
+        return Err(CodecError::Damaged("a bool is neither 0 nor 1"));
+    }
+    let mut values = Vec::with_capacity(total);
+    read_runs(&mut raw, first == 1, total, &mut values)?;
+    raw.finish()?;
+    Ok(values)
+}
+
+/// Appends alternating runs up to a length of `end`.
+fn read_runs(
+    bytes: &mut Reader<'_>,
+    mut value: bool,
+    end: usize,
+    out: &mut Vec<bool>,
+) -> Result<(), CodecError> {
+    while out.len() < end {
+        let run = bytes.size()?;
+        if run == 0 || run > end - out.len() {
+            return Err(CodecError::Damaged("a run is empty or passes its end"));
+        }
+        out.resize(out.len() + run, value);
+        value = !value;
+    }
+    Ok(())
 }
 
 fn encode_paged(values: &[bool], lengths: &[u32]) -> EncodedChunk {
@@ -76,15 +130,7 @@ pub(super) fn decode_paged(page: Page<'_>, out: &mut Vec<bool>) -> Result<(), Co
             }
         }
         RUNS_FROM_FALSE | RUNS_FROM_TRUE => {
-            let mut value = form == RUNS_FROM_TRUE;
-            while out.len() < end {
-                let run = bytes.size()?;
-                if run == 0 || run > end - out.len() {
-                    return Err(CodecError::Damaged("a run is empty or passes its page"));
-                }
-                out.resize(out.len() + run, value);
-                value = !value;
-            }
+            read_runs(&mut bytes, form == RUNS_FROM_TRUE, end, out)?;
         }
         _ => return Err(CodecError::Damaged("an unknown form of a bool page")),
     }

@@ -4,6 +4,7 @@ use pco::DecompressorScratch;
 use tidelog_model::{FieldType, Values, VarBytes};
 
 use super::floats::{self, DecimalDecoder};
+use super::grid::Grid;
 use super::integers::{Frame, Latents, Whole};
 use super::numbers::Unpacker;
 use super::text::{self, DictionaryDecoder};
@@ -52,6 +53,7 @@ enum Codec {
         start: u64,
         step: u64,
     },
+    Grid(Grid),
     Integers(Frame, Latents),
     Pattern(Vec<u64>),
     Decimals(DecimalDecoder),
@@ -60,6 +62,7 @@ enum Codec {
     Widened(Unpacker<f32>),
     BoolPages,
     BoolNumbers(Unpacker<u8>),
+    BoolWhole(Vec<bool>),
     Dictionary(DictionaryDecoder),
     TextPages,
     TextWhole(VarBytes),
@@ -108,10 +111,11 @@ impl ChunkDecoder {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         match &self.codec {
-            Codec::Empty | Codec::Constant(_) | Codec::Step { .. } => 0,
+            Codec::Empty | Codec::Constant(_) | Codec::Step { .. } | Codec::Grid(_) => 0,
             Codec::BoolPages | Codec::TextPages => 0,
             Codec::ConstantText(value) => value.len(),
             Codec::Pattern(values) => size_of_val(values.as_slice()),
+            Codec::BoolWhole(values) => values.len(),
             Codec::TextWhole(values) => values.byte_len() + 4 * values.len(),
             Codec::Dictionary(dictionary) => dictionary.heap_bytes() + TYPICAL_TABLES,
             _ => TYPICAL_TABLES,
@@ -227,6 +231,11 @@ impl ChunkDecoder {
         restoring(out, |out| match &self.codec {
             Codec::Constant(bits) => repeat(page, *bits == 1, out),
             Codec::BoolPages => bools::decode_paged(page, out),
+            Codec::BoolWhole(values) => {
+                let found = values.get(page.first..page.first + page.count).unwrap_or_default();
+                out.extend_from_slice(found);
+                Reader(page.bytes).finish()
+            }
             Codec::BoolNumbers(unpacker) => bools::decode_numbers(unpacker, page, out, scratch),
             _ => Reader(page.bytes).finish(),
         })
@@ -269,6 +278,10 @@ impl ChunkDecoder {
             Codec::Step { start, step } => {
                 let indexes = page.first as u64..(page.first + page.count) as u64;
                 out.extend(indexes.map(|i| T::of_bits(start.wrapping_add(step.wrapping_mul(i)))));
+                Reader(page.bytes).finish()
+            }
+            Codec::Grid(grid) => {
+                grid.extend(page.first, page.count, out);
                 Reader(page.bytes).finish()
             }
             Codec::Integers(frame, latents) => {
@@ -314,6 +327,7 @@ impl Codec {
                 meta.finish()?;
                 Codec::Step { start, step }
             }
+            (id::GRID, I64 | U64) => Codec::Grid(Grid::read(meta)?),
             (id::INTEGERS, I64 | U64) => {
                 let frame = Frame::read(meta)?;
                 Codec::Integers(frame, Latents::parse(&frame, *meta)?)
@@ -328,6 +342,7 @@ impl Codec {
                 Codec::BoolPages
             }
             (id::BOOL_NUMBERS, Bool) => Codec::BoolNumbers(Unpacker::parse(*meta)?),
+            (id::BOOL_WHOLE, Bool) => Codec::BoolWhole(bools::parse_whole(meta, total)?),
             (id::DICTIONARY, String | Bytes) => {
                 Codec::Dictionary(DictionaryDecoder::parse(meta, total, utf8)?)
             }

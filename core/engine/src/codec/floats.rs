@@ -104,7 +104,8 @@ fn raw_plan<T: Real>(values: &[T], lengths: &[u32], effort: Effort) -> Plan {
         return auto(FAST_LEVEL);
     }
     let mut plans = vec![auto(DENSE_LEVEL)];
-    let mut seen: Vec<u64> = Sample::new(lengths).gather(values).iter().map(|v| v.bits()).collect();
+    let mut seen: Vec<u64> =
+        Sample::new(lengths, LEAST_SAMPLED).gather(values).iter().map(|v| v.bits()).collect();
     let taken = seen.len();
     seen.sort_unstable();
     seen.dedup();
@@ -112,7 +113,7 @@ fn raw_plan<T: Real>(values: &[T], lengths: &[u32], effort: Effort) -> Plan {
         plans.push(Plan { level: DENSE_LEVEL, mode: ModeSpec::TryDict, delta: DeltaSpec::NoOp });
         plans.push(Plan { level: DENSE_LEVEL, mode: ModeSpec::TryDict, delta: DeltaSpec::Auto });
     }
-    cheapest(&mut plans, values, lengths)
+    cheapest(plans, values, lengths, LEAST_SAMPLED)
 }
 
 /// The `f32` that widens to exactly this value. NaNs are refused: what a conversion does to their
@@ -149,9 +150,10 @@ impl<T: Real> Decimals<T> {
         Some(Decimals { exponent, wholes, exceptions })
     }
 
-    /// So clearly decimal that nothing else needs a trial.
+    /// So clearly decimal that nothing else needs a trial: few exceptions, few digits.
     fn are_plain(&self, count: usize) -> bool {
-        self.exceptions.len() * 200 <= count && self.exponent <= 6
+        let most = self.wholes.iter().map(|whole| whole.unsigned_abs()).max().unwrap_or_default();
+        self.exceptions.len() * 200 <= count && most <= PLAIN
     }
 
     fn are_common(&self, count: usize) -> bool {
@@ -331,9 +333,13 @@ const POWERS: [f64; 18] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17,
 ];
+/// A dictionary shows its worth only over several pages.
+const LEAST_SAMPLED: usize = 5;
 const EXPONENT_SAMPLE: usize = 256;
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
 /// 2^51: the rounding trick holds up to here.
 const MOST: f64 = 2_251_799_813_685_248.0;
+/// Two bytes of latents: the floats themselves never code shorter.
+const PLAIN: u64 = 0xffff;
 /// Set in the exponent byte when pages begin with their exceptions.
 const PATCHED: u8 = 0x80;

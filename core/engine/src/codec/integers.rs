@@ -1,9 +1,10 @@
 //! Whole numbers: a constant, a regular step, or `base + divisor * latent` with latents as narrow
 //! as they fit. Narrow latents cost `pco` less metadata and decode faster.
 
-use pco::DecompressorScratch;
 use pco::data_types::Number;
+use pco::{DecompressorScratch, DeltaSpec, ModeSpec};
 
+use super::grid::Grid;
 use super::numbers::{Plan, Unpacker, pack};
 use super::pages::Sample;
 use super::wire::{Reader, put_varint, unzigzag, zigzag};
@@ -35,6 +36,11 @@ impl Whole for u64 {
 
 pub(super) fn encode<T: Whole>(values: &[T], lengths: &[u32], effort: Effort) -> EncodedChunk {
     if let Some(meta) = describe(values) {
+        return EncodedChunk::without_pages(meta, lengths);
+    }
+    if let Some(grid) = Grid::fit(values) {
+        let mut meta = vec![id::GRID];
+        grid.put(&mut meta);
         return EncodedChunk::without_pages(meta, lengths);
     }
     let frame = Frame::fit(values.iter().copied());
@@ -172,28 +178,57 @@ fn quick_order<L: Latent>(latents: &[L]) -> usize {
     (0..3).min_by_key(|order| costs[*order]).unwrap_or_default()
 }
 
-/// The plan that makes a sample smallest, of those that do not look hopeless.
+/// The plan that makes the chunk smallest, judged by a sample.
 fn best_plan<L: Latent>(latents: &[L], lengths: &[u32]) -> Plan {
     let costs = order_costs(latents);
-    let bound = costs.iter().min().map_or(0, |least| least + least / 4);
+    let least = costs.iter().min().copied().unwrap_or_default();
     let mut plans: Vec<Plan> = (0..3)
-        .filter(|order| costs[*order] <= bound)
+        .filter(|order| costs[*order] <= least + least / 4)
         .map(|order| Plan::classic(DENSE_LEVEL, order))
         .collect();
-    cheapest(&mut plans, latents, lengths)
+    // Multiples with a remainder, and repeats at a distance: worth a trial only where a value
+    // takes bytes, not bits, and where the sample is a small part of the chunk.
+    if size_of::<L>() >= 4 || lengths.len() >= 16 {
+        let mode = ModeSpec::Auto;
+        plans.extend(
+            (0..2).map(|order| Plan { mode: mode.clone(), ..Plan::classic(DENSE_LEVEL, order) }),
+        );
+        plans.push(Plan { delta: DeltaSpec::TryLookback, ..Plan::classic(DENSE_LEVEL, 0) });
+    }
+    let tried = plans.len() > 1;
+    let best = cheapest(plans.clone(), latents, lengths, LEAST_SAMPLED);
+    if !tried || matches!(best.mode, ModeSpec::Classic) {
+        return best;
+    }
+    // A divisor that `pco` finds in a sample it may miss in the chunk, or find another that costs
+    // more than none: the whole chunk decides.
+    plans.retain(|plan| matches!(plan.mode, ModeSpec::Classic));
+    let safe = cheapest(plans, latents, lengths, LEAST_SAMPLED);
+    let bytes = |plan: &Plan| {
+        let mut out = EncodedChunk::default();
+        pack(latents, lengths, plan, &mut out, |_, _| {});
+        out.byte_len()
+    };
+    if bytes(&best) < bytes(&safe) { best } else { safe }
 }
 
-/// The plan of `plans` that makes a sample of the chunk smallest; a single one wins unasked.
-pub(super) fn cheapest<N: Number>(plans: &mut Vec<Plan>, values: &[N], lengths: &[u32]) -> Plan {
+/// The plan of `plans` that makes a sample of at least `least` pages smallest; a single one wins
+/// unasked.
+pub(super) fn cheapest<N: Number>(
+    mut plans: Vec<Plan>,
+    values: &[N],
+    lengths: &[u32],
+    least: usize,
+) -> Plan {
     if plans.len() > 1 {
-        let sample = Sample::new(lengths);
-        let taken = sample.gather(values);
-        let taken_lengths = sample.lengths();
-        plans.sort_by_cached_key(|plan| {
+        let sample = Sample::new(lengths, least);
+        let (taken, taken_lengths) = (sample.gather(values), sample.lengths());
+        let cost = |plan: &Plan| {
             let mut out = EncodedChunk::default();
             pack(&taken, &taken_lengths, plan, &mut out, |_, _| {});
             sample.scale(&out)
-        });
+        };
+        plans.sort_by_cached_key(cost);
     }
     plans.swap_remove(0)
 }
@@ -326,4 +361,6 @@ impl<T: Whole> MapLatent<T> for Frame {
 pub(super) const FAST_LEVEL: usize = 4;
 /// Level 12 is 1 % smaller and half as fast.
 pub(super) const DENSE_LEVEL: usize = 8;
+/// Pages of whole numbers that a trial codes at least.
+const LEAST_SAMPLED: usize = 2;
 const QUICK_SAMPLE: usize = 128;

@@ -4,6 +4,7 @@ mod bools;
 mod decoder;
 mod error;
 mod floats;
+mod grid;
 mod integers;
 mod numbers;
 mod pages;
@@ -120,4 +121,6 @@ mod id {
     pub(super) const DICTIONARY: u8 = 10;
     pub(super) const TEXT_PAGES: u8 = 11;
     pub(super) const TEXT_WHOLE: u8 = 12;
+    pub(super) const GRID: u8 = 13;
+    pub(super) const BOOL_WHOLE: u8 = 14;
 }

@@ -53,8 +53,9 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// Every page of a small chunk, `SAMPLED_PAGES` evenly spaced ones of a large chunk.
-    pub(super) fn new(lengths: &[u32]) -> Self {
+    /// One page in eight, evenly spaced, at least `least` (if there are) and at most
+    /// `MOST_SAMPLED_PAGES`.
+    pub(super) fn new(lengths: &[u32], least: usize) -> Self {
         let mut start = 0;
         let mut pages = Vec::with_capacity(lengths.len());
         for &length in lengths.iter().filter(|length| **length > 0) {
@@ -62,12 +63,9 @@ impl Sample {
             pages.push(start..end);
             start = end;
         }
-        let ranges: Vec<_> = if pages.len() <= SAMPLED_PAGES {
-            pages
-        } else {
-            let last = pages.len() - 1;
-            (0..SAMPLED_PAGES).map(|i| pages[i * last / (SAMPLED_PAGES - 1)].clone()).collect()
-        };
+        let wanted = (pages.len() / 8).clamp(least, MOST_SAMPLED_PAGES).min(pages.len());
+        let middle = |i: usize| (2 * i + 1) * pages.len() / (2 * wanted);
+        let ranges: Vec<_> = (0..wanted).filter_map(|i| pages.get(middle(i)).cloned()).collect();
         let taken = ranges.iter().map(ExactSizeIterator::len).sum();
         Sample { ranges, total: start, taken }
     }
@@ -88,5 +86,5 @@ impl Sample {
     }
 }
 
-/// Sampled pages of a large chunk: 6 % of 64 pages, and enough for four trials to cost little.
-const SAMPLED_PAGES: usize = 5;
+/// Enough to tell plans apart; a trial of a full chunk then costs 9 % of encoding it.
+const MOST_SAMPLED_PAGES: usize = 6;

@@ -165,8 +165,8 @@ fn unflatten(raw: &[u8], count: usize, utf8: bool, out: &mut VarBytes) -> Result
 /// A block: length, stored length (0: stored as it is), bytes.
 pub(super) fn put_block(out: &mut Vec<u8>, raw: &[u8], effort: Effort) {
     let level = match effort {
-        Effort::Fast => 1,
-        Effort::Dense => 19,
+        Effort::Fast => FAST_ZSTD,
+        Effort::Dense => DENSE_ZSTD,
     };
     put_varint(out, raw.len() as u64);
     match zstd::bulk::compress(raw, level) {
@@ -331,6 +331,8 @@ pub(super) fn checked(value: &[u8], utf8: bool) -> Result<Vec<u8>, CodecError> {
     Ok(value.to_vec())
 }
 
+const FAST_ZSTD: i32 = 1;
+const DENSE_ZSTD: i32 = 19;
 /// Largest chunk that may lie whole in its metadata and, parsed, in memory.
 const MAX_WHOLE: usize = 256 << 10;
 const MAX_RATIO: u64 = 1 << 16;
