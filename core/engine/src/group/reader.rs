@@ -1,0 +1,476 @@
+//! Reading a group file: every byte is verified before it is believed, at the moment it is used.
+
+use super::bounds::Bounds;
+use super::index::{ChunkIndex, ColumnIndex, Role, SeriesIndex};
+use super::layout::{
+    Directory, ENTRY_LEN, FOOTER_LEN, FileId, Footer, HEADER_LEN, Header, HeaderError, Section,
+    Summary, checksum,
+};
+use crate::codec::{ChunkDecoder, Page, Scratch};
+use crate::disk::{Disk, Sealed};
+use crate::rows::{Cells, FieldKey, SeriesRows, Versions, spread};
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::io;
+use std::sync::OnceLock;
+use tidelog_model::{
+    Bitmap, CollectionName, Column, GroupId, Stamp, StoreId, TimeRange, Values, Version,
+};
+
+/// Why something cannot be read from a group file.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Bytes are not what was written: the disk or something that writes to it is at fault.
+    #[error("{path} is damaged ({what}): run `tidelog verify`, then restore the file or `tidelog recover`")]
+    Damaged {
+        /// The file, in the store's directory.
+        path: String,
+        /// The series and the times that are hit, where that is known.
+        window: Option<(String, TimeRange)>,
+        /// Which part.
+        what: &'static str,
+    },
+    /// The file was written by a later version.
+    #[error("{path} has format {found}, this build reads up to {newest}: upgrade tidelog")]
+    TooNew {
+        /// The file.
+        path: String,
+        /// Its version.
+        found: u32,
+        /// The newest version this build knows.
+        newest: u32,
+    },
+    /// The disk would not give the bytes.
+    #[error("cannot read {path}: check the disk and its permissions")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the disk said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// An open group file. Cheap to share; verified part by part as it is read.
+#[derive(Debug)]
+pub(crate) struct GroupFile {
+    pub(crate) path: String,
+    sealed: Sealed,
+    header: Header,
+    seed: u32,
+    directory: Directory,
+    /// Per section: did its series table pass its checksum?
+    tables: Vec<OnceLock<bool>>,
+}
+
+/// A series of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct SeriesRef {
+    pub(crate) section: u32,
+    pub(crate) series: u32,
+    offset: u64,
+    len: u32,
+    crc: u32,
+    first: i64,
+    last: i64,
+}
+
+impl SeriesRef {
+    pub(crate) fn range(&self) -> TimeRange {
+        TimeRange::inclusive(self.first, self.last).unwrap_or(TimeRange::ALL)
+    }
+}
+
+/// Which page of a series, with its times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PageAt {
+    chunk: u32,
+    page: u32,
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    pub(crate) rows: u32,
+}
+
+impl GroupFile {
+    /// Opens a file and verifies its header, footer and directory.
+    pub(crate) fn open(disk: &dyn Disk, path: &str) -> Result<Self, ReadError> {
+        let io = |source| ReadError::Io { path: path.to_owned(), source };
+        let damaged =
+            |what| ReadError::Damaged { path: path.to_owned(), window: None, what };
+        let sealed = disk.open_sealed(path).map_err(io)?;
+        if sealed.len() < (HEADER_LEN + FOOTER_LEN) as u64 {
+            return Err(damaged("the file is too short"));
+        }
+        let bytes = sealed.read(0, HEADER_LEN).map_err(io)?;
+        let header = Header::decode(&bytes).map_err(|error| match error {
+            HeaderError::Damaged => damaged("header"),
+            HeaderError::TooNew { found } => {
+                ReadError::TooNew { path: path.to_owned(), found, newest: HeaderError::NEWEST }
+            }
+        })?;
+        let seed = header.seed();
+        let at = sealed.len() - FOOTER_LEN as u64;
+        let footer = Footer::decode(&sealed.read(at, FOOTER_LEN).map_err(io)?, seed)
+            .filter(|footer| footer.file_len == sealed.len() && footer.id == header.id)
+            .ok_or_else(|| damaged("footer"))?;
+        let directory = {
+            let len = footer.directory_len as usize;
+            let end = footer.directory_offset.checked_add(len as u64);
+            if end != Some(at) {
+                return Err(damaged("footer"));
+            }
+            let bytes = sealed.read(footer.directory_offset, len).map_err(io)?;
+            if checksum(seed, footer.directory_offset, &bytes) != footer.directory_crc {
+                return Err(damaged("directory"));
+            }
+            Directory::decode(&bytes).map_err(|error| damaged(error.0))?
+        };
+        let tables = directory.sections.iter().map(|_| OnceLock::new()).collect();
+        Ok(GroupFile { path: path.to_owned(), sealed, header, seed, directory, tables })
+    }
+
+    pub(crate) fn id(&self) -> FileId {
+        self.header.id
+    }
+
+    pub(crate) fn group(&self) -> (GroupId, u32) {
+        (self.header.group, self.header.groups)
+    }
+
+    pub(crate) fn store(&self) -> StoreId {
+        self.header.store
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.sealed.len()
+    }
+
+    pub(crate) fn summary(&self) -> &Summary {
+        &self.directory.summary
+    }
+
+    pub(crate) fn sections(&self) -> &[Section] {
+        &self.directory.sections
+    }
+
+    /// The number of a collection's section.
+    pub(crate) fn section(&self, name: &CollectionName) -> Option<u32> {
+        let at = self.directory.sections.iter().position(|section| section.name == *name)?;
+        u32::try_from(at).ok()
+    }
+
+    /// All bytes, for a checksum of the whole.
+    pub(crate) fn digest(&self) -> Result<[u8; 32], ReadError> {
+        let mut hasher = blake3::Hasher::new();
+        let mut at = 0;
+        while at < self.sealed.len() {
+            let len = (self.sealed.len() - at).min(1 << 20);
+            hasher.update(&self.read(at, len as usize)?);
+            at += len;
+        }
+        Ok(*hasher.finalize().as_bytes())
+    }
+
+    fn read(&self, offset: u64, len: usize) -> Result<Cow<'_, [u8]>, ReadError> {
+        self.sealed.read(offset, len).map_err(|source| {
+            if source.kind() == io::ErrorKind::UnexpectedEof {
+                self.damaged("an index points past the end")
+            } else {
+                ReadError::Io { path: self.path.clone(), source }
+            }
+        })
+    }
+
+    /// Bytes that must pass a checksum.
+    fn verified(
+        &self,
+        offset: u64,
+        len: u32,
+        crc: u32,
+        what: &'static str,
+    ) -> Result<Cow<'_, [u8]>, ReadError> {
+        let bytes = self.read(offset, len as usize)?;
+        if checksum(self.seed, offset, &bytes) == crc { Ok(bytes) } else { Err(self.damaged(what)) }
+    }
+
+    fn damaged(&self, what: &'static str) -> ReadError {
+        ReadError::Damaged { path: self.path.clone(), window: None, what }
+    }
+
+    /// The series table of a section, verified when it is first used.
+    fn table(&self, section: u32) -> Result<Table<'_>, ReadError> {
+        let info = &self.directory.sections[section as usize];
+        let bytes = self.read(info.table_offset, info.table_len as usize)?;
+        let verify = || checksum(self.seed, info.table_offset, &bytes) == info.table_crc;
+        if !*self.tables[section as usize].get_or_init(verify) {
+            return Err(self.damaged("series table"));
+        }
+        let entries = info.series as usize * ENTRY_LEN;
+        if entries > bytes.len() {
+            return Err(self.damaged("series table"));
+        }
+        Ok(Table { bytes, entries, section })
+    }
+
+    /// The series of a device, if the section has one.
+    pub(crate) fn find(&self, section: u32, device: &str) -> Result<Option<SeriesRef>, ReadError> {
+        let table = self.table(section)?;
+        let (mut low, mut high) = (0, table.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            let (series, name) =
+                table.entry(middle).ok_or_else(|| self.damaged("series table"))?;
+            match name.cmp(device.as_bytes()) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(Some(series)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// All series of a section with their devices, sorted.
+    pub(crate) fn all_series(&self, section: u32) -> Result<Vec<(String, SeriesRef)>, ReadError> {
+        let table = self.table(section)?;
+        let damaged = || self.damaged("series table");
+        let mut all = Vec::with_capacity(table.len());
+        for at in 0..table.len() {
+            let (series, name) = table.entry(at).ok_or_else(damaged)?;
+            let name = std::str::from_utf8(name).map_err(|_| damaged())?;
+            all.push((name.to_owned(), series));
+        }
+        Ok(all)
+    }
+
+    /// Reads and verifies a series block.
+    pub(crate) fn index(&self, series: &SeriesRef) -> Result<SeriesIndex, ReadError> {
+        let bytes = self.verified(series.offset, series.len, series.crc, "series index")?;
+        let section = &self.directory.sections[series.section as usize];
+        SeriesIndex::decode(&bytes, &section.fields, &self.directory.origins, self.sealed.len())
+            .map_err(|error| self.damaged(error.0))
+    }
+
+    /// Reads one page: the columns of `fields`, and versions when they are wanted.
+    pub(crate) fn read_page(
+        &self,
+        series: &SeriesRef,
+        index: &SeriesIndex,
+        at: PageAt,
+        fields: &[FieldKey],
+        with_versions: bool,
+        scratch: &mut Scratch,
+    ) -> Result<SeriesRows, ReadError> {
+        let chunk = &index.chunks[at.chunk as usize];
+        let page = at.page as usize;
+        let section = &self.directory.sections[series.section as usize];
+        let mut reader = PageReader { file: self, chunk, page, scratch };
+        let rows = chunk.pages[page].rows as usize;
+        let mut times = Vec::with_capacity(rows);
+        reader.i64s(Role::Times, &mut times)?;
+        let info = &chunk.pages[page];
+        let increase = times.windows(2).all(|pair| pair[0] < pair[1]);
+        if !increase || times.first() != Some(&info.first) || times.last() != Some(&info.last) {
+            return Err(self.damaged("the times of a page do not fit its index"));
+        }
+        let versions = match info.version {
+            Some(version) => Versions::One(version),
+            None if !with_versions => Versions::One(Version::default()),
+            None => reader.versions(Role::Stamps, Role::Origins)?,
+        };
+        let mut columns = Vec::with_capacity(fields.len());
+        for field in fields {
+            let number = section.fields.iter().position(|known| known == field);
+            columns.push(match number.and_then(|n| u32::try_from(n).ok()) {
+                Some(number) => reader.cells(number, field, rows, with_versions)?,
+                None => None,
+            });
+        }
+        Ok(SeriesRows { times, versions, columns })
+    }
+
+    /// What is known of the values of a field in a page; `None` when no row has one.
+    pub(crate) fn bounds(
+        &self,
+        series: &SeriesRef,
+        index: &SeriesIndex,
+        at: PageAt,
+        field: &FieldKey,
+    ) -> Option<Bounds> {
+        let section = &self.directory.sections[series.section as usize];
+        let number = section.fields.iter().position(|known| known == field)?;
+        let role = Role::Values(u32::try_from(number).ok()?);
+        let page = index.chunks[at.chunk as usize].column(role)?.pages[at.page as usize];
+        (page.values > 0).then_some(page.bounds)
+    }
+}
+
+impl SeriesIndex {
+    /// The pages that touch a range, in order.
+    pub(crate) fn pages(&self, range: TimeRange) -> Vec<PageAt> {
+        let mut found = Vec::new();
+        for (number, chunk) in (0u32..).zip(&self.chunks) {
+            let from = chunk.pages.partition_point(|page| page.last < range.first());
+            for (page, info) in (0u32..).zip(&chunk.pages).skip(from) {
+                if info.first > range.last() {
+                    break;
+                }
+                let (first, last, rows) = (info.first, info.last, info.rows);
+                found.push(PageAt { chunk: number, page, first, last, rows });
+            }
+        }
+        found
+    }
+}
+
+struct Table<'a> {
+    bytes: Cow<'a, [u8]>,
+    /// Bytes of the entries; the names follow.
+    entries: usize,
+    section: u32,
+}
+
+impl Table<'_> {
+    fn len(&self) -> usize {
+        self.entries / ENTRY_LEN
+    }
+
+    /// An entry and its name; `None` when the table is not what the writer writes.
+    fn entry(&self, at: usize) -> Option<(SeriesRef, &[u8])> {
+        let entry: &[u8; ENTRY_LEN] =
+            self.bytes.get(at * ENTRY_LEN..)?.first_chunk::<ENTRY_LEN>()?;
+        let start = match at.checked_sub(1) {
+            Some(before) => self.name_end(before)?,
+            None => 0,
+        };
+        let names = &self.bytes[self.entries..];
+        let name = names.get(start..self.name_end(at)?)?;
+        let mut reader = crate::format::Reader::new(&entry[4..]);
+        let series = SeriesRef {
+            section: self.section,
+            series: u32::try_from(at).ok()?,
+            offset: reader.u64().ok()?,
+            len: reader.u32().ok()?,
+            crc: reader.u32().ok()?,
+            first: reader.i64().ok()?,
+            last: reader.i64().ok()?,
+        };
+        Some((series, name))
+    }
+
+    fn name_end(&self, at: usize) -> Option<usize> {
+        let end = self.bytes.get(at * ENTRY_LEN..)?.first_chunk::<4>()?;
+        Some(u32::from_le_bytes(*end) as usize)
+    }
+}
+
+/// Decodes columns of one page.
+struct PageReader<'a> {
+    file: &'a GroupFile,
+    chunk: &'a ChunkIndex,
+    page: usize,
+    scratch: &'a mut Scratch,
+}
+
+impl<'a> PageReader<'a> {
+    fn column(&self, role: Role) -> Result<&'a ColumnIndex, ReadError> {
+        self.chunk.column(role).ok_or_else(|| self.damage("a column is missing"))
+    }
+
+    fn damage(&self, what: &'static str) -> ReadError {
+        self.file.damaged(what)
+    }
+
+    fn decoder(&self, column: &'a ColumnIndex) -> Result<&'a ChunkDecoder, ReadError> {
+        if let Some(decoder) = column.decoder.get() {
+            return Ok(decoder);
+        }
+        let what = "the metadata of a chunk";
+        let meta =
+            self.file.verified(column.meta_offset, column.meta_len, column.meta_crc, what)?;
+        let decoder = ChunkDecoder::parse(&meta, column.kind, column.values as usize)
+            .map_err(|_| self.damage(what))?;
+        Ok(column.decoder.get_or_init(|| decoder))
+    }
+
+    fn decode(
+        &mut self,
+        column: &'a ColumnIndex,
+        decode: impl FnOnce(
+            &ChunkDecoder,
+            Page<'_>,
+            &mut Scratch,
+        ) -> Result<(), crate::codec::CodecError>,
+    ) -> Result<(), ReadError> {
+        let decoder = self.decoder(column)?;
+        let info = &column.pages[self.page];
+        let what = "a page";
+        let bytes = self.file.verified(info.offset, info.len, info.crc, what)?;
+        let (first, count) = (info.values_before as usize, info.values as usize);
+        let page = Page { first, count, bytes: &bytes };
+        decode(decoder, page, self.scratch).map_err(|_| self.file.damaged(what))
+    }
+
+    fn i64s(&mut self, role: Role, out: &mut Vec<i64>) -> Result<(), ReadError> {
+        let column = self.column(role)?;
+        self.decode(column, |decoder, page, scratch| decoder.decode_i64s(page, out, scratch))
+    }
+
+    fn u64s(&mut self, role: Role) -> Result<Vec<u64>, ReadError> {
+        let column = self.column(role)?;
+        let mut out = Vec::new();
+        self.decode(column, |decoder, page, scratch| decoder.decode_u64s(page, &mut out, scratch))?;
+        Ok(out)
+    }
+
+    fn versions(&mut self, stamps: Role, origins: Role) -> Result<Versions, ReadError> {
+        let (stamps, origins) = (self.u64s(stamps)?, self.u64s(origins)?);
+        let known = &self.file.directory.origins;
+        let mut versions = Vec::with_capacity(stamps.len());
+        for (stamp, origin) in stamps.into_iter().zip(origins) {
+            let origin = usize::try_from(origin).ok().and_then(|at| known.get(at));
+            let origin = *origin.ok_or_else(|| self.damage("an unknown origin"))?;
+            versions.push(Version { stamp: Stamp(stamp), origin });
+        }
+        Ok(Versions::Rows(versions))
+    }
+
+    fn cells(
+        &mut self,
+        field: u32,
+        key: &FieldKey,
+        rows: usize,
+        with_versions: bool,
+    ) -> Result<Option<Cells>, ReadError> {
+        let Some(column) = self.chunk.column(Role::Values(field)) else { return Ok(None) };
+        let count = column.pages[self.page].values as usize;
+        if count == 0 {
+            return Ok(None);
+        }
+        let mut values = Values::new(key.kind);
+        self.decode(column, |decoder, page, scratch| {
+            decoder.decode_page(page, &mut values, scratch)
+        })?;
+        let column = if count == rows {
+            Column::from_parts(values, None)
+        } else {
+            spread(&values, &self.presence(field)?)
+        };
+        let column = column.ok_or_else(|| self.damage("presence and values do not fit"))?;
+        let own = self.chunk.column(Role::CellStamps(field)).is_some();
+        let versions = if with_versions && own {
+            Some(self.versions(Role::CellStamps(field), Role::CellOrigins(field))?)
+        } else {
+            None
+        };
+        Ok(Some(Cells { column, versions }))
+    }
+
+    fn presence(&mut self, field: u32) -> Result<Bitmap, ReadError> {
+        let column = self.column(Role::Presence(field))?;
+        let mut bits = Vec::new();
+        self.decode(column, |decoder, page, scratch| decoder.decode_bools(page, &mut bits, scratch))?;
+        let mut bitmap = Bitmap::new();
+        bits.into_iter().for_each(|bit| bitmap.push(bit));
+        Ok(bitmap)
+    }
+}

@@ -1,0 +1,276 @@
+//! A memory table: the rows of one collection in one group since the last flush.
+//!
+//! Invariants: chunks but the last are full and never change; the rows of a series are chained from
+//! its newest to its oldest.
+//! Threads: one writer at a time under the lock of the active generation. A reader clones the `Arc`s of
+//! the chunks under the same lock and reads without it; a writer that then appends to a chunk some reader
+//! holds copies it first (at most [`CHUNK_ROWS`] rows), so readers never wait and never see half a batch.
+
+use super::chunk::{CHUNK_ROWS, Chunk, ChunkColumn, RowId};
+use crate::rows::{Cells, FieldKey, SeriesRows, Versions, combine};
+use hashbrown::HashMap;
+use std::sync::Arc;
+use tidelog_model::{Bitmap, Column, Name, SubBatch, TimeRange, Values, Version};
+
+/// See the module documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    devices: HashMap<Arc<str>, u32>,
+    series: Vec<(Arc<str>, RowId)>,
+    fields: Arc<Vec<FieldKey>>,
+    chunks: Vec<Arc<Chunk>>,
+    rows: u64,
+    values: u64,
+    names_bytes: usize,
+    chunks_bytes: usize,
+}
+
+impl Table {
+    /// Applies a sub-batch; how many more bytes the table takes.
+    pub(super) fn apply(&mut self, sub: &SubBatch<'_>) -> usize {
+        let before = self.heap_bytes();
+        let fields: Vec<usize> = sub
+            .fields()
+            .map(|field| self.field_number(field.name(), field.field_type()))
+            .collect();
+        if self.chunks.last().is_none_or(|chunk| chunk.rows() >= CHUNK_ROWS) {
+            self.chunks.push(Arc::default());
+        }
+        let number = self.chunks.len() - 1;
+        let tail = Arc::make_mut(&mut self.chunks[number]);
+        let tail_before = tail.heap_bytes();
+        let mut row = tail.rows();
+        for (device, count) in sub.devices() {
+            let series = match self.devices.get(device) {
+                Some(series) => *series,
+                None => {
+                    let name: Arc<str> = device.into();
+                    let series = u32::try_from(self.series.len()).unwrap_or(u32::MAX);
+                    self.names_bytes += device.len() + 64;
+                    self.series.push((Arc::clone(&name), RowId::NONE));
+                    self.devices.insert(name, series);
+                    series
+                }
+            };
+            let head = &mut self.series[series as usize].1;
+            for _ in 0..count {
+                tail.previous.push(*head);
+                *head = RowId::new(number, row);
+                row += 1;
+            }
+        }
+        tail.append(sub, &fields);
+        self.rows += sub.rows() as u64;
+        self.values += sub.fields().map(|field| field.count() as u64).sum::<u64>();
+        self.chunks_bytes += tail.heap_bytes() - tail_before;
+        self.heap_bytes() - before
+    }
+
+    fn field_number(&mut self, name: &str, kind: tidelog_model::FieldType) -> usize {
+        let known = self.fields.iter().position(|f| f.kind == kind && f.name.as_str() == name);
+        if let Some(number) = known {
+            return number;
+        }
+        // The sub-batch was checked, so the name is one.
+        if let Ok(name) = Name::new("field", name) {
+            Arc::make_mut(&mut self.fields).push(FieldKey { name, kind });
+        }
+        self.fields.len() - 1
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.names_bytes + self.chunks_bytes
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    pub(crate) fn values(&self) -> u64 {
+        self.values
+    }
+
+    pub(crate) fn fields(&self) -> &Arc<Vec<FieldKey>> {
+        &self.fields
+    }
+
+    /// All series by name, and a view to read them through.
+    pub(crate) fn view(&self) -> TableView {
+        self.view_of(self.series.clone())
+    }
+
+    /// The series of some devices, as far as they are here.
+    pub(crate) fn view_devices<'a>(&self, devices: impl Iterator<Item = &'a str>) -> TableView {
+        let found = devices.filter_map(|device| self.devices.get(device));
+        self.view_of(found.map(|series| self.series[*series as usize].clone()).collect())
+    }
+
+    fn view_of(&self, mut series: Vec<(Arc<str>, RowId)>) -> TableView {
+        series.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        TableView { series, fields: Arc::clone(&self.fields), chunks: self.chunks.clone() }
+    }
+}
+
+/// Some series of a memory table at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TableView {
+    /// By device, sorted, with the newest row of each.
+    series: Vec<(Arc<str>, RowId)>,
+    fields: Arc<Vec<FieldKey>>,
+    chunks: Vec<Arc<Chunk>>,
+}
+
+impl TableView {
+    pub(crate) fn devices(&self) -> impl ExactSizeIterator<Item = &Arc<str>> + '_ {
+        self.series.iter().map(|(device, _)| device)
+    }
+
+    pub(crate) fn fields(&self) -> &[FieldKey] {
+        &self.fields
+    }
+
+    /// The rows of a device inside a range, merged; `None` when there are none. Columns stand as
+    /// `fields` ask for them.
+    pub(crate) fn rows(
+        &self,
+        device: &str,
+        range: TimeRange,
+        fields: &[FieldKey],
+    ) -> Option<SeriesRows> {
+        let at = self.series.binary_search_by(|(name, _)| (**name).cmp(device)).ok()?;
+        let mut ids = Vec::new();
+        let mut id = self.series[at].1;
+        while id != RowId::NONE {
+            let chunk = &self.chunks[id.chunk()];
+            if range.contains(chunk.times[id.row()]) {
+                ids.push(id);
+            }
+            id = chunk.previous[id.row()];
+        }
+        if ids.is_empty() {
+            return None;
+        }
+        ids.reverse();
+        let rows = self.gather(&ids, fields);
+        let increase = rows.times.windows(2).all(|pair| pair[0] < pair[1]);
+        Some(if increase { rows } else { combine(&[rows], fields.len()) })
+    }
+
+    /// The newest time of a device, and the version bounds of nothing: only the head row is read.
+    fn gather(&self, ids: &[RowId], fields: &[FieldKey]) -> SeriesRows {
+        let times = ids.iter().map(|id| self.chunks[id.chunk()].times[id.row()]).collect();
+        let version = |id: &RowId| self.chunks[id.chunk()].version_at(id.row());
+        let first = version(&ids[0]);
+        let versions: Vec<Version> = ids.iter().map(version).collect();
+        let versions = if versions.iter().all(|version| *version == first) {
+            Versions::One(first)
+        } else {
+            Versions::Rows(versions)
+        };
+        let columns = fields.iter().map(|field| self.gather_column(ids, field)).collect();
+        SeriesRows { times, versions, columns }
+    }
+
+    fn gather_column(&self, ids: &[RowId], field: &FieldKey) -> Option<Cells> {
+        let number = self.fields.iter().position(|known| known == field)?;
+        let column = |chunk: usize| {
+            self.chunks[chunk].columns.get(number).and_then(Option::as_ref)
+        };
+        let dense = ids
+            .chunk_by(|a, b| a.chunk() == b.chunk())
+            .all(|run| column(run[0].chunk()).is_some_and(|column| column.presence.is_none()));
+        let gathered = if dense {
+            self.gather_dense(ids, number, field)
+        } else {
+            let mut gathered = Column::new(field.kind);
+            for run in ids.chunk_by(|a, b| a.chunk() == b.chunk()) {
+                gather_sparse(column(run[0].chunk()), run, &mut gathered);
+            }
+            gathered
+        };
+        (gathered.count_present() > 0).then_some(Cells { column: gathered, versions: None })
+    }
+
+    /// Every chunk has a value for every row: plain indexing.
+    fn gather_dense(&self, ids: &[RowId], number: usize, field: &FieldKey) -> Column {
+        macro_rules! gather {
+            ($kind:ident) => {{
+                let mut out = Vec::with_capacity(ids.len());
+                for run in ids.chunk_by(|a, b| a.chunk() == b.chunk()) {
+                    let columns = &self.chunks[run[0].chunk()].columns;
+                    if let Some(Some(ChunkColumn { values: Values::$kind(values), .. })) =
+                        columns.get(number)
+                    {
+                        out.extend(run.iter().map(|id| values[id.row()]));
+                    }
+                }
+                Values::$kind(out)
+            }};
+        }
+        use tidelog_model::FieldType as T;
+        let values = match field.kind {
+            T::F64 => gather!(F64),
+            T::F32 => gather!(F32),
+            T::I64 => gather!(I64),
+            T::U64 => gather!(U64),
+            T::Bool => gather!(Bool),
+            T::String | T::Bytes => {
+                let mut out = Values::new(field.kind);
+                for id in ids {
+                    if let Some(Some(column)) = self.chunks[id.chunk()].columns.get(number) {
+                        out.extend_from(&column.values, id.row(), id.row() + 1);
+                    }
+                }
+                out
+            }
+        };
+        Column::from_parts(values, None).unwrap_or_else(|| Column::new(field.kind))
+    }
+}
+
+fn gather_sparse(column: Option<&ChunkColumn>, run: &[RowId], out: &mut Column) {
+    let Some(column) = column else {
+        run.iter().for_each(|_| out.push_absent());
+        return;
+    };
+    let ranks = column.presence.as_ref().map(Ranks::new);
+    for id in run {
+        let at = match &ranks {
+            None => Some(id.row()),
+            Some(ranks) => ranks.place(id.row()),
+        };
+        match at {
+            Some(at) => {
+                out.push(column.values.at(at));
+            }
+            None => out.push_absent(),
+        }
+    }
+}
+
+/// A bitmap with the number of bits before each word, so that a rank is one look-up.
+struct Ranks<'a> {
+    bits: &'a Bitmap,
+    before: Vec<u32>,
+}
+
+impl<'a> Ranks<'a> {
+    fn new(bits: &'a Bitmap) -> Self {
+        let mut sum = 0;
+        let before = bits.words().iter().map(|word| {
+            let before = sum;
+            sum += word.count_ones();
+            before
+        });
+        Ranks { before: before.collect(), bits }
+    }
+
+    /// Where the value of a row stands among those that are there.
+    fn place(&self, row: usize) -> Option<usize> {
+        if row >= self.bits.len() || !self.bits.at(row) {
+            return None;
+        }
+        let below = self.bits.words()[row / 64] & ((1u64 << (row % 64)) - 1);
+        Some((self.before[row / 64] + below.count_ones()) as usize)
+    }
+}

@@ -1,0 +1,344 @@
+//! Rows of one series in columns, with the version of every cell: what memory and files hand out, and
+//! the one place where the engine applies the merge rule and tombstones to them.
+
+use std::cmp::Ordering;
+use tidelog_model::{Bitmap, Column, Name, Tombstone, Values, Version, merge};
+use tidelog_model::{FieldType, TimeRange};
+
+/// A field as files and memory know it: name and type together, since a peer may bring a second type.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct FieldKey {
+    pub(crate) name: Name,
+    pub(crate) kind: FieldType,
+}
+
+/// The versions of a column of cells.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Versions {
+    /// One for all.
+    One(Version),
+    /// One per row.
+    Rows(Vec<Version>),
+}
+
+impl Versions {
+    pub(crate) fn at(&self, row: usize) -> Version {
+        match self {
+            Versions::One(version) => *version,
+            Versions::Rows(versions) => versions[row],
+        }
+    }
+
+    fn slice(&self, from: usize, to: usize) -> Versions {
+        match self {
+            Versions::One(version) => Versions::One(*version),
+            Versions::Rows(versions) => Versions::Rows(versions[from..to].to_vec()),
+        }
+    }
+}
+
+/// The cells of one field.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Cells {
+    pub(crate) column: Column,
+    /// `None`: each cell has the version of its row.
+    pub(crate) versions: Option<Versions>,
+}
+
+/// Rows of one series. Times strictly increase, except in what [`combine`] is given.
+///
+/// `columns` stands beside a list of fields that whoever asked for the rows knows; `None` where no row
+/// has a value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct SeriesRows {
+    pub(crate) times: Vec<i64>,
+    /// The version of each row's existence: the greatest of its cells' versions.
+    pub(crate) versions: Versions,
+    pub(crate) columns: Vec<Option<Cells>>,
+}
+
+impl SeriesRows {
+    pub(crate) fn empty(fields: usize) -> Self {
+        SeriesRows {
+            times: Vec::new(),
+            versions: Versions::One(Version::default()),
+            columns: vec![None; fields],
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+
+    /// The rows `from..to`.
+    pub(crate) fn slice(&self, from: usize, to: usize) -> SeriesRows {
+        let cut = |cells: &Cells| {
+            let mut column = Column::new(cells.column.field_type());
+            column.extend_from(&cells.column, from, to);
+            let versions = cells.versions.as_ref().map(|versions| versions.slice(from, to));
+            Cells { column, versions }
+        };
+        SeriesRows {
+            times: self.times[from..to].to_vec(),
+            versions: self.versions.slice(from, to),
+            columns: self.columns.iter().map(|cells| cells.as_ref().map(cut)).collect(),
+        }
+    }
+
+    /// The rows inside a range, given that times increase.
+    pub(crate) fn clip(self, range: TimeRange) -> SeriesRows {
+        let from = self.times.partition_point(|time| *time < range.first());
+        let to = self.times.partition_point(|time| *time <= range.last());
+        if from == 0 && to == self.times.len() { self } else { self.slice(from, to.max(from)) }
+    }
+
+    /// Appends rows that come after these in time, of the same fields.
+    pub(crate) fn append(&mut self, other: &SeriesRows) {
+        let (rows, more) = (self.len(), other.len());
+        if rows == 0 {
+            *self = other.clone();
+            return;
+        }
+        if let (Versions::One(a), Versions::One(b)) = (&self.versions, &other.versions)
+            && a == b
+        {
+            // Stays one for all.
+        } else {
+            let mut versions: Vec<Version> = (0..rows).map(|row| self.versions.at(row)).collect();
+            versions.extend((0..more).map(|row| other.versions.at(row)));
+            // Cells that shared their row's single version go on sharing the row's own.
+            self.versions = Versions::Rows(versions);
+        }
+        self.times.extend_from_slice(&other.times);
+        for (index, cells) in self.columns.iter_mut().enumerate() {
+            append_cells(cells, other.columns[index].as_ref(), rows, more, &self.versions);
+        }
+    }
+
+    /// Heap bytes, roughly.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let versions = |versions: &Versions| match versions {
+            Versions::One(_) => 0,
+            Versions::Rows(rows) => rows.len() * size_of::<Version>(),
+        };
+        let cells = |cells: &Cells| {
+            cells.column.heap_bytes() + cells.versions.as_ref().map_or(0, versions)
+        };
+        self.times.len() * 8
+            + versions(&self.versions)
+            + self.columns.iter().flatten().map(cells).sum::<usize>()
+    }
+
+    /// The version of a cell.
+    fn cell_version(&self, column: usize, row: usize) -> Version {
+        match &self.columns[column] {
+            Some(Cells { versions: Some(versions), .. }) => versions.at(row),
+            _ => self.versions.at(row),
+        }
+    }
+
+    /// The greatest and the least version of any cell; `None` without rows.
+    pub(crate) fn version_bounds(&self) -> Option<(Version, Version)> {
+        let own = self.columns.iter().flatten().filter_map(|cells| cells.versions.as_ref());
+        let all = std::iter::once(&self.versions).chain(own);
+        let bounds = |versions: &Versions| match versions {
+            Versions::One(version) => Some((*version, *version)),
+            Versions::Rows(rows) => Some((*rows.iter().min()?, *rows.iter().max()?)),
+        };
+        if self.is_empty() {
+            return None;
+        }
+        all.filter_map(bounds).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+}
+
+fn append_cells(
+    cells: &mut Option<Cells>,
+    other: Option<&Cells>,
+    rows: usize,
+    more: usize,
+    row_versions: &Versions,
+) {
+    let Some(kind) = cells.as_ref().or(other).map(|cells| cells.column.field_type()) else {
+        return;
+    };
+    let mine = cells.get_or_insert_with(|| {
+        let mut column = Column::new(kind);
+        column.pad(rows);
+        Cells { column, versions: None }
+    });
+    match other {
+        Some(other) => mine.column.extend_from(&other.column, 0, more),
+        None => mine.column.pad(rows + more),
+    }
+    let theirs = other.and_then(|other| other.versions.as_ref());
+    if mine.versions.is_none() && theirs.is_none() {
+        return;
+    }
+    let mut versions: Vec<Version> = (0..rows)
+        .map(|row| mine.versions.as_ref().map_or_else(|| row_versions.at(row), |v| v.at(row)))
+        .collect();
+    versions.extend((0..more).map(|row| {
+        theirs.map_or_else(|| row_versions.at(rows + row), |versions| versions.at(row))
+    }));
+    mine.versions = Some(Versions::Rows(versions));
+}
+
+/// Merges rows of one series from several sources, in any order and with repeated times, by the
+/// merge rule. All parts have the same fields.
+pub(crate) fn combine(parts: &[SeriesRows], fields: usize) -> SeriesRows {
+    let mut order: Vec<(i64, u32, u32)> = Vec::new();
+    for (part, rows) in parts.iter().enumerate() {
+        let number = |n: usize| u32::try_from(n).expect("merged in slices far below 2^32 rows");
+        order.extend(
+            rows.times.iter().enumerate().map(|(row, time)| (*time, number(part), number(row))),
+        );
+    }
+    if !order.is_sorted_by(|a, b| a.0 <= b.0) {
+        order.sort_by_key(|(time, _, _)| *time);
+    }
+    let runs: Vec<&[(i64, u32, u32)]> = order.chunk_by(|a, b| a.0 == b.0).collect();
+    let row_versions: Vec<Version> = runs.iter().map(|run| newest(parts, run)).collect();
+    let columns = (0..fields).map(|field| combine_cells(parts, field, &runs, &row_versions));
+    let columns = columns.collect();
+    SeriesRows {
+        times: runs.iter().map(|run| run[0].0).collect(),
+        versions: compact(row_versions),
+        columns,
+    }
+}
+
+/// The version of a row's existence: the greatest of its writes.
+fn newest(parts: &[SeriesRows], run: &[(i64, u32, u32)]) -> Version {
+    let versions =
+        run.iter().map(|(_, part, row)| parts[*part as usize].versions.at(*row as usize));
+    versions.max().unwrap_or_default()
+}
+
+/// The winning cell of one field in each row.
+fn combine_cells(
+    parts: &[SeriesRows],
+    field: usize,
+    runs: &[&[(i64, u32, u32)]],
+    row_versions: &[Version],
+) -> Option<Cells> {
+    let kind =
+        parts.iter().find_map(|part| part.columns[field].as_ref())?.column.field_type();
+    let mut column = Column::new(kind);
+    let mut versions = Vec::with_capacity(runs.len());
+    let mut differs = false;
+    for (run, row_version) in runs.iter().zip(row_versions) {
+        let candidates = run.iter().filter_map(|(_, part, row)| {
+            let (part, row) = (&parts[*part as usize], *row as usize);
+            let value = part.columns[field].as_ref()?.column.at(row)?;
+            Some((part.cell_version(field, row), Some(value)))
+        });
+        match candidates.reduce(|a, b| if merge::order(a, b) == Ordering::Less { b } else { a }) {
+            Some((version, Some(value))) => {
+                let pushed = column.push(value);
+                debug_assert!(pushed, "fields are keyed by name and type");
+                differs |= version != *row_version;
+                versions.push(version);
+            }
+            _ => {
+                column.push_absent();
+                versions.push(*row_version);
+            }
+        }
+    }
+    (column.count_present() > 0)
+        .then(|| Cells { column, versions: differs.then_some(Versions::Rows(versions)) })
+}
+
+fn compact(versions: Vec<Version>) -> Versions {
+    match versions.first() {
+        Some(first) if versions.iter().all(|version| version == first) => Versions::One(*first),
+        None => Versions::One(Version::default()),
+        _ => Versions::Rows(versions),
+    }
+}
+
+/// Removes what tombstones hide. `fields` are the fields of the columns; the tombstones concern the
+/// collection and the device.
+pub(crate) fn hide(rows: &mut SeriesRows, fields: &[FieldKey], tombstones: &[&Tombstone]) {
+    let Some((least, _)) = rows.version_bounds() else { return };
+    let (first, last) = (rows.times[0], rows.times[rows.len() - 1]);
+    let relevant: Vec<&Tombstone> = tombstones
+        .iter()
+        .filter(|tombstone| {
+            let touches = TimeRange::inclusive(first, last)
+                .is_some_and(|range| tombstone.range.overlaps(range));
+            touches && !merge::outlives(least.stamp, tombstone.version.stamp)
+        })
+        .copied()
+        .collect();
+    if relevant.is_empty() {
+        return;
+    }
+    let hidden = |row: usize, version: Version, field: Option<&str>| {
+        relevant.iter().any(|tombstone| {
+            tombstone.range.contains(rows.times[row])
+                && tombstone.covers_field(field)
+                && !merge::outlives(version.stamp, tombstone.version.stamp)
+        })
+    };
+    let keep: Vec<usize> =
+        (0..rows.len()).filter(|row| !hidden(*row, rows.versions.at(*row), None)).collect();
+    let mut columns = Vec::with_capacity(rows.columns.len());
+    for (index, cells) in rows.columns.iter().enumerate() {
+        let name = fields[index].name.as_str();
+        columns.push(cells.as_ref().and_then(|cells| {
+            let visible = |row: usize| !hidden(row, rows.cell_version(index, row), Some(name));
+            select(cells, &keep, visible)
+        }));
+    }
+    let versions = match &rows.versions {
+        Versions::One(version) => Versions::One(*version),
+        Versions::Rows(versions) => Versions::Rows(keep.iter().map(|r| versions[*r]).collect()),
+    };
+    let times = keep.iter().map(|row| rows.times[*row]).collect();
+    *rows = SeriesRows { times, versions, columns };
+}
+
+/// The cells of some rows, the invisible ones absent; `None` when none has a value.
+fn select(cells: &Cells, keep: &[usize], visible: impl Fn(usize) -> bool) -> Option<Cells> {
+    let mut column = Column::new(cells.column.field_type());
+    for row in keep {
+        match cells.column.at(*row) {
+            Some(value) if visible(*row) => {
+                column.push(value);
+            }
+            _ => column.push_absent(),
+        }
+    }
+    let versions = cells.versions.as_ref().map(|versions| match versions {
+        Versions::One(version) => Versions::One(*version),
+        Versions::Rows(rows) => Versions::Rows(keep.iter().map(|row| rows[*row]).collect()),
+    });
+    (column.count_present() > 0).then_some(Cells { column, versions })
+}
+
+/// A column from values that are only there where a bit is set.
+pub(crate) fn spread(packed: &Values, presence: &Bitmap) -> Option<Column> {
+    let mut values = Values::new(packed.field_type());
+    let mut next = 0;
+    for bit in presence.iter() {
+        if bit {
+            if next == packed.len() {
+                return None;
+            }
+            values.extend_from(packed, next, next + 1);
+            next += 1;
+        } else {
+            values.push_zero();
+        }
+    }
+    if next != packed.len() {
+        return None;
+    }
+    Column::from_parts(values, Some(presence.clone()))
+}

@@ -1,0 +1,30 @@
+#![doc = include_str!("FORMAT.md")]
+
+mod payload;
+mod recover;
+mod tail;
+mod writer;
+
+pub(crate) use payload::{KIND_END, KIND_ROWS, KIND_TOMBSTONE, RowsPayload, tombstone_payload};
+pub(crate) use recover::{Damage, Recovered, Segments, recover};
+pub use tail::{Tail, TailError, TailRecord};
+pub(crate) use writer::{AppendError, Span, Wal};
+
+/// A place in the log of one store: which opening, and where in its log.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub(crate) struct LogPoint {
+    pub(crate) ordinal: u32,
+    pub(crate) offset: u64,
+}
+
+/// The name of a segment.
+pub(crate) fn segment_path(ordinal: u32, index: u32) -> String {
+    format!("wal/{ordinal:08x}-{index:08x}.wal")
+}
+
+/// Ordinal and index of a segment, from its name without directory.
+pub(crate) fn parse_segment(name: &str) -> Option<(u32, u32)> {
+    let (ordinal, index) = name.strip_suffix(".wal")?.split_once('-')?;
+    let number = |text: &str| (text.len() == 8).then(|| u32::from_str_radix(text, 16).ok())?;
+    Some((number(ordinal)?, number(index)?))
+}

@@ -1,0 +1,98 @@
+//! What stands in a frame of the write-ahead log.
+
+use crate::format::Malformed;
+use crate::log::FRAME_HEADER_LEN;
+use rkyv::util::AlignedVec;
+use tidelog_model::{BatchV1, SubBatch};
+
+pub(crate) const KIND_ROWS: u8 = 1;
+pub(crate) const KIND_TOMBSTONE: u8 = 2;
+pub(crate) const KIND_END: u8 = 3;
+const ALIGN: usize = 16;
+
+/// Builds a rows frame, reusing its memory.
+#[derive(Debug, Default)]
+pub(crate) struct RowsPayload {
+    archives: AlignedVec,
+    lens: Vec<u32>,
+    frame: AlignedVec,
+}
+
+impl RowsPayload {
+    pub(crate) fn clear(&mut self) {
+        self.archives.clear();
+        self.lens.clear();
+    }
+
+    pub(crate) fn push(&mut self, sub: &BatchV1) {
+        let start = self.archives.len();
+        self.archives = sub.write_to(std::mem::take(&mut self.archives));
+        let len = self.archives.len() - start;
+        self.lens.push(u32::try_from(len).expect("a batch is below 4 GiB"));
+        pad(&mut self.archives);
+    }
+
+    /// The frame: room for its header, then the payload.
+    pub(crate) fn frame(&mut self) -> &mut AlignedVec {
+        self.frame.clear();
+        self.frame.resize(FRAME_HEADER_LEN, 0);
+        let count = u32::try_from(self.lens.len()).expect("as many as groups");
+        self.frame.extend_from_slice(&count.to_le_bytes());
+        for len in &self.lens {
+            self.frame.extend_from_slice(&len.to_le_bytes());
+        }
+        pad(&mut self.frame);
+        self.frame.extend_from_slice(&self.archives);
+        &mut self.frame
+    }
+
+    /// Takes a frame apart; every sub-batch is checked whole. `payload` must be aligned to 16.
+    pub(crate) fn read(payload: &[u8]) -> Result<Vec<SubBatch<'_>>, Malformed> {
+        let mut reader = crate::format::Reader::new(payload);
+        let count = reader.u32()? as usize;
+        if count == 0 || count > payload.len() / 4 {
+            return Err(Malformed("the number of sub-batches is wrong"));
+        }
+        let lens = (0..count).map(|_| reader.u32()).collect::<Result<Vec<_>, _>>()?;
+        skip_padding(&mut reader, payload.len())?;
+        let mut subs = Vec::with_capacity(count);
+        for len in lens {
+            let archive = reader.raw(len as usize)?;
+            subs.push(SubBatch::read(archive).map_err(|_| Malformed("not a sub-batch"))?);
+            skip_padding(&mut reader, payload.len())?;
+        }
+        reader.end()?;
+        Ok(subs)
+    }
+}
+
+/// A tombstone frame: room for its header, then the payload.
+pub(crate) fn tombstone_payload(encoded: &[u8]) -> AlignedVec {
+    let mut frame = AlignedVec::new();
+    frame.resize(FRAME_HEADER_LEN, 0);
+    let len = u32::try_from(encoded.len()).expect("a tombstone is small");
+    frame.extend_from_slice(&len.to_le_bytes());
+    frame.extend_from_slice(encoded);
+    pad(&mut frame);
+    frame
+}
+
+/// The encoded tombstone of a tombstone payload.
+pub(crate) fn read_tombstone_payload(payload: &[u8]) -> Result<&[u8], Malformed> {
+    let mut reader = crate::format::Reader::new(payload);
+    let len = reader.u32()? as usize;
+    let encoded = reader.raw(len)?;
+    skip_padding(&mut reader, payload.len())?;
+    reader.end()?;
+    Ok(encoded)
+}
+
+fn pad(bytes: &mut AlignedVec) {
+    bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
+}
+
+fn skip_padding(reader: &mut crate::format::Reader<'_>, total: usize) -> Result<(), Malformed> {
+    let at = total - reader.remaining();
+    let padding = reader.raw(at.next_multiple_of(ALIGN) - at)?;
+    if padding.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(Malformed("padding")) }
+}
