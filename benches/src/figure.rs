@@ -1,6 +1,10 @@
 //! One measured figure of one engine, reported as one line of JSON.
 //!
 //! Tidelog and its peers report in the same form, and `compare.py` merges the lines into one table.
+//! A line has `engine`, `version`, `figure`, `variant`, `devices`, `ticks`, `value` (the median),
+//! `unit`, `min`, `median`, `max` and `runs` (their number); a query adds `rows` and `checksum`, a
+//! reopening after a kill `lost`, and any figure may carry a `note`. One line more per engine, a
+//! [`Setup`], has `settings` instead of a figure.
 
 use std::fmt;
 
@@ -24,6 +28,8 @@ pub struct Figure {
     pub runs: Vec<f64>,
     /// For queries: what the engine answered in run 0.
     pub answer: Option<Answer>,
+    /// For reopening after a kill: acknowledged rows that were not found.
+    pub lost: Option<u64>,
     /// How this figure departs from its plain reading, if it does.
     pub note: Option<String>,
 }
@@ -45,10 +51,31 @@ impl fmt::Display for Figure {
         if let Some(Answer { rows, checksum }) = self.answer {
             write!(f, r#","rows":{rows},"checksum":{checksum:.2}"#)?;
         }
+        if let Some(lost) = self.lost {
+            write!(f, r#","lost":{lost}"#)?;
+        }
         if let Some(note) = &self.note {
             write!(f, r#","note":{}"#, Json(note))?;
         }
         f.write_str("}")
+    }
+}
+
+/// How an engine was set up, told once beside its figures.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Setup {
+    /// The engine's name, in lower case.
+    pub engine: &'static str,
+    /// Its version.
+    pub version: String,
+    /// Schema and settings, in a sentence or two.
+    pub settings: &'static str,
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, r#"{{"engine":{},"version":{}"#, Json(self.engine), Json(&self.version))?;
+        write!(f, r#","settings":{}}}"#, Json(self.settings))
     }
 }
 
@@ -107,6 +134,7 @@ mod tests {
             unit: "ms",
             runs: vec![3.0, 1.0, 2.0],
             answer: Some(Answer { rows: 60, checksum: 3385.961 }),
+            lost: Some(0),
             note: Some("a \"note\"\n".to_owned()),
         };
         assert_eq!(
@@ -114,7 +142,7 @@ mod tests {
             r#"{"engine":"sqlite","version":"3","figure":"q1","variant":"dec2","devices":1000,"#
                 .to_owned()
                 + r#""ticks":3600,"value":2,"unit":"ms","min":1,"median":2,"max":3,"runs":3,"#
-                + r#""rows":60,"checksum":3385.96,"note":"a \"note\"\u000a"}"#
+                + r#""rows":60,"checksum":3385.96,"lost":0,"note":"a \"note\"\u000a"}"#
         );
     }
 

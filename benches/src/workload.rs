@@ -88,15 +88,24 @@ pub struct Options {
     /// How values are rounded.
     pub variant: Variant,
     /// The share of rows delivered late, by up to [`LATE_TICKS_MAX`] ticks in random order, 0 to 1.
-    /// What is still under way after the last tick follows in batches of `devices` rows.
+    /// What is still under way after the last tick follows in full batches.
     pub late: f64,
+    /// Rows of a batch, of whole ticks and at least one.
+    pub batch_rows: u32,
     /// Generate only the given one of so many equal slices of the devices: (index, count).
     pub shard: (u32, u32),
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { devices: 1_000, ticks: 3_600, variant: Variant::Dec2, late: 0.0, shard: (0, 1) }
+        Options {
+            devices: 1_000,
+            ticks: 3_600,
+            variant: Variant::Dec2,
+            late: 0.0,
+            batch_rows: 1_000,
+            shard: (0, 1),
+        }
     }
 }
 
@@ -218,6 +227,7 @@ pub struct Workload {
     devices: std::ops::Range<u32>,
     walks: Vec<f64>,
     tick: u32,
+    ticks_per_batch: u32,
     columns: Columns,
     backlog: Backlog,
 }
@@ -228,35 +238,39 @@ impl Workload {
         assert!((0.0..=1.0).contains(&options.late), "the late share lies within 0..=1");
         let devices = options.shard_devices();
         let walks = walk_indices(&devices).map(|walk| start(random(SEED, walk))).collect();
-        let rows = devices.len();
-        let late_rows = rows as f64 * f64::from(options.ticks) * options.late;
+        let ticks_per_batch = (options.batch_rows / (devices.len() as u32).max(1)).max(1);
+        let rows = devices.len() * ticks_per_batch as usize;
+        let late_rows = devices.len() as f64 * f64::from(options.ticks) * options.late;
         Workload {
             options,
             devices,
             walks,
             tick: 0,
+            ticks_per_batch,
             columns: Columns::with_capacity(rows + (rows as f64 * options.late * 2.0) as usize),
             backlog: Backlog::with_capacity((late_rows * 1.1) as usize),
         }
     }
 
-    /// The rows delivered at the next tick, or `None` after the last.
+    /// The rows delivered next, or `None` after the last.
     ///
-    /// Without late rows these are the devices in order, all at the tick's time. Otherwise the late
-    /// rows that arrive at the tick follow those that are in time.
+    /// Without late rows these are one or more ticks, each of all devices in order. Otherwise the
+    /// late rows that arrive at a tick follow those that are in time.
     pub fn next_batch(&mut self) -> Option<Batch<'_>> {
         self.columns.clear();
-        if self.tick < self.options.ticks {
-            self.report();
-            self.backlog.deliver_until(self.tick, &mut self.columns);
-            self.tick += 1;
-        } else {
-            self.backlog.deliver_rows(self.devices.len(), &mut self.columns);
-            if self.columns.devices.is_empty() {
-                return None;
+        while self.tick < self.options.ticks {
+            for _ in 0..self.ticks_per_batch.min(self.options.ticks - self.tick) {
+                self.report();
+                self.backlog.deliver_until(self.tick, &mut self.columns);
+                self.tick += 1;
+            }
+            // Every row may have been late.
+            if !self.columns.devices.is_empty() {
+                return Some(self.columns.as_batch());
             }
         }
-        Some(self.columns.as_batch())
+        self.backlog.deliver_rows(self.options.batch_rows as usize, &mut self.columns);
+        (!self.columns.devices.is_empty()).then(|| self.columns.as_batch())
     }
 
     /// Walks every device of the shard by one step.
@@ -369,8 +383,14 @@ fn step(draw: u64) -> f64 {
 mod tests {
     use super::*;
 
-    const SMALL: Options =
-        Options { devices: 20, ticks: 500, variant: Variant::Dec2, late: 0.0, shard: (0, 1) };
+    const SMALL: Options = Options {
+        devices: 20,
+        ticks: 500,
+        variant: Variant::Dec2,
+        late: 0.0,
+        batch_rows: 20,
+        shard: (0, 1),
+    };
 
     fn all(options: Options) -> Columns {
         let mut columns = Columns::default();
@@ -407,6 +427,21 @@ mod tests {
             assert!(batch.fields.iter().all(|values| values.len() == batch.len()));
         }
         assert!(workload.next_batch().is_none());
+    }
+
+    #[test]
+    fn batches_hold_whole_ticks() {
+        let mut workload = Workload::new(Options { batch_rows: 70, ..SMALL });
+        let mut lens = Vec::new();
+        while let Some(batch) = workload.next_batch() {
+            lens.push(batch.len());
+        }
+        assert_eq!(lens.len(), 500usize.div_ceil(3));
+        assert!(lens[..lens.len() - 1].iter().all(|&len| len == 60));
+        let mut gathered = Options { batch_rows: 70, ..SMALL };
+        assert_eq!(all(gathered), all(SMALL));
+        gathered.late = 1.0;
+        assert_eq!(sorted(&all(gathered)), sorted(&all(SMALL)));
     }
 
     #[test]
