@@ -2,6 +2,7 @@
 //! the one place where the engine applies the merge rule and tombstones to them.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 use tidelog_model::{Bitmap, Column, Name, Tombstone, Values, Version, merge};
 use tidelog_model::{FieldType, TimeRange};
 
@@ -264,17 +265,16 @@ fn compact(versions: Vec<Version>) -> Versions {
 
 /// Removes what tombstones hide. `fields` are the fields of the columns; the tombstones concern the
 /// collection and the device.
-pub(crate) fn hide(rows: &mut SeriesRows, fields: &[FieldKey], tombstones: &[&Tombstone]) {
+pub(crate) fn hide(rows: &mut SeriesRows, fields: &[FieldKey], tombstones: &[Arc<Tombstone>]) {
     let Some((least, _)) = rows.version_bounds() else { return };
     let (first, last) = (rows.times[0], rows.times[rows.len() - 1]);
-    let relevant: Vec<&Tombstone> = tombstones
+    let relevant: Vec<&Arc<Tombstone>> = tombstones
         .iter()
         .filter(|tombstone| {
             let touches = TimeRange::inclusive(first, last)
                 .is_some_and(|range| tombstone.range.overlaps(range));
             touches && !merge::outlives(least.stamp, tombstone.version.stamp)
         })
-        .copied()
         .collect();
     if relevant.is_empty() {
         return;

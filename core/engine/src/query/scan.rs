@@ -1,0 +1,170 @@
+//! Scanning one series: memory and files, merged page by page, with no more than a page of each source
+//! in hand.
+
+use crate::codec::Scratch;
+use crate::group::{Bounds, GroupFile, IndexCache, PageAt, ReadError, SeriesIndex, SeriesRef};
+use crate::rows::{FieldKey, SeriesRows, combine, hide};
+use std::sync::Arc;
+use tidelog_model::{TimeRange, Tombstone};
+
+/// Where rows of a series come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Rows in memory, in time order.
+    Memory { rows: SeriesRows, next: usize },
+    /// Pages of a file, in time order.
+    File {
+        file: Arc<GroupFile>,
+        series: SeriesRef,
+        index: Arc<SeriesIndex>,
+        pages: Vec<PageAt>,
+        next: usize,
+        /// A page of which a part was taken, and how many of its rows.
+        loaded: Option<(SeriesRows, usize)>,
+    },
+}
+
+impl Source {
+    pub(crate) fn memory(rows: SeriesRows) -> Self {
+        Source::Memory { rows, next: 0 }
+    }
+
+    /// The pages of a series that touch a range.
+    pub(crate) fn file(
+        file: &Arc<GroupFile>,
+        series: SeriesRef,
+        cache: &IndexCache,
+        range: TimeRange,
+    ) -> Result<Self, ReadError> {
+        let index = cache.index(file, &series)?;
+        let pages = index.pages(range);
+        Ok(Source::File { file: Arc::clone(file), series, index, pages, next: 0, loaded: None })
+    }
+
+    /// First and last time of what can be taken next; `None` at the end.
+    fn span(&self) -> Option<(i64, i64)> {
+        match self {
+            Source::Memory { rows, next } => {
+                Some((*rows.times.get(*next)?, *rows.times.last()?))
+            }
+            Source::File { loaded: Some((rows, taken)), .. } => {
+                Some((*rows.times.get(*taken)?, *rows.times.last()?))
+            }
+            Source::File { pages, next, .. } => {
+                pages.get(*next).map(|page| (page.first, page.last))
+            }
+        }
+    }
+
+    /// Takes all rows up to and including `bound`.
+    fn take(
+        &mut self,
+        bound: i64,
+        fields: &[FieldKey],
+        with_versions: bool,
+        scratch: &mut Scratch,
+    ) -> Result<SeriesRows, ReadError> {
+        match self {
+            Source::Memory { rows, next } => {
+                let end = rows.times.partition_point(|time| *time <= bound);
+                let taken =
+                    if *next == 0 && end == rows.len() { rows.clone() } else { rows.slice(*next, end) };
+                *next = end;
+                Ok(taken)
+            }
+            Source::File { file, series, index, pages, next, loaded } => {
+                let (rows, taken) = match loaded.take() {
+                    Some(partly) => partly,
+                    None => {
+                        let at = pages[*next];
+                        *next += 1;
+                        let rows =
+                            file.read_page(series, index, at, fields, with_versions, scratch)?;
+                        (rows, 0)
+                    }
+                };
+                let end = rows.times.partition_point(|time| *time <= bound);
+                if taken == 0 && end == rows.len() {
+                    return Ok(rows);
+                }
+                let slice = rows.slice(taken, end);
+                if end < rows.len() {
+                    *loaded = Some((rows, end));
+                }
+                Ok(slice)
+            }
+        }
+    }
+
+    /// What is known of a field in the page that comes next, whole; `Unknown` for anything else.
+    /// `None` when no row of it has a value.
+    fn bounds(&self, field: &FieldKey) -> Option<Bounds> {
+        match self {
+            Source::File { file, series, index, pages, next, loaded: None } => {
+                file.bounds(series, index, pages[*next], field)
+            }
+            _ => Some(Bounds::Unknown),
+        }
+    }
+
+    fn skip_page(&mut self) {
+        if let Source::File { next, .. } = self {
+            *next += 1;
+        }
+    }
+}
+
+/// Decides by what is known of a field's values whether any row of a page can matter; `None`: no row
+/// has a value.
+pub(crate) type PageTest<'a> = (&'a FieldKey, &'a dyn Fn(Option<Bounds>) -> bool);
+
+/// The rows of one series, in slices, in time order.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    pub(crate) fields: Arc<[FieldKey]>,
+    pub(crate) range: TimeRange,
+    pub(crate) sources: Vec<Source>,
+    /// Those that concern the collection and the device.
+    pub(crate) tombstones: Vec<Arc<Tombstone>>,
+}
+
+impl Scan {
+    /// The next slice; `None` at the end. `tests` are for pages that one source has alone: where
+    /// several meet, a losing value may only be known by the winner beside it.
+    pub(crate) fn next(
+        &mut self,
+        tests: &[PageTest<'_>],
+        scratch: &mut Scratch,
+    ) -> Result<Option<SeriesRows>, ReadError> {
+        loop {
+            let spans: Vec<Option<(i64, i64)>> = self.sources.iter().map(Source::span).collect();
+            let Some(bound) = spans.iter().flatten().map(|(_, last)| *last).min() else {
+                return Ok(None);
+            };
+            let meets = |span: &Option<(i64, i64)>| span.is_some_and(|(first, _)| first <= bound);
+            let mut meeting = (0..spans.len()).filter(|at| meets(&spans[*at]));
+            let (Some(one), another) = (meeting.next(), meeting.next()) else { return Ok(None) };
+            let mut rows = if another.is_none() {
+                let source = &mut self.sources[one];
+                if !tests.iter().all(|(field, test)| test(source.bounds(field))) {
+                    source.skip_page();
+                    continue;
+                }
+                source.take(bound, &self.fields, !self.tombstones.is_empty(), scratch)?
+            } else {
+                let mut parts = Vec::new();
+                for at in (0..spans.len()).filter(|at| meets(&spans[*at])) {
+                    parts.push(self.sources[at].take(bound, &self.fields, true, scratch)?);
+                }
+                combine(&parts, self.fields.len())
+            };
+            rows = rows.clip(self.range);
+            if !self.tombstones.is_empty() {
+                hide(&mut rows, &self.fields, &self.tombstones);
+            }
+            if !rows.is_empty() {
+                return Ok(Some(rows));
+            }
+        }
+    }
+}

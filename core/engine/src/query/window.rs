@@ -1,0 +1,187 @@
+//! Windows of time: which one holds a time, and where the next begins.
+
+use super::spec::{Every, Unit};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use tidelog_model::{TimeRange, Timestamp};
+
+/// Why windows cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WindowError {
+    /// The width is zero or beyond 292 years.
+    #[error("a window must be at least a nanosecond and at most 292 years wide")]
+    Width,
+    /// The zone is not in the time zone database.
+    #[error("time zone {zone:?} is not known here: use an IANA name such as Europe/Berlin, and check that the system's zoneinfo is installed")]
+    Zone {
+        /// What was asked for.
+        zone: String,
+    },
+}
+
+/// Divides time into windows.
+#[derive(Clone, Debug)]
+pub(crate) enum Windows {
+    /// All of the range is one window.
+    Whole(TimeRange),
+    Fixed(i64),
+    Calendar(Unit, TimeZone),
+}
+
+impl Windows {
+    pub(crate) fn new(every: Option<&Every>, range: TimeRange) -> Result<Self, WindowError> {
+        match every {
+            None => Ok(Windows::Whole(range)),
+            Some(Every::Duration(width)) => {
+                let width = i64::try_from(width.as_nanos()).map_err(|_| WindowError::Width)?;
+                if width == 0 { Err(WindowError::Width) } else { Ok(Windows::Fixed(width)) }
+            }
+            Some(Every::Calendar { unit, zone }) => {
+                let zone = match zone {
+                    None => TimeZone::UTC,
+                    Some(name) => TimeZone::get(name)
+                        .map_err(|_| WindowError::Zone { zone: name.clone() })?,
+                };
+                Ok(Windows::Calendar(*unit, zone))
+            }
+        }
+    }
+
+    /// The window that holds a time.
+    pub(crate) fn at(&self, time: i64) -> TimeRange {
+        let (start, end) = match self {
+            Windows::Whole(range) => return *range,
+            Windows::Fixed(width) => {
+                let start = i128::from(time.div_euclid(*width)) * i128::from(*width);
+                (start, start + i128::from(*width))
+            }
+            Windows::Calendar(unit, zone) => calendar(*unit, zone, time),
+        };
+        // Only the first and the last window of all time are cut by the range of i64.
+        let first = i64::try_from(start).unwrap_or(i64::MIN);
+        let last = i64::try_from(end - 1).unwrap_or(i64::MAX);
+        TimeRange::inclusive(first, last).unwrap_or(TimeRange::ALL)
+    }
+
+    /// The window after this one; `None` after the last of all time.
+    pub(crate) fn after(&self, window: TimeRange) -> Option<TimeRange> {
+        if matches!(self, Windows::Whole(_)) {
+            return None;
+        }
+        window.last().checked_add(1).map(|time| self.at(time))
+    }
+
+    /// The name of a window: its start; of the whole range, the first time that is given or seen.
+    pub(crate) fn name(&self, window: TimeRange, first_seen: i64) -> i64 {
+        match self {
+            Windows::Whole(range) if range.first() == i64::MIN => first_seen,
+            _ => window.first(),
+        }
+    }
+}
+
+fn calendar(unit: Unit, zone: &TimeZone, time: i64) -> (i128, i128) {
+    let instant = jiff::Timestamp::from_nanosecond(i128::from(time))
+        .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let date = zone.to_datetime(instant).date();
+    let start = start_of(unit, date);
+    let end = next_start(unit, start);
+    // A day may begin at another hour than midnight; the zone knows.
+    let at = |date: Date| {
+        zone.to_ambiguous_zoned(date.at(0, 0, 0, 0))
+            .compatible()
+            .map_or(i128::from(time), |zoned| zoned.timestamp().as_nanosecond())
+    };
+    (at(start), at(end))
+}
+
+fn start_of(unit: Unit, date: Date) -> Date {
+    match unit {
+        Unit::Day => date,
+        Unit::Week => {
+            let back = i64::from(date.weekday().to_monday_zero_offset());
+            date.saturating_sub(jiff::Span::new().days(back))
+        }
+        Unit::Month => date.first_of_month(),
+        Unit::Quarter => {
+            let month = (date.month() - 1) / 3 * 3 + 1;
+            Date::new(date.year(), month, 1).unwrap_or(date)
+        }
+        Unit::Year => date.first_of_year(),
+    }
+}
+
+fn next_start(unit: Unit, start: Date) -> Date {
+    let step = match unit {
+        Unit::Day => jiff::Span::new().days(1),
+        Unit::Week => jiff::Span::new().weeks(1),
+        Unit::Month => jiff::Span::new().months(1),
+        Unit::Quarter => jiff::Span::new().months(3),
+        Unit::Year => jiff::Span::new().years(1),
+    };
+    start.saturating_add(step)
+}
+
+/// Parses nothing: a helper of tests and callers that think in seconds.
+#[cfg(test)]
+fn seconds(n: i64) -> Timestamp {
+    Timestamp(n * 1_000_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn windows(every: Every) -> Windows {
+        Windows::new(Some(&every), TimeRange::ALL).unwrap()
+    }
+
+    fn bounds(windows: &Windows, time: &str) -> (String, String) {
+        let time: jiff::Timestamp = time.parse().unwrap();
+        let window = windows.at(i64::try_from(time.as_nanosecond()).unwrap());
+        let text = |ns: i64| {
+            jiff::Timestamp::from_nanosecond(i128::from(ns)).unwrap().to_string()
+        };
+        (text(window.first()), text(window.last() + 1))
+    }
+
+    #[test]
+    fn fixed_windows_are_aligned_to_the_epoch_on_both_sides_of_it() {
+        let minute = windows(Every::Duration(Duration::from_secs(60)));
+        assert_eq!(minute.at(seconds(61).0).first(), seconds(60).0);
+        assert_eq!(minute.at(-1).first(), seconds(-60).0);
+        assert_eq!(minute.at(i64::MIN).first(), i64::MIN);
+        assert_eq!(minute.at(i64::MAX).last(), i64::MAX);
+        assert!(minute.after(minute.at(i64::MAX)).is_none());
+    }
+
+    #[test]
+    fn local_days_are_23_and_25_hours_long_when_clocks_change() {
+        let zone = Some("Europe/Berlin".to_owned());
+        let day = windows(Every::Calendar { unit: Unit::Day, zone });
+        let spring = bounds(&day, "2026-03-29T12:00:00Z");
+        assert_eq!(spring, ("2026-03-28T23:00:00Z".into(), "2026-03-29T22:00:00Z".into()));
+        let autumn = bounds(&day, "2026-10-25T12:00:00Z");
+        assert_eq!(autumn, ("2026-10-24T22:00:00Z".into(), "2026-10-25T23:00:00Z".into()));
+    }
+
+    #[test]
+    fn calendar_units_begin_where_people_say() {
+        let start = |unit| bounds(&windows(Every::Calendar { unit, zone: None }), "2026-11-21T10:00:00Z").0;
+        assert_eq!(start(Unit::Week), "2026-11-16T00:00:00Z");
+        assert_eq!(start(Unit::Month), "2026-11-01T00:00:00Z");
+        assert_eq!(start(Unit::Quarter), "2026-10-01T00:00:00Z");
+        assert_eq!(start(Unit::Year), "2026-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn widths_and_zones_that_are_none_are_refused() {
+        let none = Windows::new(Some(&Every::Duration(Duration::ZERO)), TimeRange::ALL);
+        assert_eq!(none.unwrap_err(), WindowError::Width);
+        let zone = Some("Mars/Olympus".to_owned());
+        let every = Every::Calendar { unit: Unit::Day, zone };
+        assert!(matches!(Windows::new(Some(&every), TimeRange::ALL), Err(WindowError::Zone { .. })));
+    }
+}
