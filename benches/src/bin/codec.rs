@@ -228,7 +228,9 @@ impl Table {
             for start in (0..rows.len()).step_by(65_536) {
                 let end = rows.len().min(start + 65_536);
                 let lengths = page_lengths(end - start, 1_024);
-                let chunk = codec::encode_i64s(&times[start..end], &lengths, effort);
+                let times = Values::I64(times[start..end].to_vec());
+                let chunk = codec::encode(&times, &lengths, effort);
+                assert_round_trip(&chunk, &times, &lengths);
                 tally.add("time", end - start, chunk.byte_len());
                 for (field, kind) in kinds.iter().enumerate() {
                     let cells: Vec<&str> =
@@ -283,7 +285,9 @@ fn encode_cells(cells: &[&str], kind: Kind, effort: Effort, tally: &mut Tally) -
     let present: Vec<bool> = cells.iter().map(|cell| !cell.is_empty()).collect();
     let rows = page_lengths(cells.len(), 1_024);
     if present.contains(&false) {
-        let chunk = codec::encode_bools(&present, &rows, effort);
+        let present = Values::Bool(present.clone());
+        let chunk = codec::encode(&present, &rows, effort);
+        assert_round_trip(&chunk, &present, &rows);
         tally.add("presence", cells.len(), chunk.byte_len());
     }
     let lengths: Vec<u32> = present
@@ -305,8 +309,23 @@ fn encode_cells(cells: &[&str], kind: Kind, effort: Effort, tally: &mut Tally) -
         }
     };
     let chunk = codec::encode(&values, &lengths, effort);
+    assert_round_trip(&chunk, &values, &lengths);
     tally.add(name, values.len(), chunk.byte_len());
     chunk
+}
+
+fn assert_round_trip(chunk: &EncodedChunk, values: &Values, lengths: &[u32]) {
+    let kind = values.field_type();
+    let decoder =
+        ChunkDecoder::parse(&chunk.meta, kind, values.len()).expect("our own bytes parse");
+    let mut found = Values::new(kind);
+    let mut scratch = Scratch::default();
+    for (index, length) in lengths.iter().enumerate() {
+        let bytes = chunk.page(index).expect("a page per length");
+        let page = Page { first: found.len(), count: *length as usize, bytes };
+        decoder.decode_page(page, &mut found, &mut scratch).expect("our own bytes decode");
+    }
+    assert!(found == *values, "a {kind} column comes back as it was");
 }
 
 /// Records of a CSV text, quotes understood.

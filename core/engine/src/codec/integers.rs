@@ -359,7 +359,7 @@ impl<T: Whole> MapLatent<T> for Frame {
 
 /// Level 4 is the least that finds several bins; it encodes 720 values at 70 to 100 M/s.
 pub(super) const FAST_LEVEL: usize = 4;
-/// Level 12 is 1 % smaller and half as fast.
+/// Level 12 makes whole numbers 0.1 % smaller on real data, at half the speed.
 pub(super) const DENSE_LEVEL: usize = 8;
 /// Pages of whole numbers that a trial codes at least.
 const LEAST_SAMPLED: usize = 2;

@@ -63,6 +63,7 @@ pub(super) struct Unpacker<T: Number>(ChunkDecompressor<T>);
 
 impl<T: Number> Unpacker<T> {
     pub(super) fn parse(meta: Reader<'_>) -> Result<Self, CodecError> {
+        check_dictionary(meta.0, size_of::<T>())?;
         let (file, _) = FileDecompressor::new(&PCO_FORMAT[..])?;
         let (chunk, rest) = file.chunk_decompressor::<T, &[u8]>(meta.0)?;
         Reader(rest).finish()?;
@@ -95,6 +96,22 @@ impl<T: Number> Unpacker<T> {
         Reader(numbers.into_src()).finish()
     }
 }
+
+/// pco allocates a dictionary by its declared length before it looks for the words: see that they
+/// are there. The mode is the low 4 bits of the metadata, a dictionary's length the next 25, and
+/// its words begin at the fourth byte.
+fn check_dictionary(meta: &[u8], word_len: usize) -> Result<(), CodecError> {
+    let mut head = [0; 4];
+    head.iter_mut().zip(meta).for_each(|(to, from)| *to = *from);
+    let head = u32::from_le_bytes(head);
+    let words = (head >> 4) as usize & ((1 << 25) - 1);
+    if head & 0xf == DICTIONARY_MODE && words.saturating_mul(word_len) > meta.len() {
+        return Err(CodecError::Damaged("a dictionary is longer than the metadata"));
+    }
+    Ok(())
+}
+
+const DICTIONARY_MODE: u32 = 4;
 
 /// The header of a pco file of format 4.1: implied by the codec ids, never stored.
 const PCO_FORMAT: [u8; 2] = [4, 1];

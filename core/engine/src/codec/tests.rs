@@ -208,6 +208,23 @@ fn another_type_is_refused() {
     assert!(matches!(wrong, Err(CodecError::WrongType { .. })));
 }
 
+/// pco would take 256 MiB for this dictionary before it finds that the words are missing.
+#[test]
+fn a_dictionary_without_its_words_is_refused_unread() {
+    let head = 4u32 | ((1 << 25) - 1) << 4;
+    let meta = [&[id::FLOATS][..], &head.to_le_bytes(), &[0; 20]].concat();
+    let error = ChunkDecoder::parse(&meta, FieldType::F64, 10).expect_err("no words");
+    assert!(matches!(error, CodecError::Damaged(_)), "{error}");
+}
+
+/// A column of few values that are no decimals, the case for a dictionary of floats.
+#[test]
+fn repeated_odd_floats_round_trip() {
+    let odd: Vec<f64> = noise().take(40).map(|v| (v as f64).sqrt()).collect();
+    let values = noise().take(9_000).map(|v| odd[v as usize % odd.len()]).collect();
+    assert_round_trip(&Values::F64(values), &cut(9_000, 1_000));
+}
+
 #[test]
 fn text_that_is_not_utf8_is_refused() {
     let cases = [
