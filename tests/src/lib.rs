@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What the whole-system tests share: a simulated disk and clock, an oracle, and generators.
+//!
+//! - [`disk`]: a disk in memory that fails on demand and forgets at a crash what was not synced.
+//! - [`clock`]: time that moves when told to, and ids drawn from a seed.
+//! - [`oracle`]: the slow, obvious twin of a store.
+//! - [`generate`]: proptest strategies for what users write.
+
+pub mod clock;
+pub mod disk;
+pub mod generate;
+pub mod oracle;
+mod random;
