@@ -40,6 +40,14 @@ pub enum ReadError {
         /// The newest version this build knows.
         newest: u32,
     },
+    /// A file that could not be opened when the store was.
+    #[error("{path} cannot be read ({what}): run `tidelog verify`, then restore the file or `tidelog recover`")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        what: String,
+    },
     /// The disk would not give the bytes.
     #[error("cannot read {path}: check the disk and its permissions")]
     Io {
@@ -229,17 +237,19 @@ impl GroupFile {
         Ok(None)
     }
 
-    /// All series of a section with their devices, sorted.
-    pub(crate) fn all_series(&self, section: u32) -> Result<Vec<(String, SeriesRef)>, ReadError> {
+    /// Gives every series of a section with its device, sorted.
+    pub(crate) fn each_device(
+        &self,
+        section: u32,
+        mut each: impl FnMut(&str, SeriesRef),
+    ) -> Result<(), ReadError> {
         let table = self.table(section)?;
         let damaged = || self.damaged("series table");
-        let mut all = Vec::with_capacity(table.len());
         for at in 0..table.len() {
             let (series, name) = table.entry(at).ok_or_else(damaged)?;
-            let name = std::str::from_utf8(name).map_err(|_| damaged())?;
-            all.push((name.to_owned(), series));
+            each(std::str::from_utf8(name).map_err(|_| damaged())?, series);
         }
-        Ok(all)
+        Ok(())
     }
 
     /// Reads and verifies a series block.

@@ -156,7 +156,22 @@ impl TableView {
         Some(if increase { rows } else { combine(&[rows], fields.len()) })
     }
 
-    /// The newest time of a device, and the version bounds of nothing: only the head row is read.
+    /// The newest time of a device inside a range.
+    pub(crate) fn newest(&self, device: &str, range: TimeRange) -> Option<i64> {
+        let at = self.series.binary_search_by(|(name, _)| (**name).cmp(device)).ok()?;
+        let mut id = self.series[at].1;
+        let mut newest = None;
+        while id != RowId::NONE {
+            let chunk = &self.chunks[id.chunk()];
+            let time = chunk.times[id.row()];
+            if range.contains(time) {
+                newest = newest.max(Some(time));
+            }
+            id = chunk.previous[id.row()];
+        }
+        newest
+    }
+
     fn gather(&self, ids: &[RowId], fields: &[FieldKey]) -> SeriesRows {
         let times = ids.iter().map(|id| self.chunks[id.chunk()].times[id.row()]).collect();
         let version = |id: &RowId| self.chunks[id.chunk()].version_at(id.row());

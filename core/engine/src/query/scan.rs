@@ -114,6 +114,9 @@ impl Source {
     }
 }
 
+/// Rows in memory that count as a page when a range is divided.
+const MEMORY_PAGE_ROWS: usize = 1024;
+
 /// Decides by what is known of a field's values whether any row of a page can matter; `None`: no row
 /// has a value.
 pub(crate) type PageTest<'a> = (&'a FieldKey, &'a dyn Fn(Option<Bounds>) -> bool);
@@ -129,6 +132,37 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
+    /// Divides a range where pages begin, so that each part has about so many pages: ascending.
+    pub(crate) fn split(&self, range: TimeRange, pages: usize) -> Vec<TimeRange> {
+        let mut starts: Vec<i64> = Vec::new();
+        for source in &self.sources {
+            match source {
+                Source::Memory { rows, .. } => {
+                    starts.extend(rows.times.iter().step_by(pages * MEMORY_PAGE_ROWS));
+                }
+                Source::File { pages: all, .. } => {
+                    starts.extend(all.iter().step_by(pages).map(|page| page.first));
+                }
+            }
+        }
+        starts.retain(|start| *start > range.first());
+        starts.sort_unstable();
+        starts.dedup();
+        let mut parts = Vec::with_capacity(starts.len() + 1);
+        let mut first = range.first();
+        for start in starts {
+            parts.extend(TimeRange::inclusive(first, start - 1));
+            first = start;
+        }
+        parts.extend(TimeRange::inclusive(first, range.last()));
+        parts
+    }
+
+    /// Leaves only files.
+    pub(crate) fn drop_memory(&mut self) {
+        self.sources.retain(|source| matches!(source, Source::File { .. }));
+    }
+
     /// The next slice; `None` at the end. `tests` are for pages that one source has alone: where
     /// several meet, a losing value may only be known by the winner beside it.
     pub(crate) fn next(

@@ -1,0 +1,642 @@
+//! The answer to a query: an iterator over batches of rows, read as it is drawn.
+//!
+//! Few devices are read by the caller's thread. Many are read by a few threads, each a run of devices at
+//! a time; their batches come out in the order of the devices through bounded channels, so neither order
+//! nor results depend on timing, and memory stays bounded. Dropping the answer stops them.
+
+use super::aggregate::Accumulator;
+use super::plan::{Context, QueryError, WindowTotals};
+use super::scan::Scan;
+use super::spec::{Aggregate, Fill, GroupBy};
+use crate::codec::Scratch;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use tidelog_model::{Column, FieldType, TimeRange, ValueRef, Values};
+
+/// Batches are given out when they have about this many rows.
+const BATCH_ROWS: usize = 8192;
+/// Batches one thread may have ready before it waits.
+const READY_BATCHES: usize = 2;
+/// More windows than these are not filled.
+const FILLED_WINDOWS_MAX: u64 = 10_000_000;
+/// Pages read at once when rows are wanted newest first.
+const DESCENDING_PAGES: usize = 16;
+
+/// A column of an answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AnswerField {
+    /// The field, or `<field>_<aggregate>`.
+    pub name: String,
+    /// The type of its values.
+    pub kind: FieldType,
+}
+
+/// Rows of an answer, in columns that stand as [`Answer::fields`] does.
+#[derive(Clone, Debug, Default)]
+pub struct RowBatch {
+    /// The devices of the batch, canonical.
+    pub devices: Vec<Arc<str>>,
+    /// Which device each row is of; empty when the query is grouped by none.
+    pub row_devices: Vec<u32>,
+    /// The time of each row, or the start of its window.
+    pub times: Vec<i64>,
+    /// The values.
+    pub columns: Vec<Column>,
+}
+
+impl RowBatch {
+    /// How many rows there are.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.times.len()
+    }
+
+    /// The device of a row; `None` when the query is grouped by none.
+    ///
+    /// # Panics
+    /// When `row` is out of bounds.
+    #[must_use]
+    pub fn device(&self, row: usize) -> Option<&Arc<str>> {
+        self.row_devices.get(row).map(|device| &self.devices[*device as usize])
+    }
+
+    fn device_number(&mut self, device: &Arc<str>) -> u32 {
+        if self.devices.last().is_none_or(|last| last != device) {
+            self.devices.push(Arc::clone(device));
+        }
+        u32::try_from(self.devices.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Keeps the first `rows` rows.
+    fn truncate(&mut self, rows: usize) {
+        self.times.truncate(rows);
+        self.row_devices.truncate(rows);
+        for column in &mut self.columns {
+            let mut shorter = Column::new(column.field_type());
+            shorter.extend_from(column, 0, rows.min(column.len()));
+            *column = shorter;
+        }
+    }
+}
+
+/// Cancels a query from another thread.
+#[derive(Clone, Debug)]
+pub struct Canceller(Arc<AtomicBool>);
+
+impl Canceller {
+    /// The answer ends with [`QueryError::Cancelled`] within about the time of one page.
+    pub fn cancel(&self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// The rows of an answer, batch by batch.
+#[derive(Debug)]
+pub struct Answer {
+    context: Arc<Context>,
+    fields: Arc<[AnswerField]>,
+    state: State,
+    left: Option<u64>,
+}
+
+#[derive(Debug)]
+enum State {
+    Here { reader: Box<Reader>, together: Together },
+    Threads { runs: VecDeque<Receiver<Result<Output, QueryError>>>, together: Together },
+    Done,
+}
+
+/// What one thread gives to the answer.
+#[derive(Debug)]
+enum Output {
+    Batch(RowBatch),
+    Totals(Vec<WindowTotals>),
+}
+
+/// Totals of all devices, folded in their order.
+type Together = BTreeMap<i64, WindowTotals>;
+
+impl Answer {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        let fields: Arc<[AnswerField]> = context.answer_fields().into();
+        let left = context.query.limit;
+        let threads = context.threads();
+        let state = if context.range.is_none() || context.devices.is_empty() || left == Some(0) {
+            State::Done
+        } else if threads <= 1 {
+            let all = 0..context.devices.len();
+            let reader = Reader::new(Arc::clone(&context), Arc::clone(&fields), all);
+            State::Here { reader: Box::new(reader), together: Together::new() }
+        } else {
+            State::Threads { runs: start(&context, &fields, threads), together: Together::new() }
+        };
+        Answer { context, fields, state, left }
+    }
+
+    /// The columns of every batch.
+    #[must_use]
+    pub fn fields(&self) -> &[AnswerField] {
+        &self.fields
+    }
+
+    /// A handle that cancels the query.
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        Canceller(Arc::clone(&self.context.cancelled))
+    }
+
+    /// All rows in one batch: for answers that are known to be small.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn collect_rows(self) -> Result<RowBatch, QueryError> {
+        let mut all = self.context.empty_batch(&self.fields);
+        for batch in self {
+            let batch = batch?;
+            let base = u32::try_from(all.devices.len()).unwrap_or(u32::MAX);
+            all.devices.extend(batch.devices);
+            all.row_devices.extend(batch.row_devices.iter().map(|device| device + base));
+            all.times.extend(batch.times);
+            for (all, column) in all.columns.iter_mut().zip(&batch.columns) {
+                all.extend_from(column, 0, column.len());
+            }
+        }
+        Ok(all)
+    }
+
+    fn next_batch(&mut self) -> Option<Result<RowBatch, QueryError>> {
+        loop {
+            match &mut self.state {
+                State::Done => return None,
+                State::Here { reader, together } => match reader.next_output() {
+                    Ok(Some(Output::Batch(batch))) => return Some(Ok(batch)),
+                    Ok(Some(Output::Totals(totals))) => fold(together, totals),
+                    Ok(None) => {
+                        let together = std::mem::take(together);
+                        self.state = State::Done;
+                        return self.finish(together);
+                    }
+                    Err(error) => {
+                        self.state = State::Done;
+                        return Some(Err(error));
+                    }
+                },
+                State::Threads { runs, together } => {
+                    let Some(run) = runs.front() else {
+                        let together = std::mem::take(together);
+                        self.state = State::Done;
+                        return self.finish(together);
+                    };
+                    match run.recv() {
+                        Ok(Ok(Output::Batch(batch))) => return Some(Ok(batch)),
+                        Ok(Ok(Output::Totals(totals))) => fold(together, totals),
+                        Ok(Err(error)) => {
+                            self.state = State::Done;
+                            return Some(Err(error));
+                        }
+                        // The run is over.
+                        Err(_) => {
+                            runs.pop_front();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The one batch of a query that is grouped by none.
+    fn finish(&self, together: Together) -> Option<Result<RowBatch, QueryError>> {
+        if self.context.query.group_by == GroupBy::Device || together.is_empty() {
+            return None;
+        }
+        let mut batch = self.context.empty_batch(&self.fields);
+        let totals = together.into_values().collect();
+        Some(push_totals(&self.context, &self.fields, None, totals, &mut batch).map(|()| batch))
+    }
+}
+
+impl Iterator for Answer {
+    type Item = Result<RowBatch, QueryError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut batch = match self.next_batch()? {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(error)),
+        };
+        if let Some(left) = &mut self.left {
+            let rows = usize::try_from(*left).unwrap_or(usize::MAX);
+            if batch.rows() >= rows {
+                batch.truncate(rows);
+                self.state = State::Done;
+            }
+            *left -= batch.rows() as u64;
+        }
+        Some(Ok(batch))
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // Threads stop at their next page, or when they find the channel closed.
+        self.context.cancelled.store(true, Relaxed);
+    }
+}
+
+/// Starts the threads. Each takes the next run of devices until there is none.
+fn start(
+    context: &Arc<Context>,
+    fields: &Arc<[AnswerField]>,
+    threads: usize,
+) -> VecDeque<Receiver<Result<Output, QueryError>>> {
+    let devices = context.devices.len();
+    let run = devices.div_ceil(threads * 8).max(1);
+    let (senders, receivers): (Vec<_>, VecDeque<_>) =
+        (0..devices.div_ceil(run)).map(|_| sync_channel(READY_BATCHES)).unzip();
+    let senders: Arc<Vec<std::sync::Mutex<Option<SyncSender<_>>>>> =
+        Arc::new(senders.into_iter().map(|sender| std::sync::Mutex::new(Some(sender))).collect());
+    let next = Arc::new(AtomicUsize::new(0));
+    for number in 0..threads {
+        let (context, fields) = (Arc::clone(context), Arc::clone(fields));
+        let (senders, next) = (Arc::clone(&senders), Arc::clone(&next));
+        let work = move || {
+            loop {
+                let at = next.fetch_add(1, Relaxed);
+                let Some(slot) = senders.get(at) else { return };
+                let sender = slot.lock().ok().and_then(|mut sender| sender.take());
+                let Some(sender) = sender else { return };
+                let range = at * run..((at + 1) * run).min(devices);
+                let mut reader = Reader::new(Arc::clone(&context), Arc::clone(&fields), range);
+                if !reader.send_all(&sender) {
+                    return;
+                }
+            }
+        };
+        let name = format!("tidelog-query-{number}");
+        // Without a thread the work is done by those there are; the first is indispensable.
+        if std::thread::Builder::new().name(name).spawn(work.clone()).is_err() && number == 0 {
+            work();
+        }
+    }
+    receivers
+}
+
+fn fold(together: &mut Together, totals: Vec<WindowTotals>) {
+    for total in totals {
+        match together.get_mut(&total.window.first()) {
+            Some(held) => {
+                held.first = held.first.min(total.first);
+                held.fields.iter_mut().zip(&total.fields).for_each(|(a, b)| a.merge(b));
+            }
+            None => {
+                together.insert(total.window.first(), total);
+            }
+        }
+    }
+}
+
+/// Reads a run of devices, one after the other.
+struct Reader {
+    context: Arc<Context>,
+    fields: Arc<[AnswerField]>,
+    devices: std::ops::Range<usize>,
+    device: Option<DeviceRows>,
+    scratch: Scratch,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reader({:?})", self.devices)
+    }
+}
+
+/// The device being read, raw.
+struct DeviceRows {
+    device: Arc<str>,
+    scan: Scan,
+    /// Ranges still to be scanned, last one first, when rows are wanted newest first.
+    earlier: Vec<TimeRange>,
+}
+
+impl Reader {
+    fn new(
+        context: Arc<Context>,
+        fields: Arc<[AnswerField]>,
+        devices: std::ops::Range<usize>,
+    ) -> Self {
+        Reader {
+            context,
+            fields,
+            devices,
+            device: None,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Sends everything; `false` when nobody wants it any more.
+    fn send_all(&mut self, to: &SyncSender<Result<Output, QueryError>>) -> bool {
+        loop {
+            match self.next_output() {
+                Ok(Some(output)) => {
+                    if to.send(Ok(output)).is_err() {
+                        return false;
+                    }
+                }
+                Ok(None) => return true,
+                Err(error) => {
+                    let _ = to.send(Err(error));
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn next_output(&mut self) -> Result<Option<Output>, QueryError> {
+        let context = Arc::clone(&self.context);
+        let mut batch = context.empty_batch(&self.fields);
+        while batch.rows() < BATCH_ROWS {
+            if context.aggregates.is_empty() {
+                if !self.raw_slice(&mut batch)? {
+                    break;
+                }
+                continue;
+            }
+            let Some(at) = self.devices.next() else { break };
+            let device = &context.devices[at];
+            let totals = context.windows_of(device, &mut self.scratch)?;
+            if context.query.group_by == GroupBy::None {
+                // Device by device, so that floats are folded in one order.
+                return Ok(Some(Output::Totals(totals)));
+            }
+            push_totals(&context, &self.fields, Some(device), totals, &mut batch)?;
+        }
+        Ok((batch.rows() > 0).then_some(Output::Batch(batch)))
+    }
+
+    /// Adds the next slice of raw rows; `false` when there is none.
+    fn raw_slice(&mut self, batch: &mut RowBatch) -> Result<bool, QueryError> {
+        let context = Arc::clone(&self.context);
+        loop {
+            if self.device.is_none() {
+                let Some(at) = self.devices.next() else { return Ok(false) };
+                self.device = Some(self.begin(&context.devices[at])?);
+            }
+            let Some(current) = &mut self.device else { return Ok(false) };
+            if context.is_descending() {
+                // One range is small; it is read whole and turned round.
+                let Some(range) = current.earlier.pop() else {
+                    self.device = None;
+                    continue;
+                };
+                let mut scan = context.scan(&current.device, range)?;
+                let mut slices = Vec::new();
+                while let Some(slice) = context.next_slice(&mut scan, &mut self.scratch)? {
+                    slices.push(slice);
+                }
+                let device = Arc::clone(&current.device);
+                for (rows, keep) in slices.into_iter().rev() {
+                    let order: Vec<usize> = (0..rows.len())
+                        .rev()
+                        .filter(|row| keep.as_ref().is_none_or(|keep| keep.at(*row)))
+                        .collect();
+                    push_picked(batch, &device, &rows, &order);
+                }
+                return Ok(true);
+            }
+            match context.next_slice(&mut current.scan, &mut self.scratch)? {
+                None => self.device = None,
+                Some((rows, None)) => {
+                    push_all(batch, &current.device, &rows);
+                    return Ok(true);
+                }
+                Some((rows, Some(keep))) => {
+                    let order: Vec<usize> = (0..rows.len()).filter(|row| keep.at(*row)).collect();
+                    push_picked(batch, &current.device, &rows, &order);
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    fn begin(&self, device: &Arc<str>) -> Result<DeviceRows, QueryError> {
+        let range = self.context.range.unwrap_or(TimeRange::ALL);
+        let scan = self.context.scan(device, range)?;
+        let earlier = if self.context.is_descending() {
+            scan.split(range, DESCENDING_PAGES)
+        } else {
+            Vec::new()
+        };
+        Ok(DeviceRows { device: Arc::clone(device), scan, earlier })
+    }
+}
+
+fn push_all(batch: &mut RowBatch, device: &Arc<str>, rows: &crate::rows::SeriesRows) {
+    let number = batch.device_number(device);
+    let end = batch.rows() + rows.len();
+    batch.row_devices.resize(end, number);
+    batch.times.extend_from_slice(&rows.times);
+    for (at, column) in batch.columns.iter_mut().enumerate() {
+        match &rows.columns[at] {
+            Some(cells) => column.extend_from(&cells.column, 0, rows.len()),
+            None => column.pad(end),
+        }
+    }
+}
+
+fn push_picked(
+    batch: &mut RowBatch,
+    device: &Arc<str>,
+    rows: &crate::rows::SeriesRows,
+    order: &[usize],
+) {
+    if order.is_empty() {
+        return;
+    }
+    let number = batch.device_number(device);
+    let end = batch.rows() + order.len();
+    batch.row_devices.resize(end, number);
+    batch.times.extend(order.iter().map(|row| rows.times[*row]));
+    for (at, column) in batch.columns.iter_mut().enumerate() {
+        let Some(cells) = &rows.columns[at] else {
+            column.pad(end);
+            continue;
+        };
+        for row in order {
+            match cells.column.at(*row) {
+                Some(value) => {
+                    column.push(value);
+                }
+                None => column.push_absent(),
+            }
+        }
+    }
+}
+
+/// Turns totals into rows, fills gaps, puts them in the order asked for.
+fn push_totals(
+    context: &Context,
+    fields: &[AnswerField],
+    device: Option<&Arc<str>>,
+    totals: Vec<WindowTotals>,
+    batch: &mut RowBatch,
+) -> Result<(), QueryError> {
+    if totals.is_empty() {
+        return Ok(());
+    }
+    let mut rows = context.empty_batch(fields);
+    let columns: Vec<(usize, Aggregate, FieldType)> = context.aggregate_columns().collect();
+    let whole = |window: TimeRange, first| context.windows.name(window, first);
+    let filling = context.query.fill != Fill::None;
+    let mut windows = Vec::new();
+    let mut next = if filling { first_window(context) } else { None };
+    for total in &totals {
+        while let Some(gap) = next.filter(|gap| gap.last() < total.window.first()) {
+            windows.push(gap);
+            rows.times.push(gap.first());
+            rows.columns.iter_mut().for_each(Column::push_absent);
+            next = context.windows.after(gap);
+            check_windows(&windows)?;
+        }
+        windows.push(total.window);
+        rows.times.push(whole(total.window, total.first));
+        for ((at, aggregate, kind), column) in columns.iter().zip(&mut rows.columns) {
+            push_result(context, &total.fields[*at], *aggregate, *kind, *at, column)?;
+        }
+        next = if filling { context.windows.after(total.window) } else { None };
+    }
+    let end = context.query.range.filter(|range| range.last() != i64::MAX);
+    while let (Some(gap), Some(end)) = (next, end) {
+        if gap.first() > end.last() {
+            break;
+        }
+        windows.push(gap);
+        rows.times.push(gap.first());
+        rows.columns.iter_mut().for_each(Column::push_absent);
+        next = context.windows.after(gap);
+        check_windows(&windows)?;
+    }
+    if filling {
+        for column in &mut rows.columns {
+            *column = fill_column(&context.query.fill, &windows, column);
+        }
+    }
+    let count = rows.times.len();
+    let order: Vec<usize> =
+        if context.is_descending() { (0..count).rev().collect() } else { (0..count).collect() };
+    if let Some(device) = device {
+        let number = batch.device_number(device);
+        batch.row_devices.resize(batch.rows() + count, number);
+    }
+    batch.times.extend(order.iter().map(|row| rows.times[*row]));
+    for (all, column) in batch.columns.iter_mut().zip(&rows.columns) {
+        if !context.is_descending() {
+            all.extend_from(column, 0, count);
+            continue;
+        }
+        for row in &order {
+            match column.at(*row) {
+                Some(value) => {
+                    all.push(value);
+                }
+                None => all.push_absent(),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_windows(windows: &[TimeRange]) -> Result<(), QueryError> {
+    if windows.len() as u64 > FILLED_WINDOWS_MAX {
+        return Err(QueryError::TooManyWindows { max: FILLED_WINDOWS_MAX });
+    }
+    Ok(())
+}
+
+/// Where filling starts: at the range's start, if it has one.
+fn first_window(context: &Context) -> Option<TimeRange> {
+    let range = context.query.range?;
+    (range.first() != i64::MIN && context.query.every.is_some())
+        .then(|| context.windows.at(range.first()))
+}
+
+fn push_result(
+    context: &Context,
+    total: &Accumulator,
+    aggregate: Aggregate,
+    kind: FieldType,
+    at: usize,
+    column: &mut Column,
+) -> Result<(), QueryError> {
+    // A count of nothing is absent too: the window has no such value.
+    let value = if total.is_empty() {
+        None
+    } else {
+        total.result(aggregate).map_err(|_| QueryError::SumOverflow {
+            field: context.read[at].name.to_string(),
+            kind,
+        })?
+    };
+    match value {
+        Some(value) => {
+            column.push(value);
+        }
+        None => column.push_absent(),
+    }
+    Ok(())
+}
+
+fn fill_column(fill: &Fill, windows: &[TimeRange], column: &Column) -> Column {
+    let mut filled = Column::new(column.field_type());
+    let mut before: Option<usize> = None;
+    for row in 0..column.len() {
+        if let Some(value) = column.at(row) {
+            filled.push(value);
+            before = Some(row);
+            continue;
+        }
+        let near = |a: usize, b: usize, max: &Option<std::time::Duration>| {
+            let distance = i128::from(windows[b].first()) - i128::from(windows[a].first());
+            max.is_none_or(|max| distance <= i128::try_from(max.as_nanos()).unwrap_or(i128::MAX))
+        };
+        let value = match fill {
+            Fill::None | Fill::Null => None,
+            Fill::Value(number) => constant(*number, column.field_type()),
+            Fill::Previous(max) => {
+                before.filter(|at| near(*at, row, max)).and_then(|at| column.at(at))
+            }
+            Fill::Linear(max) => {
+                let after = (row..column.len()).find(|at| column.is_present(*at));
+                match (before, after, column.values()) {
+                    (Some(a), Some(b), Values::F64(values)) if near(a, b, max) => {
+                        let time = |at: usize| windows[at].first() as f64;
+                        let share = (time(row) - time(a)) / (time(b) - time(a));
+                        Some(ValueRef::F64(values[a] + (values[b] - values[a]) * share))
+                    }
+                    _ => None,
+                }
+            }
+        };
+        match value {
+            Some(value) => {
+                filled.push(value);
+            }
+            None => filled.push_absent(),
+        }
+    }
+    filled
+}
+
+/// A number in a type, where that is exact.
+fn constant(number: f64, kind: FieldType) -> Option<ValueRef<'static>> {
+    let whole = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
+    match kind {
+        FieldType::F64 => Some(ValueRef::F64(number)),
+        FieldType::F32 => {
+            (f64::from(number as f32) == number).then_some(ValueRef::F32(number as f32))
+        }
+        FieldType::I64 => whole.then_some(ValueRef::I64(number as i64)),
+        FieldType::U64 => (whole && number >= 0.0).then_some(ValueRef::U64(number as u64)),
+        FieldType::Bool | FieldType::String | FieldType::Bytes => None,
+    }
+}
