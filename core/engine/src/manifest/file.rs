@@ -5,11 +5,11 @@
 //! decided in `generation.rs`. Threads: the caller serialises appends; a state, once given out, is a value.
 
 use super::change::{self, Edit};
+use super::error::{AppendError, Damage, ManifestError, Report};
 use super::generation::{self, EDIT, Fault, PAYLOAD_LEN_MAX, Recovered, SEAL, Seal, TooLarge};
 use super::invariants;
 use super::state::State;
 use crate::disk::{Disk, DiskFile, OpenMode, publish, read_all};
-use crate::format::Malformed;
 use std::io;
 use std::sync::Arc;
 
@@ -19,111 +19,6 @@ pub(crate) enum Mode {
     ReadWrite,
     /// Writes nothing and takes no lock; may be beside a writer.
     ReadOnly,
-}
-
-/// Something bad in a file of the manifest.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Damage {
-    pub(crate) file: String,
-    pub(crate) what: String,
-}
-
-impl From<&Fault> for Damage {
-    fn from(fault: &Fault) -> Self {
-        let (ordinal, what) = fault.parts();
-        Damage { file: generation::name(ordinal), what: what.to_owned() }
-    }
-}
-
-/// What opening or salvaging found.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Report {
-    /// The newest generation.
-    pub(crate) generation: u32,
-    /// Bytes of an unfinished edit at the end of it. In read-write mode they were cut off.
-    pub(crate) cut_bytes: u64,
-    /// What is bad, and did no harm when opening succeeded.
-    pub(crate) damage: Vec<Damage>,
-}
-
-/// Why a manifest cannot be opened or created.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub(crate) enum ManifestError {
-    #[error(
-        "{place} holds no manifest: it is no store, or its MANIFEST files were removed, and then `tidelog recover {place}` rebuilds them"
-    )]
-    Missing { place: String },
-    #[error("{place} holds a manifest already: open the store instead of creating it")]
-    Exists { place: String },
-    #[error("{place}/{file} was written by a later version ({what}): upgrade tidelog")]
-    TooNew { place: String, file: String, what: String },
-    #[error("the manifest of {place} is damaged ({what}; see {}): run `tidelog recover {place}`", files.join(", "))]
-    Damaged { place: String, files: Vec<String>, what: String },
-    #[error(
-        "the first state of a manifest breaks a rule ({rule}): this is a bug in tidelog, report it"
-    )]
-    Invalid { rule: &'static str },
-    #[error(
-        "the manifest of {place} would take {bytes} bytes in one frame and {max} fit: delete data or split the store"
-    )]
-    TooLarge { place: String, bytes: usize, max: usize },
-    #[error("cannot {act} {place}/{file}: check permissions, free space and the disk")]
-    Io {
-        place: String,
-        file: String,
-        act: &'static str,
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// Why an edit was not made, or may not have been.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub(crate) enum AppendError {
-    #[error("{place} is open for reading only: open it for writing")]
-    ReadOnly { place: String },
-    #[error(
-        "the edit breaks a rule of the manifest ({rule}) and was not made: this is a bug in tidelog, report it"
-    )]
-    Invalid { rule: &'static str },
-    #[error("the edit takes {bytes} bytes and {max} fit: divide it")]
-    TooLarge { bytes: usize, max: usize },
-    #[error("cannot write {place}/{file}, and nothing was changed: free space and try again")]
-    NotWritten {
-        place: String,
-        file: String,
-        #[source]
-        source: io::Error,
-    },
-    #[error(
-        "cannot make {place}/{file} durable, so whether the edit holds is unknown: close the store and open it again"
-    )]
-    Unknown {
-        place: String,
-        file: String,
-        #[source]
-        source: io::Error,
-    },
-    #[error(
-        "an earlier write to the manifest of {place} failed: close the store and open it again"
-    )]
-    Poisoned { place: String },
-    #[error("the generations of the manifest of {place} are used up: copy the data to a new store")]
-    Exhausted { place: String },
-}
-
-impl From<Malformed> for AppendError {
-    fn from(rule: Malformed) -> Self {
-        AppendError::Invalid { rule: rule.0 }
-    }
-}
-
-impl From<TooLarge> for AppendError {
-    fn from(error: TooLarge) -> Self {
-        AppendError::TooLarge { bytes: error.bytes, max: PAYLOAD_LEN_MAX }
-    }
 }
 
 /// A store's manifest, open.
@@ -160,12 +55,14 @@ impl Manifest {
     }
 
     /// A manifest with this state in place of whatever generations there are: for offline recovery.
-    /// They stay until the second roll; copy them away first.
+    /// They are removed; copy them away first. Edit numbers go on after theirs.
     ///
     /// # Errors
     /// When the state breaks a rule, and those of the disk.
-    pub(crate) fn replace(disk: Arc<dyn Disk>, state: State) -> Result<Self, ManifestError> {
+    pub(crate) fn replace(disk: Arc<dyn Disk>, mut state: State) -> Result<Self, ManifestError> {
         let newest = generations(&*disk)?.last().copied().unwrap_or(0);
+        let (known, _) = Self::salvage(&*disk)?;
+        state.number = known.map_or(state.number, |known| state.number.max(known.number));
         Self::begin(disk, state, newest)
     }
 
@@ -233,6 +130,11 @@ impl Manifest {
             open.set_len(end).map_err(io("cut"))?;
         }
         open.sync().map_err(io("sync"))?;
+        if self.settled {
+            let before = generation::name(self.ordinal.saturating_sub(1));
+            let sealed = self.disk.open(&before, OpenMode::Write);
+            sealed.and_then(|file| file.sync()).map_err(io("sync the generation before"))?;
+        }
         self.disk.sync_dir("").map_err(io("sync the directory of"))?;
         self.tail = whole.map(|(seed, fresh_len, end)| Tail { file: open, seed, fresh_len, end });
         for name in self.disk.list("").unwrap_or_default() {

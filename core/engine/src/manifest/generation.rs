@@ -126,7 +126,7 @@ pub(super) fn recover(
         _ => None,
     };
     let recovered = match read(ordinal, newest) {
-        Ok(newest) => settle(newest, previous),
+        Ok(newest) => settle(newest, previous)?,
         Err(start @ Fault::Start { .. }) => match previous {
             Some(Ok(before)) => resume(&before, newest, start)?,
             _ => return Err(start),
@@ -143,17 +143,30 @@ pub(super) fn recover(
     }
 }
 
-fn settle(newest: Generation, previous: Option<Result<Generation, Fault>>) -> Recovered {
-    let (leads, faults) = match previous {
-        Some(Ok(before)) => {
-            let agree = before.state.number == newest.first_number
-                && before.seal.is_some_and(|seal| seal.fresh_len == newest.fresh_len);
-            (before.leads_to(newest.ordinal) && agree, Vec::new())
+fn settle(
+    newest: Generation,
+    previous: Option<Result<Generation, Fault>>,
+) -> Result<Recovered, Fault> {
+    let mut faults = Vec::new();
+    let mut leads = false;
+    match previous {
+        Some(Ok(before)) if before.state.number > newest.first_number => {
+            let what = format!("it is older than {}", name(before.ordinal));
+            return Err(Fault::Damaged { ordinal: newest.ordinal, what });
         }
-        Some(Err(fault)) => (false, vec![fault]),
-        None => (false, Vec::new()),
-    };
-    Recovered { settled: leads && newest.is_fresh(), newest, whole: true, faults }
+        Some(Ok(before)) => {
+            leads = before.leads_to(newest.ordinal)
+                && before.state.number == newest.first_number
+                && before.seal.is_some_and(|seal| seal.fresh_len == newest.fresh_len);
+            if before.torn > 0 {
+                let what = format!("{} bad bytes at its end", before.torn);
+                faults.push(Fault::Damaged { ordinal: before.ordinal, what });
+            }
+        }
+        Some(Err(fault)) => faults.push(fault),
+        None => {}
+    }
+    Ok(Recovered { settled: leads && newest.is_fresh(), newest, whole: true, faults })
 }
 
 /// The state at the end of the generation before, then the edits that are behind the bad snapshot.

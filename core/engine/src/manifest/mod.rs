@@ -4,6 +4,7 @@
 
 mod change;
 mod collection;
+mod error;
 mod file;
 mod generation;
 mod invariants;
@@ -16,6 +17,7 @@ mod tests;
 
 pub(crate) use change::{Change, Edit};
 pub(crate) use collection::CollectionEntry;
-pub(crate) use file::{AppendError, Damage, Manifest, ManifestError, Mode, Report};
+pub(crate) use error::{AppendError, Damage, ManifestError, Report};
+pub(crate) use file::{Manifest, Mode};
 pub(crate) use invariants::check;
 pub(crate) use state::{FileEntry, FileId, LogPoint, Opening, Pin, State, Tier};

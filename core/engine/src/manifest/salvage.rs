@@ -1,7 +1,8 @@
 //! What can be had from damaged generations, for offline recovery.
 
 use super::change;
-use super::file::{Damage, Manifest, ManifestError, Report, generations};
+use super::error::{Damage, ManifestError, Report};
+use super::file::{Manifest, generations};
 use super::generation::{self, EDIT, SNAPSHOT};
 use super::state::{FileId, State};
 use crate::disk::{Disk, read_all};
