@@ -3,10 +3,13 @@
 pub mod clock;
 pub mod codec;
 pub mod disk;
+mod files;
 mod format;
 mod group;
+mod ids;
 mod log;
-mod manifest { pub(crate) fn decode_tombstone(_: &[u8]) -> Result<tidelog_model::Tombstone, ()> { Err(()) } }
+mod manifest;
 mod memory;
+mod query;
 mod rows;
 mod wal;

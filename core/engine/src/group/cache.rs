@@ -4,9 +4,9 @@
 //! is over half the budget it becomes the second and the old second is dropped. A look-up in the
 //! second moves the entry back. So what is used often stays, at the cost of one hash look-up.
 
-use super::layout::FileId;
 use super::reader::{GroupFile, ReadError, SeriesRef};
 use super::index::SeriesIndex;
+use crate::ids::FileId;
 use hashbrown::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,6 +1,7 @@
 //! Header, footer and directory of a group file, as values.
 
 use crate::format::{Malformed, Reader, Writer};
+use crate::ids::{FileId, Tier};
 use crate::rows::FieldKey;
 use tidelog_model::{
     CollectionName, FieldType, GroupId, LeafWidth, Name, Stamp, StoreId, TimeRange,
@@ -16,25 +17,19 @@ const _: () = assert!(8 + 4 * 3 + 4 + 8 + 16 + 12 + 4 == HEADER_LEN);
 const _: () = assert!(8 + 4 + 4 + 8 + 8 + 4 + 4 + 8 == FOOTER_LEN);
 const _: () = assert!(4 + 8 + 4 + 4 + 8 + 8 == ENTRY_LEN);
 
-/// A group file, unique in its store. Never reused.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub(crate) struct FileId(pub(crate) u64);
-
-/// What a file holds: raw rows, or rollups of a width.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(u8)]
-pub(crate) enum Tier {
-    Raw = 0,
+/// Where the raw files of a group stand.
+pub(crate) fn directory(group: GroupId) -> String {
+    format!("{group}/{}", Tier::Raw.directory())
 }
 
 /// Where a file stands in the store's directory.
 pub(crate) fn file_path(group: GroupId, id: FileId) -> String {
-    format!("{group}/raw/{:016x}.tide", id.0)
+    format!("{}/{id}.tide", directory(group))
 }
 
 /// Where a file stands while it is written.
 pub(crate) fn temporary_path(group: GroupId, id: FileId) -> String {
-    format!("{group}/raw/{:016x}.tmp", id.0)
+    format!("{}/{id}.tmp", directory(group))
 }
 
 /// The id of a file, from its name without directory.

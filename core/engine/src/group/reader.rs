@@ -3,11 +3,12 @@
 use super::bounds::Bounds;
 use super::index::{ChunkIndex, ColumnIndex, Role, SeriesIndex};
 use super::layout::{
-    Directory, ENTRY_LEN, FOOTER_LEN, FileId, Footer, HEADER_LEN, Header, HeaderError, Section,
+    Directory, ENTRY_LEN, FOOTER_LEN, Footer, HEADER_LEN, Header, HeaderError, Section,
     Summary, checksum,
 };
 use crate::codec::{ChunkDecoder, Page, Scratch};
 use crate::disk::{Disk, Sealed};
+use crate::ids::FileId;
 use crate::rows::{Cells, FieldKey, SeriesRows, Versions, spread};
 use std::borrow::Cow;
 use std::cmp::Ordering;

@@ -3,12 +3,13 @@
 use super::bounds::Bounds;
 use super::index::{ChunkIndex, ColumnIndex, PageBytes, PageIndex, Role, SeriesIndex};
 use super::layout::{
-    Directory, ENTRY_LEN, FOOTER_LEN, FileId, Footer, Header, Section, Summary, Tier, checksum,
+    Directory, ENTRY_LEN, FOOTER_LEN, Footer, Header, Section, Summary, checksum,
     file_path, temporary_path,
 };
 use crate::codec::{Effort, EncodedChunk, MAX_CHUNK_VALUES, encode, encode_bools, encode_i64s, encode_u64s};
 use crate::disk::{Disk, DiskFile, OpenMode, publish};
 use crate::format::Writer;
+use crate::ids::{FileId, Tier};
 use crate::rows::{Cells, FieldKey, SeriesRows, Versions};
 use std::io;
 use std::sync::{Arc, OnceLock};

@@ -9,7 +9,7 @@ use super::window::{WindowError, Windows};
 use crate::codec::Scratch;
 use crate::files::FileSet;
 use crate::group::{Bounds, IndexCache, ReadError};
-use crate::manifest::Tier;
+use crate::ids::Tier;
 use crate::memory::{MemoryView, ViewOf};
 use crate::rows::{FieldKey, SeriesRows};
 use std::collections::BTreeSet;

@@ -10,13 +10,6 @@ pub(crate) use recover::{Damage, Recovered, Segments, recover};
 pub use tail::{Tail, TailError, TailRecord};
 pub(crate) use writer::{AppendError, Span, Wal};
 
-/// A place in the log of one store: which opening, and where in its log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub(crate) struct LogPoint {
-    pub(crate) ordinal: u32,
-    pub(crate) offset: u64,
-}
-
 /// The name of a segment.
 pub(crate) fn segment_path(ordinal: u32, index: u32) -> String {
     format!("wal/{ordinal:08x}-{index:08x}.wal")

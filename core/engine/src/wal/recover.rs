@@ -1,6 +1,7 @@
 //! Reading the log back when a store is opened: what counts, what is torn, what is damaged.
 
-use super::{LogPoint, parse_segment, segment_path};
+use super::{parse_segment, segment_path};
+use crate::ids::LogPoint;
 use crate::disk::{Disk, OpenMode};
 use crate::log::{FILE_HEADER_LEN, FileHeader, FrameInfo, HeaderError, LogKind, Piece, scan};
 use rkyv::util::AlignedVec;

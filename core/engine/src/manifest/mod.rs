@@ -1,0 +1,36 @@
+#![doc = include_str!("FORMAT.md")]
+#![cfg_attr(not(test), allow(dead_code, reason = "until the store drives it, only tests call it"))]
+#![allow(unused_imports, reason = "as above")]
+
+mod change;
+mod collection;
+mod error;
+mod file;
+mod generation;
+mod invariants;
+mod salvage;
+mod state;
+#[cfg(test)]
+mod test_disk;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use change::{Change, Edit};
+pub(crate) use collection::CollectionEntry;
+pub(crate) use error::{AppendError, Damage, ManifestError, Report};
+pub(crate) use file::{Manifest, Mode};
+pub(crate) use invariants::check;
+pub(crate) use state::{FileEntry, Opening, Pin, State};
+
+/// Decodes a tombstone as an edit holds it: for the log, which carries them too.
+pub(crate) fn decode_tombstone(bytes: &[u8]) -> Result<tidelog_model::Tombstone, crate::format::Malformed> {
+    let mut reader = crate::format::Reader::new(bytes);
+    let tombstone = change::read_tombstone(&mut reader)?;
+    reader.end()?;
+    Ok(tombstone)
+}
+
+/// Encodes a tombstone as an edit holds it.
+pub(crate) fn encode_tombstone(tombstone: &tidelog_model::Tombstone) -> Vec<u8> {
+    change::tombstone_bytes(tombstone)
+}
