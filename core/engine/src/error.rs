@@ -1,0 +1,226 @@
+//! Errors: one type per operation, with a stable kind for programs, and texts for people.
+
+use crate::group::ReadError;
+use crate::manifest::{AppendError as EditError, ManifestError};
+use std::io;
+use tidelog_model::{CollectionName, FieldType};
+
+/// What a program can do about an error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Try again later: space, descriptors or a lock were short.
+    Retry,
+    /// The call asks for something that cannot be: change it.
+    FixCall,
+    /// Close the store and open it again.
+    Reopen,
+    /// Data is damaged: restore or recover.
+    Restore,
+    /// The files are from a later version.
+    Upgrade,
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process, or another handle in this one, has it open for writing.
+    #[error("{place} is open for writing elsewhere: close it there, or open it read-only")]
+    Locked {
+        /// The store.
+        place: String,
+    },
+    /// There is no store and none was to be created.
+    #[error("{place} is not a store: check the path, or let it be created")]
+    Missing {
+        /// Where one was looked for.
+        place: String,
+    },
+    /// The store has another number of groups than asked for.
+    #[error("{place} has {found} groups, not {asked}: the number is fixed when a store is created")]
+    Groups {
+        /// The store.
+        place: String,
+        /// How many it has.
+        found: u32,
+        /// How many were asked for.
+        asked: u32,
+    },
+    /// Recovery found damage and the opening is strict.
+    #[error("{place} is damaged ({what}): open it without `strict` to go on without what is lost, or restore it")]
+    Damaged {
+        /// The store.
+        place: String,
+        /// What was found.
+        what: String,
+    },
+    /// The manifest is damaged or from a later version.
+    #[error("{0}")]
+    Manifest(ManifestProblem),
+    /// Files of the store were written by a later version.
+    #[error(transparent)]
+    TooNew(ReadError),
+    /// A stamp could not be made durable ahead, or another edit failed while opening.
+    #[error("{0}")]
+    Edit(EditProblem),
+    /// Memory could not be flushed while opening.
+    #[error("{place} could not be made ready ({what})")]
+    Ready {
+        /// The store.
+        place: String,
+        /// What failed.
+        what: String,
+    },
+    /// The disk refused.
+    #[error("cannot open {place}: check that it exists, its permissions and free space")]
+    Io {
+        /// The store.
+        place: String,
+        /// What the disk said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    /// What a program can do.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            OpenError::Locked { .. } | OpenError::Io { .. } | OpenError::Edit(_) => Kind::Retry,
+            OpenError::Ready { .. } => Kind::Retry,
+            OpenError::Missing { .. } | OpenError::Groups { .. } => Kind::FixCall,
+            OpenError::Damaged { .. } => Kind::Restore,
+            OpenError::TooNew(_) => Kind::Upgrade,
+            OpenError::Manifest(problem) => match problem.0 {
+                ManifestError::TooNew { .. } => Kind::Upgrade,
+                ManifestError::Io { .. } => Kind::Retry,
+                _ => Kind::Restore,
+            },
+        }
+    }
+}
+
+/// What is wrong with a manifest.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ManifestProblem(#[from] pub(crate) ManifestError);
+
+/// Why an edit of the manifest was not made.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct EditProblem(#[from] pub(crate) EditError);
+
+/// Why a write was not acknowledged.
+///
+/// Unless it says so, nothing of the batch was written and nothing of it is visible.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The store is open for reading only.
+    #[error("the store is open for reading only: open it for writing")]
+    ReadOnly,
+    /// The store was closed.
+    #[error("the store was closed: open it again")]
+    Closed,
+    /// A field is written with another type than it has.
+    #[error("field {field:?} of {collection} is {known}, not {given}: write {known}, or use another field name")]
+    TypeConflict {
+        /// The collection.
+        collection: CollectionName,
+        /// The field.
+        field: String,
+        /// The type it has.
+        known: FieldType,
+        /// The type that was given.
+        given: FieldType,
+    },
+    /// Rows are older than what retention keeps.
+    #[error("{rows} rows of {collection} are before {cut}, where its raw rows were cut off: drop them, or lengthen the retention before the data is this old")]
+    Settled {
+        /// The collection.
+        collection: CollectionName,
+        /// How many rows.
+        rows: usize,
+        /// The first nanosecond that is kept.
+        cut: i64,
+    },
+    /// A collection would have too many fields.
+    #[error("{collection} would have more than {max} fields: use labels or devices instead of field names")]
+    TooManyFields {
+        /// The collection.
+        collection: CollectionName,
+        /// The limit.
+        max: usize,
+    },
+    /// The disk refused; a later try may succeed.
+    #[error("the log could not be written: free space or check the disk, then try again")]
+    Io(#[source] io::Error),
+    /// Memory is full because it could not be flushed; a later try may succeed.
+    #[error("memory is full and could not be flushed ({what}): free space or check the disk, then try again")]
+    Full {
+        /// Why the flush failed.
+        what: String,
+    },
+    /// An fsync failed. Whether the batch survives is unknown; nothing is acknowledged any more.
+    #[error("an fsync failed, so nothing more is acknowledged: close the store and open it again, then look whether the last rows are there")]
+    Poisoned,
+    /// The manifest could not be written.
+    #[error(transparent)]
+    Edit(#[from] EditProblem),
+}
+
+impl WriteError {
+    /// What a program can do.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            WriteError::Io(_) | WriteError::Full { .. } | WriteError::Edit(_) => Kind::Retry,
+            WriteError::Poisoned | WriteError::Closed => Kind::Reopen,
+            _ => Kind::FixCall,
+        }
+    }
+}
+
+/// Why flush, compaction or another piece of upkeep did not happen. The store is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpkeepError {
+    /// The store is open for reading only.
+    #[error("the store is open for reading only: open it for writing")]
+    ReadOnly,
+    /// The store was closed.
+    #[error("the store was closed: open it again")]
+    Closed,
+    /// The operation was cancelled.
+    #[error("cancelled; what was done so far is kept")]
+    Cancelled,
+    /// A file to be merged cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The disk refused.
+    #[error("cannot write files: free space or check the disk, then try again")]
+    Io(#[from] io::Error),
+    /// The manifest could not be written.
+    #[error(transparent)]
+    Edit(#[from] EditProblem),
+    /// An fsync failed earlier.
+    #[error("an fsync failed earlier: close the store and open it again")]
+    Poisoned,
+    /// A name was refused.
+    #[error(transparent)]
+    Name(#[from] tidelog_model::NameError),
+    /// There is no such collection.
+    #[error("there is no collection {name}")]
+    NoCollection {
+        /// Its name.
+        name: CollectionName,
+    },
+}
+
+impl From<EditError> for UpkeepError {
+    fn from(error: EditError) -> Self {
+        UpkeepError::Edit(EditProblem(error))
+    }
+}

@@ -1,0 +1,200 @@
+//! How a store is opened: plain data with defaults, and the three seams.
+
+use crate::clock::{Clock, Entropy, System};
+use crate::disk::{Disk, FileDisk};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// When a write is acknowledged, and what may be lost after that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Durability {
+    /// After an fsync that covers it: survives power loss. Concurrent writers share one fsync.
+    #[default]
+    Sync,
+    /// When the operating system has it; an fsync follows within this time. Survives the end of the
+    /// process. Power loss may take the writes of the last interval.
+    Interval(Duration),
+    /// When the operating system has it. Survives the end of the process. Power loss may take what the
+    /// system had not written yet: typically the last 30 seconds.
+    Os,
+}
+
+/// Who flushes and compacts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Upkeep {
+    /// Threads of the store: one that flushes and compacts, one that syncs for tickets and intervals.
+    #[default]
+    Background,
+    /// Nobody but the caller: a write that fills memory flushes before it returns, tickets sync when
+    /// they are waited for, intervals are kept by the next write after them, and only
+    /// [`crate::Store::compact`] compacts. The store has no threads of its own.
+    Caller,
+}
+
+/// How a store is opened.
+///
+/// ```no_run
+/// use tidelog_engine::Options;
+/// let store = Options::new().memory_budget(32 << 20).open("/var/lib/plant")?;
+/// # Ok::<(), tidelog_engine::OpenError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    pub(crate) memory_budget: usize,
+    pub(crate) cache_budget: usize,
+    pub(crate) segment_bytes: u64,
+    pub(crate) groups: Option<u32>,
+    pub(crate) read_only: bool,
+    pub(crate) create: bool,
+    pub(crate) strict: bool,
+    pub(crate) map: bool,
+    pub(crate) upkeep: Upkeep,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            memory_budget: 128 << 20,
+            cache_budget: 32 << 20,
+            segment_bytes: 16 << 20,
+            groups: None,
+            read_only: false,
+            create: true,
+            strict: false,
+            map: true,
+            upkeep: Upkeep::Background,
+            clock: Arc::new(System),
+            entropy: Arc::new(System),
+        }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes that rows in memory may take: when half is used they are flushed to files, and at the whole
+    /// writers wait. 128 MiB unless set; at least 1 MiB.
+    #[must_use]
+    pub fn memory_budget(mut self, bytes: usize) -> Self {
+        self.memory_budget = bytes.max(1 << 20);
+        self
+    }
+
+    /// Bytes that parsed indexes of files may take. 32 MiB unless set.
+    #[must_use]
+    pub fn cache_budget(mut self, bytes: usize) -> Self {
+        self.cache_budget = bytes;
+        self
+    }
+
+    /// The log is cut into segments of about so many bytes. 16 MiB unless set; at least 64 KiB.
+    #[must_use]
+    pub fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = bytes.max(64 << 10);
+        self
+    }
+
+    /// Over how many groups devices are spread: 8 unless set, 1 to 4,096. Fixed when a store is
+    /// created; another number is refused afterwards.
+    #[must_use]
+    pub fn groups(mut self, groups: u32) -> Self {
+        self.groups = Some(groups);
+        self
+    }
+
+    /// Opens for reading only, beside a writer if there is one: the newest state at the time of opening.
+    /// Nothing is written, no lock is taken.
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Creates the store when there is none (the default), or refuses.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Refuses to open when recovery finds damage, instead of opening without what is damaged and
+    /// reporting it.
+    #[must_use]
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Reads files through memory maps (the default), or with plain reads: for network file systems, or
+    /// directories that others may write to.
+    #[must_use]
+    pub fn map(mut self, map: bool) -> Self {
+        self.map = map;
+        self
+    }
+
+    /// Who flushes and compacts.
+    #[must_use]
+    pub fn upkeep(mut self, upkeep: Upkeep) -> Self {
+        self.upkeep = upkeep;
+        self
+    }
+
+    /// Another clock, for simulation.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Another source of ids, for simulation.
+    #[must_use]
+    pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = entropy;
+        self
+    }
+
+    /// Opens the store in a directory of the operating system.
+    ///
+    /// # Errors
+    /// See [`crate::OpenError`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<crate::Store, crate::OpenError> {
+        let path = path.as_ref();
+        if self.create && !self.read_only {
+            create_root(path)?;
+        }
+        let disk = FileDisk::new(path, self.map);
+        self.open_on(Arc::new(disk))
+    }
+
+    /// Opens the store on a disk.
+    ///
+    /// # Errors
+    /// See [`crate::OpenError`].
+    pub fn open_on(self, disk: Arc<dyn Disk>) -> Result<crate::Store, crate::OpenError> {
+        crate::Store::open_on(disk, self)
+    }
+}
+
+/// Makes the store's own directory, and its name durable in its parent.
+fn create_root(path: &Path) -> Result<(), crate::OpenError> {
+    let io = |source| crate::OpenError::Io { place: path.display().to_string(), source };
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
+    let parent = FileDisk::new(parent, false);
+    if parent.list("").map_err(io)?.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    parent.create_dir(name).and_then(|()| parent.sync_dir("")).map_err(io)
+}
