@@ -1,0 +1,231 @@
+//! The store: one directory, one writer, any number of readers.
+
+mod admin;
+mod backup;
+mod catalog;
+mod check;
+mod open;
+mod pending;
+mod read;
+mod recover;
+mod stats;
+mod stamps;
+mod write;
+
+pub use admin::{Delete, Retention};
+pub use backup::{BackupError, adopt};
+pub use check::{CheckReport, Finding};
+pub use open::OpenReport;
+pub use recover::{RecoverError, RecoverReport, recover};
+pub use stats::{CollectionStats, GroupInfo, Stats, TierStats};
+pub use write::{Receipt, Ticket};
+
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::error::{OpenError, UpkeepError};
+use crate::files::FileSet;
+use crate::group::IndexCache;
+use crate::manifest::Manifest;
+use crate::memory::Memory;
+use crate::options::{Options, Upkeep};
+use crate::query::LatestCache;
+use crate::upkeep::Threads;
+use crate::wal::Wal;
+use catalog::Catalog;
+use pending::Pending;
+use stamps::Stamps;
+use stats::Counters;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use tidelog_model::{Incarnation, Position, StoreId};
+
+/// An open store. Cheap to clone; every clone is the same store, which closes when the last is dropped or
+/// [`Store::close`] is called. `Send + Sync`: any thread may call anything.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+    _owner: Arc<Owner>,
+}
+
+/// Closes the store when the last handle goes.
+#[derive(Debug)]
+struct Owner(Arc<Inner>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // A panic is not a clean shutdown: nothing is written then. Recovery reads the log.
+        if !std::thread::panicking() {
+            if let Err(error) = self.0.close() {
+                tracing::warn!(%error, "the store did not close cleanly");
+            }
+        }
+    }
+}
+
+/// What all handles and threads of a store share.
+///
+/// Locks are taken in this order, never the other way: `manifest`, `memory`, `wal`, then `files`,
+/// `catalog`, `pending`, `stamps`, which are held for moments only and never together.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) options: Options,
+    pub(crate) store_id: StoreId,
+    pub(crate) groups: u32,
+    /// `None` when open for reading only.
+    pub(crate) wal: Option<Arc<Wal>>,
+    pub(crate) memory: Memory,
+    pub(crate) files: Mutex<FileSet>,
+    pub(crate) manifest: Mutex<Manifest>,
+    catalog: Mutex<Catalog>,
+    pub(crate) cache: Arc<IndexCache>,
+    latest: LatestCache,
+    pending: Pending,
+    stamps: Stamps,
+    pub(crate) counters: Counters,
+    pub(crate) threads: Threads,
+    /// One flush or compaction at a time.
+    pub(crate) upkeep: Mutex<()>,
+    /// Why the last flush failed; cleared by one that did not. Waits for memory look at it.
+    flush_failure: Mutex<Option<String>>,
+    room: Condvar,
+    closed: AtomicBool,
+    /// Held for as long as the store is open for writing.
+    lock: Mutex<Option<Lock>>,
+    report: OpenReport,
+    /// Segments of earlier openings, deleted when a flush covers them.
+    old_segments: Mutex<Vec<(u32, u32)>>,
+}
+
+/// The exclusive lock on the directory.
+struct Lock(#[expect(dead_code, reason = "held, not read")] Box<dyn Send + Sync>);
+
+impl std::fmt::Debug for Lock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lock")
+    }
+}
+
+impl Store {
+    /// Opens the store in a directory, and creates it when there is none.
+    ///
+    /// Blocks while the log is replayed: some 100 ms for 64 MiB.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Options::new().open(path)
+    }
+
+    pub(crate) fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
+        let inner = Arc::new(Inner::open(disk, options)?);
+        if inner.wal.is_some() && inner.options.upkeep == Upkeep::Background {
+            inner.threads.start(&inner);
+        }
+        let owner = Arc::new(Owner(Arc::clone(&inner)));
+        Ok(Store { inner, _owner: owner })
+    }
+
+    /// What recovery found when the store was opened.
+    #[must_use]
+    pub fn open_report(&self) -> &OpenReport {
+        &self.inner.report
+    }
+
+    /// The store's id: the origin of the stamps it draws.
+    #[must_use]
+    pub fn store_id(&self) -> StoreId {
+        self.inner.store_id
+    }
+
+    /// This opening; positions of the log belong to one.
+    #[must_use]
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.inner.wal.as_ref().map(|wal| wal.identity().incarnation)
+    }
+
+    /// The end of the log: [`Store::tail`] from here sees what is written from now on.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        let wal = self.inner.wal.as_ref()?;
+        Some(Position { incarnation: wal.identity().incarnation, offset: wal.end() })
+    }
+
+    /// Follows what is written, from a position on.
+    ///
+    /// # Errors
+    /// [`crate::TailError::Gone`] when the log does not reach back so far, or the store is open for
+    /// reading only.
+    pub fn tail(&self, from: Position) -> Result<crate::wal::Tail, crate::wal::TailError> {
+        let Some(wal) = &self.inner.wal else {
+            return Err(crate::wal::TailError::Gone { asked: from, oldest: from });
+        };
+        crate::wal::Tail::new(Arc::clone(wal), Arc::clone(&self.inner.disk), from)
+    }
+
+    /// Makes everything durable and ends the store for all handles; later calls get `Closed`. Rows in
+    /// memory stay in the log and are read back by the next opening.
+    ///
+    /// # Errors
+    /// When the last fsync failed: what was acknowledged with `Sync` is durable all the same.
+    pub fn close(&self) -> Result<(), UpkeepError> {
+        self.inner.close()
+    }
+}
+
+impl Inner {
+    pub(crate) fn close(&self) -> Result<(), UpkeepError> {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.threads.stop();
+        self.room.notify_all();
+        let Some(wal) = &self.wal else { return Ok(()) };
+        // Whoever holds the upkeep lock finishes first.
+        let _upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = self.end_log(wal).and_then(|()| Ok(self.manifest().close()?));
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        outcome
+    }
+
+    /// Syncs the log, and says in it that everything before is durable: what is bad there later is
+    /// damage and no torn tail.
+    fn end_log(&self, wal: &Arc<Wal>) -> Result<(), UpkeepError> {
+        if wal.is_poisoned() {
+            return Err(UpkeepError::Poisoned);
+        }
+        if wal.end() == 0 {
+            return Ok(());
+        }
+        let sync = |end| wal.sync_to(end).map_err(|_| UpkeepError::Poisoned);
+        sync(wal.end())?;
+        self.apply_durable();
+        let mut frame = vec![0; crate::log::FRAME_HEADER_LEN];
+        let span = wal.append(crate::wal::KIND_END, &mut frame, |_| ()).map_err(|error| match error {
+            crate::wal::AppendError::Io(error) => UpkeepError::Io(error),
+            crate::wal::AppendError::Poisoned => UpkeepError::Poisoned,
+        })?;
+        sync(span.end)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn manifest(&self) -> MutexGuard<'_, Manifest> {
+        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn files(&self) -> FileSet {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn catalog(&self) -> MutexGuard<'_, Catalog> {
+        self.catalog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.options.clock
+    }
+}
