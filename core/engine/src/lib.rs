@@ -4,3 +4,4 @@ pub mod clock;
 pub mod disk;
 mod format;
 mod log;
+mod manifest;

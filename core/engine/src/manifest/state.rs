@@ -1,0 +1,303 @@
+//! What a store consists of: its files, collections, deletes, pins, and how far the log is covered.
+//!
+//! A `State` is a value. It changes by edits only, and every rule in `invariants.rs` holds between them.
+
+use super::change::Change;
+use super::collection::CollectionEntry;
+use super::invariants;
+use crate::format::Malformed;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use tidelog_model::{CollectionName, GroupId, Incarnation, Stamp, StoreId, TimeRange, Tombstone};
+
+/// A file of a group, unique within one store and never reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct FileId(pub(crate) u64);
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// How fine the rows of a file are: as written, or rolled up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub(crate) enum Tier {
+    Raw = 0,
+    Hour = 1,
+    Day = 2,
+    Month = 3,
+    Year = 4,
+}
+
+impl Tier {
+    pub(crate) const ALL: [Tier; 5] = [Tier::Raw, Tier::Hour, Tier::Day, Tier::Month, Tier::Year];
+
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+}
+
+/// A place in the log, by the number of the opening instead of its incarnation: ordered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub(crate) struct LogPoint {
+    pub(crate) ordinal: u32,
+    pub(crate) offset: u64,
+}
+
+/// One opening of the store for writing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Opening {
+    pub(crate) ordinal: u32,
+    pub(crate) incarnation: Incarnation,
+}
+
+/// A group file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct FileEntry {
+    pub(crate) id: FileId,
+    pub(crate) group: GroupId,
+    pub(crate) tier: Tier,
+    /// Bytes.
+    pub(crate) len: u64,
+    /// Of the whole file.
+    pub(crate) blake3: [u8; 32],
+    pub(crate) rows: u64,
+    pub(crate) values: u64,
+    pub(crate) series: u32,
+    pub(crate) range: TimeRange,
+    /// The least and the greatest stamp.
+    pub(crate) stamps: (Stamp, Stamp),
+    /// Tombstones up to this stamp were applied when the file was written.
+    pub(crate) cleaned: Stamp,
+    /// Written by compaction, with the codecs that put size first.
+    pub(crate) dense: bool,
+    pub(crate) collections: Vec<CollectionName>,
+}
+
+/// What keeps log segments for a reader that has not read them yet, within a budget.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Pin {
+    /// The reader has everything before this.
+    pub(crate) point: LogPoint,
+    pub(crate) bytes_max: u64,
+    pub(crate) age_max_millis: u64,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) created_millis: u64,
+}
+
+/// All that a store's manifest says. Entries are shared, so that a clone is cheap: a query keeps one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct State {
+    /// The number of the last edit applied.
+    pub(crate) number: u64,
+    pub(crate) store: StoreId,
+    /// How many groups devices are spread over; fixed when the store is created.
+    pub(crate) groups: u32,
+    /// The openings whose log segments may still exist, oldest first; the last is the current one.
+    pub(crate) openings: Vec<Opening>,
+    /// What the log holds before this point is in group files or here.
+    pub(crate) covered: LogPoint,
+    /// No stamp above this one was drawn: it is raised before stamps are.
+    pub(crate) ceiling: Stamp,
+    /// Ids from this one on were never used.
+    pub(crate) next_file: FileId,
+    pub(crate) files: BTreeMap<FileId, Arc<FileEntry>>,
+    pub(crate) collections: BTreeMap<CollectionName, Arc<CollectionEntry>>,
+    /// The deletes that no other one supersedes.
+    pub(crate) tombstones: Vec<Arc<Tombstone>>,
+    pub(crate) pins: BTreeMap<String, Pin>,
+}
+
+impl State {
+    /// A new store.
+    pub(crate) fn new(store: StoreId, groups: u32) -> Self {
+        State {
+            number: 0,
+            store,
+            groups,
+            openings: Vec::new(),
+            covered: LogPoint::default(),
+            ceiling: Stamp::ZERO,
+            next_file: FileId(0),
+            files: BTreeMap::new(),
+            collections: BTreeMap::new(),
+            tombstones: Vec::new(),
+            pins: BTreeMap::new(),
+        }
+    }
+
+    /// What a snapshot is applied to.
+    pub(super) fn nothing() -> Self {
+        State::new(StoreId::default(), 0)
+    }
+
+    /// Applies one edit, whole. The rules that span several changes hold at the end of the edit,
+    /// not between its changes.
+    ///
+    /// # Errors
+    /// When the edit breaks a rule; the state is then between two edits and to be thrown away.
+    pub(crate) fn apply(&mut self, edit: &[Change]) -> Result<(), Malformed> {
+        edit.iter().try_for_each(|change| self.change(change))?;
+        invariants::after_edit(self, edit)?;
+        self.number =
+            self.number.checked_add(1).ok_or(Malformed("the edit numbers are used up"))?;
+        Ok(())
+    }
+
+    /// The edit that makes this state out of nothing, its number apart.
+    pub(crate) fn snapshot(&self) -> Vec<Change> {
+        let mut edit = vec![
+            Change::Store(self.store),
+            Change::Groups(self.groups),
+            Change::Covered(self.covered),
+            Change::Ceiling(self.ceiling),
+            Change::NextFile(self.next_file),
+        ];
+        edit.extend(self.openings.iter().map(|opening| Change::Opened(*opening)));
+        let collections = self.collections.iter();
+        edit.extend(
+            collections.map(|(name, entry)| Change::Collection(name.clone(), entry.clone())),
+        );
+        edit.extend(self.files.values().cloned().map(Change::AddFile));
+        edit.extend(self.tombstones.iter().cloned().map(Change::Tombstone));
+        edit.extend(self.pins.iter().map(|(name, pin)| Change::Pin(name.clone(), *pin)));
+        edit
+    }
+
+    pub(super) fn from_snapshot(number: u64, edit: &[Change]) -> Result<Self, Malformed> {
+        let mut state = State::nothing();
+        state.apply(edit)?;
+        state.number = number;
+        invariants::check(&state)?;
+        Ok(state)
+    }
+
+    /// Applies one change, checked against what it changes only.
+    pub(super) fn change(&mut self, change: &Change) -> Result<(), Malformed> {
+        match change {
+            Change::Store(store) => self.store = *store,
+            Change::Groups(groups) => {
+                require(self.groups == 0, "the number of groups is fixed")?;
+                self.groups = *groups;
+            }
+            Change::Opened(opening) => self.openings.push(*opening),
+            Change::ForgetOpening(ordinal) => {
+                let kept = self.openings.len();
+                self.openings.retain(|opening| opening.ordinal != *ordinal);
+                require(self.openings.len() < kept, "an opening to forget is not known")?;
+            }
+            Change::Covered(point) => {
+                require(*point >= self.covered, "the covered point of the log would go back")?;
+                self.covered = *point;
+            }
+            Change::Ceiling(stamp) => {
+                require(*stamp >= self.ceiling, "the ceiling of stamps would sink")?;
+                self.ceiling = *stamp;
+            }
+            Change::NextFile(id) => {
+                require(*id >= self.next_file, "the next file id would go back")?;
+                self.next_file = *id;
+            }
+            Change::AddFile(entry) => {
+                let before = self.files.insert(entry.id, entry.clone());
+                require(before.is_none(), "a file to add is there already")?;
+            }
+            Change::RemoveFile(id) => {
+                require(self.files.remove(id).is_some(), "a file to remove is not there")?;
+            }
+            Change::Collection(name, entry) => self.merge_collection(name, entry),
+            Change::Tombstone(tombstone) => self.add_tombstone(tombstone),
+            Change::DropTombstone(tombstone) => {
+                let kept = self.tombstones.len();
+                self.tombstones.retain(|one| one != tombstone);
+                require(self.tombstones.len() < kept, "a tombstone to drop is not there")?;
+            }
+            Change::Pin(name, pin) => {
+                self.pins.insert(name.clone(), *pin);
+            }
+            Change::Unpin(name) => {
+                require(self.pins.remove(name).is_some(), "a pin to remove is not there")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_collection(&mut self, name: &CollectionName, entry: &Arc<CollectionEntry>) {
+        match self.collections.get_mut(name) {
+            Some(known) => Arc::make_mut(known).merge(entry),
+            None => {
+                self.collections.insert(name.clone(), entry.clone());
+            }
+        }
+    }
+
+    /// Keeps the records that no other supersedes. Of two that supersede each other the greater one
+    /// stays, so that replicas keep the same one in whatever order they arrive.
+    fn add_tombstone(&mut self, new: &Arc<Tombstone>) {
+        if self.tombstones.iter().any(|old| replaces(old, new)) {
+            return;
+        }
+        self.tombstones.retain(|old| !replaces(new, old));
+        self.tombstones.push(new.clone());
+    }
+}
+
+fn replaces(one: &Tombstone, other: &Tombstone) -> bool {
+    one.supersedes(other) && (!other.supersedes(one) || by_version(one, other) != Ordering::Less)
+}
+
+fn by_version(one: &Tombstone, other: &Tombstone) -> Ordering {
+    let bytes = |tombstone| super::change::tombstone_bytes(tombstone);
+    one.version.cmp(&other.version).then_with(|| bytes(one).cmp(&bytes(other)))
+}
+
+pub(super) fn require(holds: bool, otherwise: &'static str) -> Result<(), Malformed> {
+    if holds { Ok(()) } else { Err(Malformed(otherwise)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidelog_model::{DeviceSelector, Name, Version};
+
+    fn tombstone(stamp: u64, origin: u8, fields: Option<&[&str]>) -> Arc<Tombstone> {
+        Arc::new(Tombstone {
+            database: Name::new("database", "d").unwrap(),
+            collection: None,
+            devices: DeviceSelector::all(),
+            fields: fields
+                .map(|names| names.iter().map(|name| Name::new("field", name).unwrap()).collect()),
+            range: TimeRange::ALL,
+            version: Version { stamp: Stamp(stamp), origin: StoreId([origin; 16]) },
+        })
+    }
+
+    fn kept(order: &[&Arc<Tombstone>]) -> Vec<Arc<Tombstone>> {
+        let mut state = State::new(StoreId::default(), 8);
+        for one in order {
+            state.apply(&[Change::Tombstone((*one).clone())]).unwrap();
+        }
+        state.tombstones.sort_by(|a, b| by_version(a, b));
+        state.tombstones
+    }
+
+    #[test]
+    fn the_same_tombstones_are_kept_in_whatever_order_they_arrive() {
+        let all = [
+            tombstone(1, 1, Some(&["a"])),
+            tombstone(2, 1, Some(&["a", "b"])),
+            tombstone(2, 2, Some(&["b", "a"])),
+            tombstone(3, 1, Some(&["c"])),
+        ];
+        let [a, b, c, d] = &all;
+        let expected = vec![c.clone(), d.clone()];
+        for order in [[a, b, c, d], [d, c, b, a], [c, a, d, b], [b, c, a, d], [c, b, b, d]] {
+            assert_eq!(kept(&order), expected, "{order:?}");
+        }
+        assert_eq!(kept(&[a, b, c, d, &tombstone(4, 1, None)]).len(), 1);
+    }
+}
