@@ -193,9 +193,10 @@ fn resume(before: &Generation, bytes: &[u8], start: Fault) -> Result<Recovered, 
         seed: header.seed(),
         fresh_len: seal.fresh_len,
         end: seal.fresh_len,
-        first_number: before.state.number,
+        torn: 0,
         seal: None,
-        ..before.clone()
+        first_number: before.state.number,
+        state: before.state.clone(),
     };
     replay(&mut newest, bytes, &scan(edits, seal.fresh_len, header.seed()))?;
     if newest.torn > 0 {

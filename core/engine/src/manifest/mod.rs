@@ -1,6 +1,4 @@
 #![doc = include_str!("FORMAT.md")]
-#![cfg_attr(not(test), allow(dead_code, reason = "until the store drives it, only tests call it"))]
-#![allow(unused_imports, reason = "as above")]
 
 mod change;
 mod collection;
@@ -17,20 +15,22 @@ mod tests;
 
 pub(crate) use change::{Change, Edit};
 pub(crate) use collection::CollectionEntry;
-pub(crate) use error::{AppendError, Damage, ManifestError, Report};
+pub(crate) use error::{AppendError, ManifestError};
 pub(crate) use file::{Manifest, Mode};
-pub(crate) use invariants::check;
 pub(crate) use state::{FileEntry, Opening, Pin, State};
 
+use crate::format::{Malformed, Reader};
+use tidelog_model::Tombstone;
+
 /// Decodes a tombstone as an edit holds it: for the log, which carries them too.
-pub(crate) fn decode_tombstone(bytes: &[u8]) -> Result<tidelog_model::Tombstone, crate::format::Malformed> {
-    let mut reader = crate::format::Reader::new(bytes);
+pub(crate) fn decode_tombstone(bytes: &[u8]) -> Result<Tombstone, Malformed> {
+    let mut reader = Reader::new(bytes);
     let tombstone = change::read_tombstone(&mut reader)?;
     reader.end()?;
     Ok(tombstone)
 }
 
 /// Encodes a tombstone as an edit holds it.
-pub(crate) fn encode_tombstone(tombstone: &tidelog_model::Tombstone) -> Vec<u8> {
+pub(crate) fn encode_tombstone(tombstone: &Tombstone) -> Vec<u8> {
     change::tombstone_bytes(tombstone)
 }

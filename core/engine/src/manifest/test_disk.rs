@@ -1,7 +1,7 @@
 //! A disk in memory: what is live, what is durable, an image after every call, and failures on demand.
 
 use crate::disk::{Disk, DiskFile, OpenMode, Sealed};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -40,17 +40,30 @@ pub(super) struct TestDisk(Arc<Mutex<Inner>>);
 
 impl TestDisk {
     pub(super) fn of(image: &Image) -> Self {
+        Self::of_live_and_durable(image, image)
+    }
+
+    /// What a killed process leaves behind, before the operating system has written it all.
+    pub(super) fn of_live_and_durable(live: &Image, durable: &Image) -> Self {
         let disk = TestDisk::default();
         let mut inner = disk.lock();
-        for (name, bytes) in image {
-            let at = inner.live.len();
-            inner.live.push(bytes.clone());
-            inner.durable.push(bytes.clone());
-            inner.live_names.insert(name.clone(), at);
-            inner.durable_names.insert(name.clone(), at);
+        let names: BTreeSet<&String> = live.keys().chain(durable.keys()).collect();
+        for (at, name) in names.into_iter().enumerate() {
+            inner.live.push(live.get(name).cloned().unwrap_or_default());
+            inner.durable.push(durable.get(name).cloned().unwrap_or_default());
+            if live.contains_key(name) {
+                inner.live_names.insert(name.clone(), at);
+            }
+            if durable.contains_key(name) {
+                inner.durable_names.insert(name.clone(), at);
+            }
         }
         drop(inner);
         disk
+    }
+
+    pub(super) fn durable_image(&self) -> Image {
+        self.lock().durable_image()
     }
 
     pub(super) fn arc(&self) -> Arc<dyn Disk> {

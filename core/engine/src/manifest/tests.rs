@@ -372,6 +372,21 @@ fn damage_behind_which_edits_may_be_missing_is_refused() {
         let (bytes, _) = generation::begin(3, &store()).unwrap();
         image.insert(generation::name(3), bytes);
     });
+    refused("snapshot, and bytes behind the seal before", &|image| {
+        image.get_mut(&new).unwrap()[100] ^= 1;
+        image.get_mut(&old).unwrap().push(1);
+    });
+    refused("a number left out", &|image| {
+        let bytes = image.get_mut(&new).unwrap();
+        let found = generation::read(2, bytes).unwrap();
+        let number = found.state.number + 2;
+        let kind = generation::EDIT;
+        bytes.extend(generation::frame(kind, number, found.end, found.seed, &[0; 16]).unwrap());
+    });
+    refused("a file under another's name", &|image| {
+        let bytes = image.remove(&new).unwrap();
+        image.insert(generation::name(3), bytes);
+    });
     refused("files exchanged", &|image| {
         let (a, b) = (image[&old].clone(), image[&new].clone());
         image.insert(old.clone(), b);
@@ -466,6 +481,47 @@ fn a_crash_after_any_call_leaves_every_edit_that_was_told_to_be_durable() {
             assert!(durable.is_none_or(|durable| at >= durable) && at <= newest, "call {call}");
         }
     }
+}
+
+#[test]
+fn what_an_opening_has_read_outlives_a_power_cut() {
+    let disk = TestDisk::default();
+    disk.record();
+    life(&disk);
+    let mut opened = 0;
+    for (call, (killed, power_cut)) in disk.images().iter().enumerate() {
+        let disk = TestDisk::of_live_and_durable(killed, power_cut);
+        // Before the first generation has its name there is nothing to open.
+        let Ok((mut manifest, _)) = Manifest::open(disk.arc(), Mode::ReadWrite) else { continue };
+        let found = outcome(&disk.durable_image(), Mode::ReadWrite);
+        assert_eq!(found.as_ref(), Ok(&**manifest.state()), "call {call}");
+        opened += 1;
+        append(&mut manifest, 20..21);
+        let mut image = disk.durable_image();
+        assert!(image.remove(&generation::name(manifest.generation())).is_some());
+        let refused = outcome(&image, Mode::ReadWrite);
+        assert!(refused.is_err(), "call {call}: a lost file of edits is noticed");
+    }
+    assert!(opened > 100, "{opened}");
+}
+
+#[test]
+fn the_first_edit_after_an_unclean_close_begins_a_generation_and_after_a_clean_one_not() {
+    let disk = TestDisk::default();
+    let mut manifest = created(&disk);
+    append(&mut manifest, 0..2);
+    let reopened = |image: &Image| {
+        let (mut manifest, _) = open(image, Mode::ReadWrite).unwrap();
+        append(&mut manifest, 2..4);
+        manifest.generation()
+    };
+    assert_eq!((manifest.generation(), reopened(&disk.image())), (2, 3));
+    manifest.close().unwrap();
+    let mut image = disk.image();
+    assert_eq!((manifest.generation(), reopened(&image)), (3, 3));
+    // Without the seal of the one before, an edit in the newest could be lost unnoticed.
+    image.remove(&generation::name(2));
+    assert_eq!(reopened(&image), 4);
 }
 
 #[test]
