@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Tidelog: an embedded time-series engine.
+
+pub use tidelog_engine::*;

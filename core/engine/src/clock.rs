@@ -7,6 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub trait Clock: Send + Sync + Debug {
     /// Milliseconds since the Unix epoch, by the wall clock, which may jump.
     fn wall_millis(&self) -> u64;
+
+    /// Time since some fixed moment, by a clock that never goes back.
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.wall_millis())
+    }
 }
 
 /// Where the engine gets random bytes, for ids.
@@ -26,6 +31,11 @@ impl Clock for System {
     fn wall_millis(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn monotonic(&self) -> Duration {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        START.get_or_init(std::time::Instant::now).elapsed()
     }
 }
 

@@ -48,7 +48,9 @@ pub enum OpenError {
         asked: u32,
     },
     /// Recovery found damage and the opening is strict.
-    #[error("{place} is damaged ({what}): open it without `strict` to go on without what is lost, or restore it")]
+    #[error(
+        "{place} is damaged ({what}): open it without `strict` to go on without what is lost, or restore it"
+    )]
     Damaged {
         /// The store.
         place: String,
@@ -125,7 +127,9 @@ pub enum WriteError {
     #[error("the store was closed: open it again")]
     Closed,
     /// A field is written with another type than it has.
-    #[error("field {field:?} of {collection} is {known}, not {given}: write {known}, or use another field name")]
+    #[error(
+        "field {field:?} of {collection} is {known}, not {given}: write {known}, or use another field name"
+    )]
     TypeConflict {
         /// The collection.
         collection: CollectionName,
@@ -137,7 +141,9 @@ pub enum WriteError {
         given: FieldType,
     },
     /// Rows are older than what retention keeps.
-    #[error("{rows} rows of {collection} are before {cut}, where its raw rows were cut off: drop them, or lengthen the retention before the data is this old")]
+    #[error(
+        "{rows} rows of {collection} are before {cut}, where its raw rows were cut off: drop them, or lengthen the retention before the data is this old"
+    )]
     Settled {
         /// The collection.
         collection: CollectionName,
@@ -147,7 +153,9 @@ pub enum WriteError {
         cut: i64,
     },
     /// A collection would have too many fields.
-    #[error("{collection} would have more than {max} fields: use labels or devices instead of field names")]
+    #[error(
+        "{collection} would have more than {max} fields: use labels or devices instead of field names"
+    )]
     TooManyFields {
         /// The collection.
         collection: CollectionName,
@@ -158,13 +166,17 @@ pub enum WriteError {
     #[error("the log could not be written: free space or check the disk, then try again")]
     Io(#[source] io::Error),
     /// Memory is full because it could not be flushed; a later try may succeed.
-    #[error("memory is full and could not be flushed ({what}): free space or check the disk, then try again")]
+    #[error(
+        "memory is full and could not be flushed ({what}): free space or check the disk, then try again"
+    )]
     Full {
         /// Why the flush failed.
         what: String,
     },
     /// An fsync failed. Whether the batch survives is unknown; nothing is acknowledged any more.
-    #[error("an fsync failed, so nothing more is acknowledged: close the store and open it again, then look whether the last rows are there")]
+    #[error(
+        "an fsync failed, so nothing more is acknowledged: close the store and open it again, then look whether the last rows are there"
+    )]
     Poisoned,
     /// The manifest could not be written.
     #[error(transparent)]

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod codec;
 pub mod disk;
+mod error;
 mod files;
 mod format;
 mod group;
@@ -10,6 +11,29 @@ mod ids;
 mod log;
 mod manifest;
 mod memory;
+mod options;
 mod query;
 mod rows;
+mod store;
+mod upkeep;
 mod wal;
+
+pub use error::{EditProblem, Kind, ManifestProblem, OpenError, UpkeepError, WriteError};
+pub use group::ReadError;
+pub use options::{Durability, Options, Upkeep};
+pub use query::{
+    Aggregate, Answer, AnswerField, Canceller, Comparison, Every, Fill, GroupBy, Order, Predicate,
+    Query, QueryError, RowBatch, Unit, WindowError,
+};
+pub use store::{
+    CollectionStats, Delete, GroupInfo, OpenReport, Receipt, Retention, Stats, Store, Ticket,
+    TierStats,
+};
+pub use wal::{Tail, TailError, TailRecord};
+
+pub use tidelog_model::{
+    self as model, Batch, BatchError, Bitmap, CollectionName, Column, Device, DeviceIndex,
+    DeviceSelector, FieldIndex, FieldType, GroupId, Incarnation, LeafWidth, Name, NameError,
+    Position, Stamp, StoreId, SubBatch, SubBatchField, TimeRange, Timestamp, Tombstone, Value,
+    ValueRef, Values, VarBytes, Version,
+};

@@ -126,9 +126,8 @@ impl SeriesRows {
             Versions::One(_) => 0,
             Versions::Rows(rows) => rows.len() * size_of::<Version>(),
         };
-        let cells = |cells: &Cells| {
-            cells.column.heap_bytes() + cells.versions.as_ref().map_or(0, versions)
-        };
+        let cells =
+            |cells: &Cells| cells.column.heap_bytes() + cells.versions.as_ref().map_or(0, versions);
         self.times.len() * 8
             + versions(&self.versions)
             + self.columns.iter().flatten().map(cells).sum::<usize>()
@@ -227,8 +226,7 @@ fn combine_cells(
     runs: &[&[(i64, u32, u32)]],
     row_versions: &[Version],
 ) -> Option<Cells> {
-    let kind =
-        parts.iter().find_map(|part| part.columns[field].as_ref())?.column.field_type();
+    let kind = parts.iter().find_map(|part| part.columns[field].as_ref())?.column.field_type();
     let mut column = Column::new(kind);
     let mut versions = Vec::with_capacity(runs.len());
     let mut differs = false;

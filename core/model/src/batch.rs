@@ -173,6 +173,12 @@ impl Batch {
         self.fields.iter().map(|field| field.column.count_present()).sum()
     }
 
+    /// How many rows are before a time.
+    #[must_use]
+    pub fn count_before(&self, time: i64) -> usize {
+        self.times.iter().filter(|at| **at < time).count()
+    }
+
     /// Names and types of the fields, in the order they were named.
     pub fn fields(&self) -> impl Iterator<Item = (&Name, FieldType)> + '_ {
         self.fields.iter().map(|field| (&field.name, field.column.field_type()))

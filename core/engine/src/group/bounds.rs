@@ -31,8 +31,12 @@ impl Bounds {
         match values {
             Values::F64(all) => float_bounds(all[from..to].iter().copied()),
             Values::F32(all) => float_bounds(all[from..to].iter().map(|v| f64::from(*v))),
-            Values::I64(all) => min_max(&all[from..to]).map_or(Bounds::Unknown, |b| Bounds::I64(b.0, b.1)),
-            Values::U64(all) => min_max(&all[from..to]).map_or(Bounds::Unknown, |b| Bounds::U64(b.0, b.1)),
+            Values::I64(all) => {
+                min_max(&all[from..to]).map_or(Bounds::Unknown, |b| Bounds::I64(b.0, b.1))
+            }
+            Values::U64(all) => {
+                min_max(&all[from..to]).map_or(Bounds::Unknown, |b| Bounds::U64(b.0, b.1))
+            }
             Values::Bool(_) | Values::String(_) | Values::Bytes(_) => Bounds::Unknown,
         }
     }
@@ -62,7 +66,10 @@ impl Bounds {
         }
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>, kind: tidelog_model::FieldType) -> Result<Self, Malformed> {
+    pub(super) fn decode(
+        reader: &mut Reader<'_>,
+        kind: tidelog_model::FieldType,
+    ) -> Result<Self, Malformed> {
         use tidelog_model::FieldType as T;
         Ok(match (reader.u8()?, kind) {
             (UNKNOWN, _) => Bounds::Unknown,

@@ -4,8 +4,8 @@
 //! is over half the budget it becomes the second and the old second is dropped. A look-up in the
 //! second moves the entry back. So what is used often stays, at the cost of one hash look-up.
 
-use super::reader::{GroupFile, ReadError, SeriesRef};
 use super::index::SeriesIndex;
+use super::reader::{GroupFile, ReadError, SeriesRef};
 use crate::ids::FileId;
 use hashbrown::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,7 +45,8 @@ impl IndexCache {
         let key = (file.id(), series.section, series.series);
         let spread = file.id().0 as usize ^ series.series as usize;
         let shard = &self.shards[spread % SHARDS];
-        if let Some(index) = shard.lock().unwrap_or_else(PoisonError::into_inner).get(&key, self.half)
+        if let Some(index) =
+            shard.lock().unwrap_or_else(PoisonError::into_inner).get(&key, self.half)
         {
             return Ok(index);
         }

@@ -130,8 +130,8 @@ impl SeriesIndex {
     ) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let mut time = 0i64;
-        let chunks = reader
-            .list(8, |r| ChunkIndex::decode(r, &mut time, fields, origins, file_len))?;
+        let chunks =
+            reader.list(8, |r| ChunkIndex::decode(r, &mut time, fields, origins, file_len))?;
         reader.end()?;
         Ok(SeriesIndex { chunks })
     }
@@ -286,14 +286,20 @@ impl ColumnIndex {
         }
         let decoder = OnceLock::new();
         let values = values_before;
-        Ok(ColumnIndex { role, kind, meta_offset, meta_len, meta_crc, values, pages: found, decoder })
+        Ok(ColumnIndex {
+            role,
+            kind,
+            meta_offset,
+            meta_len,
+            meta_crc,
+            values,
+            pages: found,
+            decoder,
+        })
     }
 }
 
 fn has_bounds(role: Role, kind: FieldType) -> bool {
-    let ordered = matches!(
-        kind,
-        FieldType::F64 | FieldType::F32 | FieldType::I64 | FieldType::U64
-    );
+    let ordered = matches!(kind, FieldType::F64 | FieldType::F32 | FieldType::I64 | FieldType::U64);
     matches!(role, Role::Values(_)) && ordered
 }

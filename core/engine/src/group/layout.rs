@@ -232,8 +232,8 @@ impl Section {
         let (database, collection) = (reader.text()?, reader.text()?);
         let name = CollectionName::new(database, collection)
             .map_err(|_| Malformed("a collection's name is not one"))?;
-        let leaf = LeafWidth::from_minutes(reader.u8()?)
-            .ok_or(Malformed("a leaf width is not one"))?;
+        let leaf =
+            LeafWidth::from_minutes(reader.u8()?).ok_or(Malformed("a leaf width is not one"))?;
         let fields = reader.list(2, |r| {
             let name = Name::new("field", r.text()?)
                 .map_err(|_| Malformed("a field's name is not one"))?;

@@ -3,8 +3,8 @@
 use super::bounds::Bounds;
 use super::index::{ChunkIndex, ColumnIndex, Role, SeriesIndex};
 use super::layout::{
-    Directory, ENTRY_LEN, FOOTER_LEN, Footer, HEADER_LEN, Header, HeaderError, Section,
-    Summary, checksum,
+    Directory, ENTRY_LEN, FOOTER_LEN, Footer, HEADER_LEN, Header, HeaderError, Section, Summary,
+    checksum,
 };
 use crate::codec::{ChunkDecoder, Page, Scratch};
 use crate::disk::{Disk, Sealed};
@@ -22,7 +22,9 @@ use tidelog_model::{
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Bytes are not what was written: the disk or something that writes to it is at fault.
-    #[error("{path} is damaged ({what}): run `tidelog verify`, then restore the file or `tidelog recover`")]
+    #[error(
+        "{path} is damaged ({what}): run `tidelog verify`, then restore the file or `tidelog recover`"
+    )]
     Damaged {
         /// The file, in the store's directory.
         path: String,
@@ -42,7 +44,9 @@ pub enum ReadError {
         newest: u32,
     },
     /// A file that could not be opened when the store was.
-    #[error("{path} cannot be read ({what}): run `tidelog verify`, then restore the file or `tidelog recover`")]
+    #[error(
+        "{path} cannot be read ({what}): run `tidelog verify`, then restore the file or `tidelog recover`"
+    )]
     Unreadable {
         /// The file.
         path: String,
@@ -104,8 +108,7 @@ impl GroupFile {
     /// Opens a file and verifies its header, footer and directory.
     pub(crate) fn open(disk: &dyn Disk, path: &str) -> Result<Self, ReadError> {
         let io = |source| ReadError::Io { path: path.to_owned(), source };
-        let damaged =
-            |what| ReadError::Damaged { path: path.to_owned(), window: None, what };
+        let damaged = |what| ReadError::Damaged { path: path.to_owned(), window: None, what };
         let sealed = disk.open_sealed(path).map_err(io)?;
         if sealed.len() < (HEADER_LEN + FOOTER_LEN) as u64 {
             return Err(damaged("the file is too short"));
@@ -227,8 +230,7 @@ impl GroupFile {
         let (mut low, mut high) = (0, table.len());
         while low < high {
             let middle = usize::midpoint(low, high);
-            let (series, name) =
-                table.entry(middle).ok_or_else(|| self.damaged("series table"))?;
+            let (series, name) = table.entry(middle).ok_or_else(|| self.damaged("series table"))?;
             match name.cmp(device.as_bytes()) {
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
@@ -479,7 +481,9 @@ impl<'a> PageReader<'a> {
     fn presence(&mut self, field: u32) -> Result<Bitmap, ReadError> {
         let column = self.column(Role::Presence(field))?;
         let mut bits = Vec::new();
-        self.decode(column, |decoder, page, scratch| decoder.decode_bools(page, &mut bits, scratch))?;
+        self.decode(column, |decoder, page, scratch| {
+            decoder.decode_bools(page, &mut bits, scratch)
+        })?;
         let mut bitmap = Bitmap::new();
         bits.into_iter().for_each(|bit| bitmap.push(bit));
         Ok(bitmap)

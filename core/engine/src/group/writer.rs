@@ -3,10 +3,12 @@
 use super::bounds::Bounds;
 use super::index::{ChunkIndex, ColumnIndex, PageBytes, PageIndex, Role, SeriesIndex};
 use super::layout::{
-    Directory, ENTRY_LEN, FOOTER_LEN, Footer, Header, Section, Summary, checksum,
-    file_path, temporary_path,
+    Directory, ENTRY_LEN, FOOTER_LEN, Footer, Header, Section, Summary, checksum, file_path,
+    temporary_path,
 };
-use crate::codec::{Effort, EncodedChunk, MAX_CHUNK_VALUES, encode, encode_bools, encode_i64s, encode_u64s};
+use crate::codec::{
+    Effort, EncodedChunk, MAX_CHUNK_VALUES, encode, encode_bools, encode_i64s, encode_u64s,
+};
 use crate::disk::{Disk, DiskFile, OpenMode, publish};
 use crate::format::Writer;
 use crate::ids::{FileId, Tier};
@@ -291,7 +293,11 @@ impl GroupWriter {
             let (a, b) = self.stamps.unwrap_or((least.stamp, greatest.stamp));
             self.stamps = Some((a.min(least.stamp), b.max(greatest.stamp)));
         }
-        columns.push(self.column(Role::Times, encode_i64s(&rows.times, lengths, self.effort), lengths)?);
+        columns.push(self.column(
+            Role::Times,
+            encode_i64s(&rows.times, lengths, self.effort),
+            lengths,
+        )?);
         let one_each = self.levelling == Levelling::Allowed || one_version_per_page(rows, &pages);
         if one_each {
             for page in &mut pages {
@@ -373,7 +379,12 @@ impl GroupWriter {
     }
 
     /// Writes a column's metadata and pages; the index of it.
-    fn column(&mut self, role: Role, chunk: EncodedChunk, lengths: &[u32]) -> io::Result<ColumnIndex> {
+    fn column(
+        &mut self,
+        role: Role,
+        chunk: EncodedChunk,
+        lengths: &[u32],
+    ) -> io::Result<ColumnIndex> {
         let meta_offset = self.offset();
         let meta_crc = checksum(self.seed, meta_offset, &chunk.meta);
         self.put(&chunk.meta)?;
@@ -464,7 +475,8 @@ fn page_lengths(times: &[i64], leaf: LeafWidth) -> Vec<u32> {
         lengths.push(u32::try_from(rows).expect("a page is small"));
     };
     while at < times.len() {
-        let end_of_leaf = (i128::from(leaf.leaf_of(times[at])) + 1) * i128::from(leaf.nanoseconds());
+        let end_of_leaf =
+            (i128::from(leaf.leaf_of(times[at])) + 1) * i128::from(leaf.nanoseconds());
         let rest = &times[at..];
         let next = at + rest.partition_point(|time| i128::from(*time) < end_of_leaf);
         if next - start > PAGE_ROWS && at > start {

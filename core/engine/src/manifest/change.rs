@@ -2,8 +2,8 @@
 
 use super::collection::CollectionEntry;
 use super::state::{FileEntry, Opening, Pin};
-use crate::ids::{FileId, LogPoint, Tier};
 use crate::format::{Malformed, Reader, Writer};
+use crate::ids::{FileId, LogPoint, Tier};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidelog_model::{

@@ -5,8 +5,8 @@ use super::error::{Damage, ManifestError, Report};
 use super::file::{Manifest, generations};
 use super::generation::{self, EDIT, SNAPSHOT};
 use super::state::State;
-use crate::ids::FileId;
 use crate::disk::{Disk, read_all};
+use crate::ids::FileId;
 use crate::log::{FILE_HEADER_LEN, FileHeader, LogKind, Piece, scan};
 use tidelog_model::StoreId;
 

@@ -1,9 +1,12 @@
 //! What the manifest promises, over whole directories.
 
 use super::error::AppendError;
+use super::error::Report;
 use super::generation;
+use super::invariants::check;
 use super::test_disk::{Call, Image, TestDisk};
 use super::*;
+use crate::ids::{FileId, LogPoint, Tier};
 use proptest::prelude::*;
 use std::sync::Arc;
 use tidelog_model::{

@@ -70,8 +70,8 @@ impl Chunk {
             if self.columns.len() <= *number {
                 self.columns.resize_with(*number + 1, || None);
             }
-            let column = self.columns[*number]
-                .get_or_insert_with(|| ChunkColumn::new(field.field_type()));
+            let column =
+                self.columns[*number].get_or_insert_with(|| ChunkColumn::new(field.field_type()));
             column.pad(before);
             field.values_into(&mut column.values);
             if field.all_present() {
@@ -126,4 +126,3 @@ fn capacity_bytes(values: &Values) -> usize {
         Values::String(v) | Values::Bytes(v) => v.byte_len() + 4 * v.len(),
     }
 }
-

@@ -16,23 +16,32 @@ use tidelog_model::{Bitmap, Column, Name, SubBatch, TimeRange, Values, Version};
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     devices: HashMap<Arc<str>, u32>,
-    series: Vec<(Arc<str>, RowId)>,
+    series: Vec<Series>,
     fields: Arc<Vec<FieldKey>>,
     chunks: Vec<Arc<Chunk>>,
+    span: Option<(i64, i64)>,
     rows: u64,
     values: u64,
     names_bytes: usize,
     chunks_bytes: usize,
 }
 
+/// A series of a table.
+#[derive(Clone, Debug)]
+struct Series {
+    device: Arc<str>,
+    /// The row applied last.
+    head: RowId,
+    /// The greatest time of any row.
+    newest: i64,
+}
+
 impl Table {
     /// Applies a sub-batch; how many more bytes the table takes.
     pub(super) fn apply(&mut self, sub: &SubBatch<'_>) -> usize {
         let before = self.heap_bytes();
-        let fields: Vec<usize> = sub
-            .fields()
-            .map(|field| self.field_number(field.name(), field.field_type()))
-            .collect();
+        let fields: Vec<usize> =
+            sub.fields().map(|field| self.field_number(field.name(), field.field_type())).collect();
         if self.chunks.last().is_none_or(|chunk| chunk.rows() >= CHUNK_ROWS) {
             self.chunks.push(Arc::default());
         }
@@ -40,26 +49,31 @@ impl Table {
         let tail = Arc::make_mut(&mut self.chunks[number]);
         let tail_before = tail.heap_bytes();
         let mut row = tail.rows();
+        tail.append(sub, &fields);
         for (device, count) in sub.devices() {
-            let series = match self.devices.get(device) {
+            let number_of = match self.devices.get(device) {
                 Some(series) => *series,
                 None => {
                     let name: Arc<str> = device.into();
                     let series = u32::try_from(self.series.len()).unwrap_or(u32::MAX);
                     self.names_bytes += device.len() + 64;
-                    self.series.push((Arc::clone(&name), RowId::NONE));
+                    let (head, newest) = (RowId::NONE, i64::MIN);
+                    self.series.push(Series { device: Arc::clone(&name), head, newest });
                     self.devices.insert(name, series);
                     series
                 }
             };
-            let head = &mut self.series[series as usize].1;
+            let series = &mut self.series[number_of as usize];
             for _ in 0..count {
-                tail.previous.push(*head);
-                *head = RowId::new(number, row);
+                tail.previous.push(series.head);
+                series.head = RowId::new(number, row);
                 row += 1;
             }
+            // Times increase within a sub-batch's device.
+            let (first, last) = (tail.times[row - count], tail.times[row - 1]);
+            series.newest = series.newest.max(last);
+            self.span = Some(self.span.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
         }
-        tail.append(sub, &fields);
         self.rows += sub.rows() as u64;
         self.values += sub.fields().map(|field| field.count() as u64).sum::<u64>();
         self.chunks_bytes += tail.heap_bytes() - tail_before;
@@ -86,6 +100,11 @@ impl Table {
         self.rows
     }
 
+    /// First and last time of any row.
+    pub(crate) fn span(&self) -> Option<(i64, i64)> {
+        self.span
+    }
+
     pub(crate) fn values(&self) -> u64 {
         self.values
     }
@@ -105,8 +124,8 @@ impl Table {
         self.view_of(found.map(|series| self.series[*series as usize].clone()).collect())
     }
 
-    fn view_of(&self, mut series: Vec<(Arc<str>, RowId)>) -> TableView {
-        series.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    fn view_of(&self, mut series: Vec<Series>) -> TableView {
+        series.sort_unstable_by(|a, b| a.device.cmp(&b.device));
         TableView { series, fields: Arc::clone(&self.fields), chunks: self.chunks.clone() }
     }
 }
@@ -115,14 +134,14 @@ impl Table {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TableView {
     /// By device, sorted, with the newest row of each.
-    series: Vec<(Arc<str>, RowId)>,
+    series: Vec<Series>,
     fields: Arc<Vec<FieldKey>>,
     chunks: Vec<Arc<Chunk>>,
 }
 
 impl TableView {
     pub(crate) fn devices(&self) -> impl ExactSizeIterator<Item = &Arc<str>> + '_ {
-        self.series.iter().map(|(device, _)| device)
+        self.series.iter().map(|series| &series.device)
     }
 
     pub(crate) fn fields(&self) -> &[FieldKey] {
@@ -137,9 +156,9 @@ impl TableView {
         range: TimeRange,
         fields: &[FieldKey],
     ) -> Option<SeriesRows> {
-        let at = self.series.binary_search_by(|(name, _)| (**name).cmp(device)).ok()?;
+        let at = self.series.binary_search_by(|series| (*series.device).cmp(device)).ok()?;
         let mut ids = Vec::new();
-        let mut id = self.series[at].1;
+        let mut id = self.series[at].head;
         while id != RowId::NONE {
             let chunk = &self.chunks[id.chunk()];
             if range.contains(chunk.times[id.row()]) {
@@ -158,8 +177,11 @@ impl TableView {
 
     /// The newest time of a device inside a range.
     pub(crate) fn newest(&self, device: &str, range: TimeRange) -> Option<i64> {
-        let at = self.series.binary_search_by(|(name, _)| (**name).cmp(device)).ok()?;
-        let mut id = self.series[at].1;
+        let at = self.series.binary_search_by(|series| (*series.device).cmp(device)).ok()?;
+        let mut id = self.series[at].head;
+        if range.contains(self.series[at].newest) {
+            return Some(self.series[at].newest);
+        }
         let mut newest = None;
         while id != RowId::NONE {
             let chunk = &self.chunks[id.chunk()];
@@ -188,9 +210,7 @@ impl TableView {
 
     fn gather_column(&self, ids: &[RowId], field: &FieldKey) -> Option<Cells> {
         let number = self.fields.iter().position(|known| known == field)?;
-        let column = |chunk: usize| {
-            self.chunks[chunk].columns.get(number).and_then(Option::as_ref)
-        };
+        let column = |chunk: usize| self.chunks[chunk].columns.get(number).and_then(Option::as_ref);
         let dense = ids
             .chunk_by(|a, b| a.chunk() == b.chunk())
             .all(|run| column(run[0].chunk()).is_some_and(|column| column.presence.is_none()));

@@ -35,8 +35,7 @@ impl Wants {
 /// The type of an aggregate of a field; `None` when the field's type has no such aggregate.
 pub(crate) fn result_type(aggregate: Aggregate, kind: FieldType) -> Option<FieldType> {
     use Aggregate as A;
-    let number =
-        matches!(kind, FieldType::F64 | FieldType::F32 | FieldType::I64 | FieldType::U64);
+    let number = matches!(kind, FieldType::F64 | FieldType::F32 | FieldType::I64 | FieldType::U64);
     match aggregate {
         A::Count => Some(FieldType::U64),
         A::First | A::Last => Some(kind),
@@ -347,10 +346,7 @@ impl Accumulator {
     }
 
     /// The value of an aggregate; `None` where there is nothing to tell.
-    pub(crate) fn result(
-        &self,
-        aggregate: Aggregate,
-    ) -> Result<Option<ValueRef<'_>>, SumOverflow> {
+    pub(crate) fn result(&self, aggregate: Aggregate) -> Result<Option<ValueRef<'_>>, SumOverflow> {
         let whole = |sum: i128, signed: bool| {
             let value = if signed {
                 i64::try_from(sum).ok().map(ValueRef::I64)

@@ -325,13 +325,7 @@ impl Reader {
         fields: Arc<[AnswerField]>,
         devices: std::ops::Range<usize>,
     ) -> Self {
-        Reader {
-            context,
-            fields,
-            devices,
-            device: None,
-            scratch: Scratch::default(),
-        }
+        Reader { context, fields, devices, device: None, scratch: Scratch::default() }
     }
 
     /// Sends everything; `false` when nobody wants it any more.

@@ -69,7 +69,9 @@ pub(super) fn may_hold(predicate: &Predicate, bounds: Option<Bounds>) -> bool {
     match predicate.comparison {
         Comparison::Less | Comparison::LessOrEqual => predicate.comparison.holds(below),
         Comparison::Greater | Comparison::GreaterOrEqual => predicate.comparison.holds(above),
-        Comparison::Equal => below.is_some_and(Ordering::is_le) && above.is_some_and(Ordering::is_ge),
+        Comparison::Equal => {
+            below.is_some_and(Ordering::is_le) && above.is_some_and(Ordering::is_ge)
+        }
         Comparison::NotEqual => true,
     }
 }
@@ -136,7 +138,12 @@ mod tests {
     fn comparison() -> impl Strategy<Value = Comparison> {
         use Comparison as C;
         proptest::sample::select(vec![
-            C::Equal, C::NotEqual, C::Less, C::LessOrEqual, C::Greater, C::GreaterOrEqual,
+            C::Equal,
+            C::NotEqual,
+            C::Less,
+            C::LessOrEqual,
+            C::Greater,
+            C::GreaterOrEqual,
         ])
     }
 

@@ -38,8 +38,7 @@ pub(crate) fn latest(
     };
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
     let snapshot = &context.snapshot;
-    let version =
-        (snapshot.files.state.number, snapshot.tombstones.len(), snapshot.fields.len());
+    let version = (snapshot.files.state.number, snapshot.tombstones.len(), snapshot.fields.len());
     // Rows are kept with all fields, in the schema's order; a narrower query has its own answer.
     let whole = !context.named && context.range == Some(TimeRange::ALL);
     if known.version != version {
@@ -150,9 +149,8 @@ fn newest(
         }
         let mut last = None;
         while let Some((rows, keep)) = context.next_slice(&mut scan, scratch)? {
-            let row = (0..rows.len())
-                .rev()
-                .find(|row| keep.as_ref().is_none_or(|keep| keep.at(*row)));
+            let row =
+                (0..rows.len()).rev().find(|row| keep.as_ref().is_none_or(|keep| keep.at(*row)));
             if let Some(row) = row {
                 last = Some(rows.slice(row, row + 1));
             }

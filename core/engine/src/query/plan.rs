@@ -10,14 +10,13 @@ use crate::codec::Scratch;
 use crate::files::FileSet;
 use crate::group::{Bounds, IndexCache, ReadError};
 use crate::ids::Tier;
-use crate::memory::{MemoryView, ViewOf};
+use crate::memory::MemoryView;
 use crate::rows::{FieldKey, SeriesRows};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tidelog_model::{
-    Bitmap, CollectionName, Column, DeviceSelector, FieldType, GroupId, Placer, TimeRange,
-    Tombstone,
+    Bitmap, CollectionName, Column, FieldType, GroupId, Placer, TimeRange, Tombstone,
 };
 
 /// Why a query has no answer, or no more of it.
@@ -41,7 +40,9 @@ pub enum QueryError {
         known: String,
     },
     /// The field's type has no such aggregate.
-    #[error("{aggregate} of field {field:?} is not defined for {kind}: ask for count, first or last")]
+    #[error(
+        "{aggregate} of field {field:?} is not defined for {kind}: ask for count, first or last"
+    )]
     NoAggregate {
         /// The aggregate's name.
         aggregate: &'static str,
@@ -64,7 +65,9 @@ pub enum QueryError {
     #[error("group by none needs aggregates: name some, or drop the grouping")]
     NeedsAggregates,
     /// An integer sum does not fit.
-    #[error("the sum of field {field:?} does not fit {kind}: ask for the mean, or for smaller windows")]
+    #[error(
+        "the sum of field {field:?} does not fit {kind}: ask for the mean, or for smaller windows"
+    )]
     SumOverflow {
         /// The field.
         field: String,
@@ -124,17 +127,6 @@ pub(crate) struct Context {
     placer: Placer,
 }
 
-/// Which devices a view of memory must have, given a query.
-pub(crate) fn view_of<'a>(selector: &'a DeviceSelector, list: &'a mut Vec<&'a str>) -> ViewOf<'a> {
-    match &selector.devices {
-        Some(devices) => {
-            list.extend(devices.iter().map(tidelog_model::Device::as_str));
-            ViewOf::Devices(list)
-        }
-        None => ViewOf::All,
-    }
-}
-
 /// Makes a query ready and begins its answer.
 pub(crate) fn run(
     name: &CollectionName,
@@ -147,7 +139,7 @@ pub(crate) fn run(
 }
 
 impl Context {
-    fn new(
+    pub(crate) fn new(
         name: &CollectionName,
         snapshot: Snapshot,
         cache: Arc<IndexCache>,
@@ -156,7 +148,8 @@ impl Context {
         let cut = snapshot.files.state.collections.get(name).and_then(|entry| {
             entry.cuts.get(&Tier::Raw).and_then(|cut| TimeRange::inclusive(*cut, i64::MAX))
         });
-        let asked_range = if query.empty_range { None } else { Some(query.range.unwrap_or(TimeRange::ALL)) };
+        let asked_range =
+            if query.empty_range { None } else { Some(query.range.unwrap_or(TimeRange::ALL)) };
         let range = asked_range.and_then(|range| range.intersection(cut.unwrap_or(TimeRange::ALL)));
         let aggregating = query.every.is_some() || !query.aggregates.is_empty();
         if query.group_by == GroupBy::None && !aggregating {
@@ -226,10 +219,8 @@ impl Context {
     /// The fields of the answer.
     pub(crate) fn answer_fields(&self) -> Vec<AnswerField> {
         if self.aggregates.is_empty() {
-            let field = |field: &FieldKey| AnswerField {
-                name: self.display_name(field),
-                kind: field.kind,
-            };
+            let field =
+                |field: &FieldKey| AnswerField { name: self.display_name(field), kind: field.kind };
             return self.read[..self.asked].iter().map(field).collect();
         }
         self.aggregate_columns()
@@ -280,8 +271,8 @@ impl Context {
         }
         let mut names: Vec<Arc<str>> = Vec::new();
         for open in self.snapshot.files.all() {
-            let touches = open.entry.range.overlaps(range)
-                && open.entry.collections.contains(&self.name);
+            let touches =
+                open.entry.range.overlaps(range) && open.entry.collections.contains(&self.name);
             if !touches {
                 continue;
             }
@@ -307,8 +298,8 @@ impl Context {
         let mut sources = Vec::new();
         let group = self.placer.place(device).group(self.snapshot.files.state.groups);
         for open in self.files_of(group) {
-            let touches = open.entry.range.overlaps(range)
-                && open.entry.collections.contains(&self.name);
+            let touches =
+                open.entry.range.overlaps(range) && open.entry.collections.contains(&self.name);
             if !touches {
                 continue;
             }
@@ -416,7 +407,13 @@ impl Context {
                 let to = from + gallop(&rows.times[from..], total.window.last());
                 for (at, field) in total.fields.iter_mut().enumerate() {
                     if let Some(cells) = &rows.columns[at] {
-                        field.add(&rows.times, &cells.column, (from, to), keep.as_ref(), self.wants);
+                        field.add(
+                            &rows.times,
+                            &cells.column,
+                            (from, to),
+                            keep.as_ref(),
+                            self.wants,
+                        );
                     }
                 }
                 from = to;

@@ -44,9 +44,7 @@ impl Source {
     /// First and last time of what can be taken next; `None` at the end.
     fn span(&self) -> Option<(i64, i64)> {
         match self {
-            Source::Memory { rows, next } => {
-                Some((*rows.times.get(*next)?, *rows.times.last()?))
-            }
+            Source::Memory { rows, next } => Some((*rows.times.get(*next)?, *rows.times.last()?)),
             Source::File { loaded: Some((rows, taken)), .. } => {
                 Some((*rows.times.get(*taken)?, *rows.times.last()?))
             }
@@ -67,8 +65,11 @@ impl Source {
         match self {
             Source::Memory { rows, next } => {
                 let end = rows.times.partition_point(|time| *time <= bound);
-                let taken =
-                    if *next == 0 && end == rows.len() { rows.clone() } else { rows.slice(*next, end) };
+                let taken = if *next == 0 && end == rows.len() {
+                    rows.clone()
+                } else {
+                    rows.slice(*next, end)
+                };
                 *next = end;
                 Ok(taken)
             }
@@ -170,6 +171,23 @@ impl Scan {
         tests: &[PageTest<'_>],
         scratch: &mut Scratch,
     ) -> Result<Option<SeriesRows>, ReadError> {
+        self.slice(tests, !self.tombstones.is_empty(), scratch)
+    }
+
+    /// The next slice, with the versions of all cells: for what writes them on.
+    pub(crate) fn next_with_versions(
+        &mut self,
+        scratch: &mut Scratch,
+    ) -> Result<Option<SeriesRows>, ReadError> {
+        self.slice(&[], true, scratch)
+    }
+
+    fn slice(
+        &mut self,
+        tests: &[PageTest<'_>],
+        with_versions: bool,
+        scratch: &mut Scratch,
+    ) -> Result<Option<SeriesRows>, ReadError> {
         loop {
             let spans: Vec<Option<(i64, i64)>> = self.sources.iter().map(Source::span).collect();
             let Some(bound) = spans.iter().flatten().map(|(_, last)| *last).min() else {
@@ -184,7 +202,7 @@ impl Scan {
                     source.skip_page();
                     continue;
                 }
-                source.take(bound, &self.fields, !self.tombstones.is_empty(), scratch)?
+                source.take(bound, &self.fields, with_versions, scratch)?
             } else {
                 let mut parts = Vec::new();
                 for at in (0..spans.len()).filter(|at| meets(&spans[*at])) {

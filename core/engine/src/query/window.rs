@@ -3,7 +3,7 @@
 use super::spec::{Every, Unit};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use tidelog_model::{TimeRange, Timestamp};
+use tidelog_model::TimeRange;
 
 /// Why windows cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +13,9 @@ pub enum WindowError {
     #[error("a window must be at least a nanosecond and at most 292 years wide")]
     Width,
     /// The zone is not in the time zone database.
-    #[error("time zone {zone:?} is not known here: use an IANA name such as Europe/Berlin, and check that the system's zoneinfo is installed")]
+    #[error(
+        "time zone {zone:?} is not known here: use an IANA name such as Europe/Berlin, and check that the system's zoneinfo is installed"
+    )]
     Zone {
         /// What was asked for.
         zone: String,
@@ -40,8 +42,9 @@ impl Windows {
             Some(Every::Calendar { unit, zone }) => {
                 let zone = match zone {
                     None => TimeZone::UTC,
-                    Some(name) => TimeZone::get(name)
-                        .map_err(|_| WindowError::Zone { zone: name.clone() })?,
+                    Some(name) => {
+                        TimeZone::get(name).map_err(|_| WindowError::Zone { zone: name.clone() })?
+                    }
                 };
                 Ok(Windows::Calendar(*unit, zone))
             }
@@ -82,8 +85,8 @@ impl Windows {
 }
 
 fn calendar(unit: Unit, zone: &TimeZone, time: i64) -> (i128, i128) {
-    let instant = jiff::Timestamp::from_nanosecond(i128::from(time))
-        .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let instant =
+        jiff::Timestamp::from_nanosecond(i128::from(time)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let date = zone.to_datetime(instant).date();
     let start = start_of(unit, date);
     let end = next_start(unit, start);
@@ -123,16 +126,15 @@ fn next_start(unit: Unit, start: Date) -> Date {
     start.saturating_add(step)
 }
 
-/// Parses nothing: a helper of tests and callers that think in seconds.
-#[cfg(test)]
-fn seconds(n: i64) -> Timestamp {
-    Timestamp(n * 1_000_000_000)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Duration;
+    use tidelog_model::Timestamp;
+
+    fn seconds(n: i64) -> Timestamp {
+        Timestamp(n * 1_000_000_000)
+    }
 
     fn windows(every: Every) -> Windows {
         Windows::new(Some(&every), TimeRange::ALL).unwrap()
@@ -141,9 +143,7 @@ mod tests {
     fn bounds(windows: &Windows, time: &str) -> (String, String) {
         let time: jiff::Timestamp = time.parse().unwrap();
         let window = windows.at(i64::try_from(time.as_nanosecond()).unwrap());
-        let text = |ns: i64| {
-            jiff::Timestamp::from_nanosecond(i128::from(ns)).unwrap().to_string()
-        };
+        let text = |ns: i64| jiff::Timestamp::from_nanosecond(i128::from(ns)).unwrap().to_string();
         (text(window.first()), text(window.last() + 1))
     }
 
@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn calendar_units_begin_where_people_say() {
-        let start = |unit| bounds(&windows(Every::Calendar { unit, zone: None }), "2026-11-21T10:00:00Z").0;
+        let start =
+            |unit| bounds(&windows(Every::Calendar { unit, zone: None }), "2026-11-21T10:00:00Z").0;
         assert_eq!(start(Unit::Week), "2026-11-16T00:00:00Z");
         assert_eq!(start(Unit::Month), "2026-11-01T00:00:00Z");
         assert_eq!(start(Unit::Quarter), "2026-10-01T00:00:00Z");
@@ -182,6 +183,9 @@ mod tests {
         assert_eq!(none.unwrap_err(), WindowError::Width);
         let zone = Some("Mars/Olympus".to_owned());
         let every = Every::Calendar { unit: Unit::Day, zone };
-        assert!(matches!(Windows::new(Some(&every), TimeRange::ALL), Err(WindowError::Zone { .. })));
+        assert!(matches!(
+            Windows::new(Some(&every), TimeRange::ALL),
+            Err(WindowError::Zone { .. })
+        ));
     }
 }

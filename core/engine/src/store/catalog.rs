@@ -30,7 +30,8 @@ impl Catalog {
         fields: impl Iterator<Item = (Name, FieldType)>,
         version: Version,
     ) {
-        let entry = self.collections.entry(name.clone()).or_insert_with(|| Arc::new(new_entry(leaf)));
+        let entry =
+            self.collections.entry(name.clone()).or_insert_with(|| Arc::new(new_entry(leaf)));
         for key in fields {
             if entry.fields.get(&key).is_none_or(|first| *first > version) {
                 Arc::make_mut(entry).fields.insert(key, version);
@@ -58,16 +59,11 @@ impl Catalog {
     /// The fields of a collection by name; the oldest of a name comes first and owns it.
     pub(super) fn fields_of(&self, name: &CollectionName) -> Option<Vec<FieldKey>> {
         let entry = self.collections.get(name)?;
-        let mut fields: Vec<(&Name, Version, FieldType)> = entry
-            .fields
-            .iter()
-            .map(|((name, kind), version)| (name, *version, *kind))
-            .collect();
+        let mut fields: Vec<(&Name, Version, FieldType)> =
+            entry.fields.iter().map(|((name, kind), version)| (name, *version, *kind)).collect();
         fields.sort_unstable();
-        let key = |(name, _, kind): (&Name, Version, FieldType)| FieldKey {
-            name: name.clone(),
-            kind,
-        };
+        let key =
+            |(name, _, kind): (&Name, Version, FieldType)| FieldKey { name: name.clone(), kind };
         Some(fields.into_iter().map(key).collect())
     }
 

@@ -1,22 +1,16 @@
 //! The store: one directory, one writer, any number of readers.
 
 mod admin;
-mod backup;
 mod catalog;
-mod check;
 mod open;
 mod pending;
 mod read;
-mod recover;
-mod stats;
 mod stamps;
+mod stats;
 mod write;
 
 pub use admin::{Delete, Retention};
-pub use backup::{BackupError, adopt};
-pub use check::{CheckReport, Finding};
 pub use open::OpenReport;
-pub use recover::{RecoverError, RecoverReport, recover};
 pub use stats::{CollectionStats, GroupInfo, Stats, TierStats};
 pub use write::{Receipt, Ticket};
 
@@ -82,7 +76,17 @@ pub(crate) struct Inner {
     pub(crate) cache: Arc<IndexCache>,
     latest: LatestCache,
     pending: Pending,
-    stamps: Stamps,
+    pub(crate) stamps: Stamps,
+    /// Held by a writer that brings new fields.
+    schema: Mutex<()>,
+    /// When the caller's own intervals were last kept.
+    last_sync: Mutex<std::time::Duration>,
+    /// Ids below this one were given to files.
+    pub(crate) next_file: std::sync::atomic::AtomicU64,
+    /// Groups whose directories exist for certain.
+    pub(crate) directories: Mutex<std::collections::BTreeSet<tidelog_model::GroupId>>,
+    /// Generations that wait to be flushed, oldest first.
+    pub(crate) sealed: Mutex<std::collections::VecDeque<crate::upkeep::Sealed>>,
     pub(crate) counters: Counters,
     pub(crate) threads: Threads,
     /// One flush or compaction at a time.
@@ -95,7 +99,7 @@ pub(crate) struct Inner {
     lock: Mutex<Option<Lock>>,
     report: OpenReport,
     /// Segments of earlier openings, deleted when a flush covers them.
-    old_segments: Mutex<Vec<(u32, u32)>>,
+    pub(crate) old_segments: Mutex<Vec<(u32, u32)>>,
 }
 
 /// The exclusive lock on the directory.
@@ -202,10 +206,11 @@ impl Inner {
         sync(wal.end())?;
         self.apply_durable();
         let mut frame = vec![0; crate::log::FRAME_HEADER_LEN];
-        let span = wal.append(crate::wal::KIND_END, &mut frame, |_| ()).map_err(|error| match error {
-            crate::wal::AppendError::Io(error) => UpkeepError::Io(error),
-            crate::wal::AppendError::Poisoned => UpkeepError::Poisoned,
-        })?;
+        let span =
+            wal.append(crate::wal::KIND_END, &mut frame, |_| ()).map_err(|error| match error {
+                crate::wal::AppendError::Io(error) => UpkeepError::Io(error),
+                crate::wal::AppendError::Poisoned => UpkeepError::Poisoned,
+            })?;
         sync(span.end)
     }
 

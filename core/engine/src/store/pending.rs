@@ -10,8 +10,8 @@ use tidelog_model::Stamp;
 pub(super) struct Waiting {
     pub(super) end: u64,
     pub(super) stamp: Stamp,
-    /// The payload of its frame.
-    pub(super) payload: AlignedVec,
+    /// Its frame, as it stands in the log.
+    pub(super) frame: AlignedVec,
 }
 
 /// In the order of the log.
@@ -45,7 +45,7 @@ impl Pending {
             };
             let Some(waiting) = next else { return };
             apply(&waiting);
-            self.recycle(waiting.payload);
+            self.recycle(waiting.frame);
         }
     }
 

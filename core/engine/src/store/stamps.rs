@@ -9,7 +9,7 @@ pub(super) const CEILING_STEP_MILLIS: u64 = 10_000;
 
 /// Stamps drawn and writes in flight: those whose rows are not in memory yet.
 #[derive(Debug)]
-pub(super) struct Stamps {
+pub(crate) struct Stamps {
     state: Mutex<State>,
 }
 
@@ -30,8 +30,7 @@ pub(super) enum Drawn {
 
 impl Stamps {
     pub(super) fn new(last: Stamp, ceiling: Stamp) -> Self {
-        let state =
-            State { clock: StampClock::after(last), ceiling, in_flight: BTreeMap::new() };
+        let state = State { clock: StampClock::after(last), ceiling, in_flight: BTreeMap::new() };
         Stamps { state: Mutex::new(state) }
     }
 
@@ -66,14 +65,14 @@ impl Stamps {
 
     /// The least stamp in flight, and the least place in the log of any: all frames before it are in
     /// memory, given that the end of the log was read before.
-    pub(super) fn in_flight(&self) -> (Option<Stamp>, Option<u64>) {
+    pub(crate) fn in_flight(&self) -> (Option<Stamp>, Option<u64>) {
         let state = self.lock();
         let stamp = state.in_flight.keys().next().copied();
         (stamp, state.in_flight.values().flatten().min().copied())
     }
 
     /// The latest stamp drawn.
-    pub(super) fn last(&self) -> Stamp {
+    pub(crate) fn last(&self) -> Stamp {
         self.lock().clock.last()
     }
 

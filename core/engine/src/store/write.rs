@@ -5,14 +5,18 @@ use super::stamps::Drawn;
 use super::{Inner, Store};
 use crate::error::{EditProblem, WriteError};
 use crate::ids::Tier;
+use crate::log::FRAME_HEADER_LEN;
 use crate::manifest::Change;
 use crate::options::{Durability, Upkeep};
 use crate::wal::{AppendError, KIND_ROWS, RowsPayload, Span, Wal};
+use rkyv::util::AlignedVec;
 use std::cell::RefCell;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tidelog_model::{Batch, Cutter, LeafWidth, Name, Position, Stamp, Version};
+use tidelog_model::{
+    Batch, Cutter, FIELDS_MAX, FieldType, LeafWidth, Name, Position, Stamp, Version,
+};
 
 /// A write that was acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,29 +117,227 @@ impl Inner {
         durability: Durability,
     ) -> Result<Ticket, WriteError> {
         let wal = self.writer()?;
-        let (leaf, new_fields) = self.admit(batch)?;
+        if batch.is_empty() {
+            return Ok(self.empty_ticket(wal));
+        }
+        let (mut leaf, mut new_fields) = self.admit(batch)?;
+        // Two writers may bring one new field with two types: then they come one after the other.
+        let _schema = if new_fields.is_empty() {
+            None
+        } else {
+            let schema = self.schema.lock().unwrap_or_else(PoisonError::into_inner);
+            (leaf, new_fields) = self.admit(batch)?;
+            Some(schema)
+        };
         self.make_room()?;
         let stamp = self.draw()?;
         let version = Version { stamp, origin: self.store_id };
-        let logged = ENCODER.with_borrow_mut(|(cutter, payload)| {
+        let logged = self.log(wal, batch, leaf, version);
+        let (span, rows, frame) = logged.inspect_err(|_| self.stamps.landed(stamp))?;
+        self.catalog().observe(batch.collection(), leaf, new_fields.into_iter(), version);
+        self.counters.writes.fetch_add(1, Relaxed);
+        self.counters.rows_written.fetch_add(rows as u64, Relaxed);
+        self.counters.values_written.fetch_add(batch.count_values() as u64, Relaxed);
+        let position = Position { incarnation: wal.identity().incarnation, offset: span.start };
+        let receipt = Receipt { position, stamp, rows };
+        let waiting = Waiting { end: span.end, stamp, frame };
+        let visible = durability != Durability::Sync;
+        if visible {
+            self.apply(&waiting);
+            self.pending.recycle(waiting.frame);
+            if let Durability::Interval(interval) = durability {
+                self.sync_within(interval)?;
+            }
+        } else {
+            self.pending.push(waiting);
+        }
+        Ok(Ticket { inner: Arc::clone(self), span, receipt, visible })
+    }
+
+    fn empty_ticket(self: &Arc<Self>, wal: &Arc<Wal>) -> Ticket {
+        let end = wal.end();
+        let position = Position { incarnation: wal.identity().incarnation, offset: end };
+        let receipt = Receipt { position, stamp: self.stamps.last(), rows: 0 };
+        let span = Span { start: end, end };
+        Ticket { inner: Arc::clone(self), span, receipt, visible: true }
+    }
+
+    /// Cuts, encodes and appends a batch; where it stands, its rows, and its frame.
+    fn log(
+        &self,
+        wal: &Wal,
+        batch: &Batch,
+        leaf: LeafWidth,
+        version: Version,
+    ) -> Result<(Span, usize, AlignedVec), WriteError> {
+        ENCODER.with_borrow_mut(|(cutter, payload)| {
             payload.clear();
             let mut rows = 0;
             batch.cut(self.groups, version, leaf, cutter, |sub| {
                 rows += sub.device_rows.iter().map(|rows| *rows as usize).sum::<usize>();
                 payload.push(sub);
             });
-            let frame = payload.frame();
-            let span = wal.append(KIND_ROWS, frame, |span| {
-                self.stamps.logged(stamp, span.start);
-                if durability == Durability::Sync {
-                    let mut payload = self.pending.buffer();
-                    payload.extend_from_slice(&frame_payload(frame_of(span, durability)));
-                    let _ = payload;
+            let mut frame = payload.frame(self.pending.buffer());
+            let logged = |span: Span| self.stamps.logged(version.stamp, span.start);
+            let span = wal.append(KIND_ROWS, &mut frame, logged).map_err(|error| match error {
+                AppendError::Io(error) => WriteError::Io(error),
+                AppendError::Poisoned => WriteError::Poisoned,
+            })?;
+            Ok((span, rows, frame))
+        })
+    }
+
+    /// Checks a batch against the collection: its leaf width, and the fields that are new.
+    fn admit(&self, batch: &Batch) -> Result<(LeafWidth, Vec<(Name, FieldType)>), WriteError> {
+        let catalog = self.catalog();
+        let name = batch.collection();
+        let Some(entry) = catalog.collections.get(name) else {
+            let fields = batch.fields().map(|(field, kind)| (field.clone(), kind)).collect();
+            return Ok((LeafWidth::default(), fields));
+        };
+        if let Some(cut) = entry.cuts.get(&Tier::Raw) {
+            let rows = batch.count_before(*cut);
+            if rows > 0 {
+                self.counters.rows_settled.fetch_add(rows as u64, Relaxed);
+                return Err(WriteError::Settled { collection: name.clone(), rows, cut: *cut });
+            }
+        }
+        let mut new = Vec::new();
+        for (field, kind) in batch.fields() {
+            match catalog.type_of(name, field) {
+                Some(known) if known == kind => {}
+                Some(known) => {
+                    return Err(WriteError::TypeConflict {
+                        collection: name.clone(),
+                        field: field.to_string(),
+                        known,
+                        given: kind,
+                    });
                 }
-            });
-            span.map(|span| (span, rows))
-        });
-        let _ = (logged, new_fields);
-        unimplemented!()
+                None => new.push((field.clone(), kind)),
+            }
+        }
+        if entry.fields.len() + new.len() > FIELDS_MAX {
+            return Err(WriteError::TooManyFields { collection: name.clone(), max: FIELDS_MAX });
+        }
+        Ok((entry.leaf, new))
+    }
+
+    /// Draws a stamp, raising the durable ceiling first where it must.
+    pub(super) fn draw(&self) -> Result<Stamp, WriteError> {
+        loop {
+            match self.stamps.draw(self.clock().wall_millis()) {
+                Drawn::Stamp(stamp) => return Ok(stamp),
+                Drawn::Raise(ceiling) => {
+                    let mut manifest = self.manifest();
+                    // Another writer may have raised it while this one waited for the manifest.
+                    let ceiling = ceiling.max(manifest.state().ceiling);
+                    let edit = vec![Change::Ceiling(ceiling)];
+                    manifest.append(&edit).map_err(EditProblem)?;
+                    self.stamps.raised(ceiling);
+                }
+            }
+        }
+    }
+
+    /// Makes a write visible, whole.
+    pub(super) fn apply(&self, waiting: &Waiting) {
+        let payload = waiting.frame.get(FRAME_HEADER_LEN..).unwrap_or_default();
+        match RowsPayload::read(payload) {
+            Ok(subs) => {
+                let bytes = self.memory.apply(&subs);
+                if bytes >= self.options.memory_budget / 2 {
+                    self.threads.flush_soon();
+                }
+            }
+            // Our own bytes, read back: cannot happen. If it does, the log holds the write.
+            Err(error) => tracing::error!(%error, "a write could not be applied to memory"),
+        }
+        self.stamps.landed(waiting.stamp);
+    }
+
+    /// Waits until the log is durable up to `end`, and makes visible what became durable.
+    pub(super) fn make_durable(&self, end: u64) -> Result<(), WriteError> {
+        let wal = self.writer_even_closed()?;
+        wal.sync_to(end).map_err(|error| {
+            if let Some(error) = error {
+                tracing::error!(%error, "an fsync failed: the store acknowledges nothing any more");
+            }
+            wal.poison();
+            WriteError::Poisoned
+        })?;
+        self.apply_durable();
+        Ok(())
+    }
+
+    fn writer_even_closed(&self) -> Result<&Arc<Wal>, WriteError> {
+        self.wal.as_ref().ok_or(WriteError::ReadOnly)
+    }
+
+    pub(crate) fn apply_durable(&self) {
+        if let Some(wal) = &self.wal {
+            self.pending.apply(wal.durable(), |waiting| self.apply(waiting));
+        }
+    }
+
+    /// Syncs everything, for the thread that does it for tickets and intervals.
+    pub(crate) fn sync_all(&self) -> Result<(), WriteError> {
+        let wal = self.writer_even_closed()?;
+        self.make_durable(wal.end())
+    }
+
+    /// An fsync follows within `interval`.
+    fn sync_within(&self, interval: Duration) -> Result<(), WriteError> {
+        if self.options.upkeep == Upkeep::Background {
+            self.threads.sync_soon(interval);
+            return Ok(());
+        }
+        let now = self.clock().monotonic();
+        let mut last = self.last_sync.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_sub(*last) >= interval {
+            *last = now;
+            drop(last);
+            self.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// Waits while memory is at its budget.
+    fn make_room(&self) -> Result<(), WriteError> {
+        let budget = self.options.memory_budget;
+        loop {
+            let (active, sealed) = self.memory.heap_bytes();
+            let over = match self.options.upkeep {
+                // Without threads the writer flushes when half is used, as a thread would.
+                Upkeep::Caller => active >= budget / 2 || sealed > 0,
+                Upkeep::Background => active + sealed >= budget,
+            };
+            if !over {
+                return Ok(());
+            }
+            if self.options.upkeep == Upkeep::Caller {
+                return self
+                    .flush()
+                    .map(|_| ())
+                    .map_err(|error| WriteError::Full { what: error.to_string() });
+            }
+            self.counters.waits_for_room.fetch_add(1, Relaxed);
+            self.threads.flush_soon();
+            let failure = self.flush_failure.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(what) = &*failure {
+                return Err(WriteError::Full { what: what.clone() });
+            }
+            // Woken by the flush; the timeout only bounds a wake-up that was missed.
+            let _ = self.room.wait_timeout(failure, Duration::from_millis(50));
+            if self.is_closed() {
+                return Err(WriteError::Closed);
+            }
+        }
+    }
+
+    /// A flush ended: whoever waits for memory looks again.
+    pub(crate) fn flush_ended(&self, failure: Option<String>) {
+        *self.flush_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        self.room.notify_all();
     }
 }

@@ -5,10 +5,12 @@ mod recover;
 mod tail;
 mod writer;
 
-pub(crate) use payload::{KIND_END, KIND_ROWS, KIND_TOMBSTONE, RowsPayload, tombstone_payload};
-pub(crate) use recover::{Damage, Recovered, Segments, recover};
+pub(crate) use payload::{
+    KIND_END, KIND_ROWS, KIND_TOMBSTONE, RowsPayload, read_tombstone_payload, tombstone_payload,
+};
+pub(crate) use recover::{Recovered, recover};
 pub use tail::{Tail, TailError, TailRecord};
-pub(crate) use writer::{AppendError, Span, Wal};
+pub(crate) use writer::{AppendError, Identity, Span, Wal};
 
 /// The name of a segment.
 pub(crate) fn segment_path(ordinal: u32, index: u32) -> String {

@@ -15,7 +15,6 @@ const ALIGN: usize = 16;
 pub(crate) struct RowsPayload {
     archives: AlignedVec,
     lens: Vec<u32>,
-    frame: AlignedVec,
 }
 
 impl RowsPayload {
@@ -32,18 +31,18 @@ impl RowsPayload {
         pad(&mut self.archives);
     }
 
-    /// The frame: room for its header, then the payload.
-    pub(crate) fn frame(&mut self) -> &mut AlignedVec {
-        self.frame.clear();
-        self.frame.resize(FRAME_HEADER_LEN, 0);
+    /// The frame, in a buffer that is used again: room for its header, then the payload.
+    pub(crate) fn frame(&self, mut frame: AlignedVec) -> AlignedVec {
+        frame.clear();
+        frame.resize(FRAME_HEADER_LEN, 0);
         let count = u32::try_from(self.lens.len()).expect("as many as groups");
-        self.frame.extend_from_slice(&count.to_le_bytes());
+        frame.extend_from_slice(&count.to_le_bytes());
         for len in &self.lens {
-            self.frame.extend_from_slice(&len.to_le_bytes());
+            frame.extend_from_slice(&len.to_le_bytes());
         }
-        pad(&mut self.frame);
-        self.frame.extend_from_slice(&self.archives);
-        &mut self.frame
+        pad(&mut frame);
+        frame.extend_from_slice(&self.archives);
+        frame
     }
 
     /// Takes a frame apart; every sub-batch is checked whole. `payload` must be aligned to 16.

@@ -1,8 +1,8 @@
 //! Reading the log back when a store is opened: what counts, what is torn, what is damaged.
 
 use super::{parse_segment, segment_path};
-use crate::ids::LogPoint;
 use crate::disk::{Disk, OpenMode};
+use crate::ids::LogPoint;
 use crate::log::{FILE_HEADER_LEN, FileHeader, FrameInfo, HeaderError, LogKind, Piece, scan};
 use rkyv::util::AlignedVec;
 use std::collections::BTreeMap;
@@ -80,7 +80,8 @@ pub(crate) fn recover(
             }
             continue;
         }
-        let mut log = OpeningLog::load(disk, *ordinal, *incarnation, &indices, from, &mut recovered)?;
+        let mut log =
+            OpeningLog::load(disk, *ordinal, *incarnation, &indices, from, &mut recovered)?;
         log.find_torn_tail(is_last, from, &mut recovered);
         log.replay(disk, from, &mut recovered, &mut replay)?;
     }
@@ -159,8 +160,9 @@ impl OpeningLog {
         self.segments.iter().enumerate().flat_map(|(at, segment)| {
             let inside = segment.pieces.iter().filter_map(move |piece| match *piece {
                 Piece::Frame(info) => (info.end() <= segment.limit).then_some(piece).copied(),
-                Piece::Bad { from, to } => (from < segment.limit)
-                    .then_some(Piece::Bad { from, to: to.min(segment.limit) }),
+                Piece::Bad { from, to } => {
+                    (from < segment.limit).then_some(Piece::Bad { from, to: to.min(segment.limit) })
+                }
             });
             inside.map(move |piece| (at, piece))
         })
@@ -239,7 +241,7 @@ impl OpeningLog {
                     let bytes = segment.bytes.as_deref().unwrap_or_default();
                     let payload = bytes.get(start..start + info.payload_len).unwrap_or_default();
                     match replay(self.ordinal, info, payload) {
-                        Ok(()) => recovered.frames += 1,
+                        Ok(()) => recovered.frames += u64::from(info.kind != super::KIND_END),
                         Err(what) => damage(info.offset, info.end(), what),
                     }
                     recovered.bytes += info.payload_len as u64;

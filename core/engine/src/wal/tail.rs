@@ -98,7 +98,11 @@ impl std::fmt::Debug for Wal {
 }
 
 impl Tail {
-    pub(crate) fn new(wal: Arc<Wal>, disk: Arc<dyn Disk>, from: Position) -> Result<Self, TailError> {
+    pub(crate) fn new(
+        wal: Arc<Wal>,
+        disk: Arc<dyn Disk>,
+        from: Position,
+    ) -> Result<Self, TailError> {
         let (segments, end) = wal.segments();
         let incarnation = wal.identity().incarnation;
         let oldest = segments.first().map_or(end, |first| first.base);

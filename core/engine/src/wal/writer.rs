@@ -142,8 +142,7 @@ impl Wal {
     fn next_segment(&self, writer: &mut Writer) -> io::Result<()> {
         let (index, base) = (writer.next_index, writer.end);
         let Identity { store, incarnation, ordinal } = self.identity;
-        let header =
-            FileHeader { kind: LogKind::Wal, ordinal, index, store, incarnation, base };
+        let header = FileHeader { kind: LogKind::Wal, ordinal, index, store, incarnation, base };
         let path = segment_path(ordinal, index);
         let file = self.disk.open(&path, OpenMode::CreateNew)?;
         // The number is used up even if the rest fails: a file of that name may exist.

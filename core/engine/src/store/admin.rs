@@ -1,0 +1,383 @@
+//! Deletes, options of collections, retention, pins, flush and compaction on demand.
+
+use super::catalog::new_entry;
+use super::{Inner, Store};
+use crate::error::{EditProblem, UpkeepError, WriteError};
+use crate::ids::{LogPoint, Tier};
+use crate::manifest::{Change, Pin, encode_tombstone};
+use crate::wal::{AppendError, KIND_TOMBSTONE, tombstone_payload};
+use std::sync::Arc;
+use std::time::Duration;
+use tidelog_model::{
+    CollectionName, DeviceSelector, GroupId, LeafWidth, Name, NameError, PlacementHash, Position,
+    Stamp, TimeRange, Tombstone, Version,
+};
+
+/// What a delete hides. Begin with the collection or database and narrow it.
+///
+/// A delete is a tombstone: it hides what was written before it, at once, on every replica it reaches;
+/// compaction frees the space. What is written after it is visible, at any time.
+#[derive(Clone, Debug)]
+pub struct Delete {
+    database: Name,
+    collection: Option<Name>,
+    devices: DeviceSelector,
+    fields: Option<Vec<Name>>,
+    range: TimeRange,
+}
+
+impl Delete {
+    /// Everything in a collection.
+    #[must_use]
+    pub fn collection(name: &CollectionName) -> Self {
+        Delete {
+            database: name.database().clone(),
+            collection: Some(name.collection().clone()),
+            devices: DeviceSelector::all(),
+            fields: None,
+            range: TimeRange::ALL,
+        }
+    }
+
+    /// Everything in a database.
+    ///
+    /// # Errors
+    /// When the name is not one.
+    pub fn database(name: &str) -> Result<Self, NameError> {
+        Ok(Delete {
+            database: Name::new("database", name)?,
+            collection: None,
+            devices: DeviceSelector::all(),
+            fields: None,
+            range: TimeRange::ALL,
+        })
+    }
+
+    /// Only of these devices.
+    #[must_use]
+    pub fn devices(mut self, devices: DeviceSelector) -> Self {
+        self.devices = devices;
+        self
+    }
+
+    /// Only these fields: the rows stay, without them.
+    ///
+    /// # Errors
+    /// When a name is not one.
+    pub fn fields<'a>(
+        mut self,
+        fields: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, NameError> {
+        let names = fields.into_iter().map(|field| Name::new("field", field));
+        self.fields = Some(names.collect::<Result<_, _>>()?);
+        Ok(self)
+    }
+
+    /// Only times in this range.
+    #[must_use]
+    pub fn range(mut self, range: TimeRange) -> Self {
+        self.range = range;
+        self
+    }
+}
+
+/// How long raw rows are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retention {
+    /// For ever.
+    Forever,
+    /// So many whole days (UTC) before the newest day; at least one.
+    Days(u32),
+}
+
+impl Store {
+    /// Deletes. Durable and visible when this returns; its stamp is returned.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn delete(&self, delete: &Delete) -> Result<Stamp, WriteError> {
+        let inner = &self.inner;
+        let wal = inner.writer()?;
+        let stamp = inner.draw()?;
+        let tombstone = Tombstone {
+            database: delete.database.clone(),
+            collection: delete.collection.clone(),
+            devices: delete.devices.clone(),
+            fields: delete.fields.clone(),
+            range: delete.range,
+            version: Version { stamp, origin: inner.store_id },
+        };
+        let mut frame = tombstone_payload(&encode_tombstone(&tombstone));
+        let logged = wal.append(KIND_TOMBSTONE, &mut frame, |span| {
+            inner.stamps.logged(stamp, span.start);
+        });
+        let span = logged.map_err(|error| {
+            inner.stamps.landed(stamp);
+            match error {
+                AppendError::Io(error) => WriteError::Io(error),
+                AppendError::Poisoned => WriteError::Poisoned,
+            }
+        })?;
+        inner.make_durable(span.end)?;
+        inner.add_tombstone(Arc::new(tombstone));
+        inner.stamps.landed(stamp);
+        inner.threads.compact_soon();
+        Ok(stamp)
+    }
+
+    /// Creates a collection with a leaf width of its own. Writing creates one with an hour.
+    ///
+    /// # Errors
+    /// When the store cannot be written to. An existing collection is left as it is: its width is
+    /// fixed.
+    pub fn create_collection(
+        &self,
+        name: &CollectionName,
+        leaf: LeafWidth,
+    ) -> Result<(), WriteError> {
+        let inner = &self.inner;
+        inner.writer()?;
+        let stamp = inner.draw()?;
+        let mut manifest = inner.manifest();
+        let known = inner.catalog().collections.contains_key(name);
+        let outcome = if known {
+            Ok(())
+        } else {
+            let mut entry = new_entry(leaf);
+            entry.options_version = Version { stamp, origin: inner.store_id };
+            let entry = Arc::new(entry);
+            let edit = vec![Change::Collection(name.clone(), Arc::clone(&entry))];
+            manifest.append(&edit).map(|()| {
+                inner.catalog().collections.insert(name.clone(), entry);
+            })
+        };
+        inner.stamps.landed(stamp);
+        outcome.map_err(|error| EditProblem(error).into())
+    }
+
+    /// Sets how long the raw rows of a collection are kept. Rows older than that are cut off by upkeep,
+    /// whole days at a time: they are gone from queries then, and their space is freed by compaction.
+    /// The cut follows the older of two clocks, the wall clock and the newest row, so that one clock
+    /// that jumps ahead cuts nothing.
+    ///
+    /// # Errors
+    /// [`UpkeepError::NoCollection`], and when the store cannot be written to.
+    pub fn set_retention(
+        &self,
+        name: &CollectionName,
+        retention: Retention,
+    ) -> Result<(), UpkeepError> {
+        let inner = &self.inner;
+        let write = |error: WriteError| match error {
+            WriteError::ReadOnly => UpkeepError::ReadOnly,
+            WriteError::Closed => UpkeepError::Closed,
+            WriteError::Edit(problem) => UpkeepError::Edit(problem),
+            _ => UpkeepError::Poisoned,
+        };
+        inner.writer().map_err(write)?;
+        let stamp = inner.draw().map_err(write)?;
+        let mut manifest = inner.manifest();
+        let known = inner.catalog().collections.get(name).cloned();
+        let outcome = match known {
+            None => Err(UpkeepError::NoCollection { name: name.clone() }),
+            Some(mut entry) => {
+                let options = Arc::make_mut(&mut entry);
+                options.options_version = Version { stamp, origin: inner.store_id };
+                options.retention.retain(|(tier, _)| *tier != Tier::Raw);
+                if let Retention::Days(days) = retention {
+                    options.retention.push((Tier::Raw, days.max(1)));
+                }
+                let edit = vec![Change::Collection(name.clone(), Arc::clone(&entry))];
+                manifest.append(&edit).map_err(UpkeepError::from).map(|()| {
+                    inner.catalog().collections.insert(name.clone(), entry);
+                    inner.refresh_state(&manifest);
+                })
+            }
+        };
+        inner.stamps.landed(stamp);
+        drop(manifest);
+        outcome?;
+        inner.cut()
+    }
+
+    /// Keeps the log from a position on, until it holds `bytes_max` more or `age_max` has passed: then
+    /// the pin is broken, with an event in the log of the process.
+    ///
+    /// # Errors
+    /// When the position is not of this opening, or the store cannot be written to.
+    pub fn pin(
+        &self,
+        name: &str,
+        position: Position,
+        bytes_max: u64,
+        age_max: Duration,
+    ) -> Result<(), UpkeepError> {
+        let inner = &self.inner;
+        let wal = inner.wal.as_ref().ok_or(UpkeepError::ReadOnly)?;
+        if position.incarnation != wal.identity().incarnation {
+            return Err(UpkeepError::Io(std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                "the position is of another opening: pin one of this opening",
+            )));
+        }
+        Name::new("pin", name)?;
+        let point = LogPoint { ordinal: wal.identity().ordinal, offset: position.offset };
+        let pin = Pin {
+            point,
+            bytes_max,
+            age_max_millis: u64::try_from(age_max.as_millis()).unwrap_or(u64::MAX),
+            created_millis: inner.clock().wall_millis(),
+        };
+        inner.manifest().append(&vec![Change::Pin(name.to_owned(), pin)])?;
+        Ok(())
+    }
+
+    /// Lets go of the log. A name that is not pinned is not an error.
+    ///
+    /// # Errors
+    /// When the store cannot be written to.
+    pub fn unpin(&self, name: &str) -> Result<(), UpkeepError> {
+        let mut manifest = self.inner.manifest();
+        if manifest.state().pins.contains_key(name) {
+            manifest.append(&vec![Change::Unpin(name.to_owned())])?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything in memory to files, and deletes the log that they cover. Blocks until done.
+    ///
+    /// # Errors
+    /// See [`UpkeepError`]; what was acknowledged stays where it was.
+    pub fn flush(&self) -> Result<(), UpkeepError> {
+        self.inner.flush().map(|_| ())
+    }
+
+    /// Flushes, then merges the files of each group into one with the codecs that put size first, applying
+    /// deletes and cuts. Blocks until done; `progress` is told bytes done and to do, and stops the work
+    /// by returning `false`.
+    ///
+    /// # Errors
+    /// See [`UpkeepError`].
+    pub fn compact_with(
+        &self,
+        mut progress: impl FnMut(u64, u64) -> bool,
+    ) -> Result<(), UpkeepError> {
+        self.inner.flush()?;
+        self.inner.cut()?;
+        self.inner.compact_all(&mut progress)
+    }
+
+    /// [`Self::compact_with`] without progress.
+    ///
+    /// # Errors
+    /// See [`UpkeepError`].
+    pub fn compact(&self) -> Result<(), UpkeepError> {
+        self.compact_with(|_, _| true)
+    }
+
+    /// The group of a device.
+    #[must_use]
+    pub fn group_of(&self, collection: &CollectionName, device: &tidelog_model::Device) -> GroupId {
+        PlacementHash::of(collection, device.as_str()).group(self.inner.groups)
+    }
+}
+
+impl Inner {
+    fn add_tombstone(&self, tombstone: Arc<Tombstone>) {
+        self.catalog().add_tombstone(tombstone);
+    }
+
+    /// The catalog's collections and deletes that the manifest does not have yet, as changes.
+    pub(crate) fn catalog_changes(&self) -> Vec<Change> {
+        let manifest = self.files().state;
+        let catalog = self.catalog();
+        let mut changes = Vec::new();
+        for (name, entry) in &catalog.collections {
+            if manifest.collections.get(name) != Some(entry) {
+                changes.push(Change::Collection(name.clone(), Arc::clone(entry)));
+            }
+        }
+        for tombstone in catalog.tombstones.iter() {
+            if !manifest.tombstones.contains(tombstone) {
+                changes.push(Change::Tombstone(Arc::clone(tombstone)));
+            }
+        }
+        changes
+    }
+
+    /// The deletes that concern a collection, at this moment.
+    pub(crate) fn tombstones_of(&self, name: &CollectionName) -> Vec<Arc<Tombstone>> {
+        self.catalog().tombstones_of(name)
+    }
+
+    /// The leaf width of a collection.
+    pub(crate) fn leaf_of(&self, name: &CollectionName) -> LeafWidth {
+        self.catalog().collections.get(name).map(|entry| entry.leaf).unwrap_or_default()
+    }
+
+    /// The raw cut of a collection: rows before it are gone.
+    pub(crate) fn cut_of(&self, name: &CollectionName) -> Option<i64> {
+        self.catalog().collections.get(name)?.cuts.get(&Tier::Raw).copied()
+    }
+
+    /// Queries see the manifest's new state.
+    pub(crate) fn refresh_state(&self, manifest: &crate::manifest::Manifest) {
+        let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let next = files.after(Arc::clone(manifest.state()), std::iter::empty());
+        *files = next;
+    }
+
+    /// Moves the cuts of collections with a retention, and drops files that lie wholly before them.
+    pub(crate) fn cut(&self) -> Result<(), UpkeepError> {
+        const DAY: i64 = 86_400_000_000_000;
+        let wall = i64::try_from(self.clock().wall_millis()).unwrap_or(i64::MAX);
+        let wall = wall.saturating_mul(1_000_000);
+        let mut edit = Vec::new();
+        let collections = self.catalog().collections.clone();
+        for (name, entry) in collections {
+            let days = entry.retention.iter().find(|(tier, _)| *tier == Tier::Raw);
+            let Some((_, days)) = days else { continue };
+            let Some(newest) = self.newest_time(&name) else { continue };
+            let today = wall.min(newest).div_euclid(DAY);
+            let cut = today.saturating_sub(i64::from(*days) - 1).saturating_mul(DAY);
+            if entry.cuts.get(&Tier::Raw).is_none_or(|held| *held < cut) {
+                let mut next = entry;
+                Arc::make_mut(&mut next).cuts.insert(Tier::Raw, cut);
+                edit.push((name, next));
+            }
+        }
+        if edit.is_empty() {
+            return Ok(());
+        }
+        let mut manifest = self.manifest();
+        let changes =
+            edit.iter().map(|(name, entry)| Change::Collection(name.clone(), Arc::clone(entry)));
+        manifest.append(&changes.collect())?;
+        for (name, entry) in edit {
+            let mut catalog = self.catalog();
+            let known = catalog.collections.entry(name).or_insert_with(|| Arc::clone(&entry));
+            Arc::make_mut(known).merge(&entry);
+        }
+        self.refresh_state(&manifest);
+        drop(manifest);
+        self.threads.compact_soon();
+        Ok(())
+    }
+
+    /// The newest time of any row of a collection.
+    fn newest_time(&self, name: &CollectionName) -> Option<i64> {
+        let files = self.files();
+        let in_files = files.all().filter_map(|open| {
+            let file = open.file.as_ref().ok()?;
+            let section = file.section(name)?;
+            Some(file.sections()[section as usize].range.last())
+        });
+        let in_files = in_files.max();
+        let in_memory = self.memory.inspect(|generations| {
+            let tables = generations.iter().flat_map(|generation| generation.tables());
+            let of = tables.filter(|(_, of, _)| *of == name);
+            of.filter_map(|(_, _, table)| table.span().map(|(_, last)| last)).max()
+        });
+        in_files.max(in_memory)
+    }
+}

@@ -1,0 +1,424 @@
+//! Opening a store: lock, manifest, log, files; in that order, and every step can be repeated.
+
+use super::catalog::Catalog;
+use super::pending::Pending;
+use super::stamps::{CEILING_STEP_MILLIS, Stamps};
+use super::stats::Counters;
+use super::{Inner, Lock};
+use crate::disk::{Disk, OpenMode};
+use crate::error::{EditProblem, ManifestProblem, OpenError};
+use crate::files::{Broken, FileSet, OpenFile};
+use crate::group::{GroupFile, IndexCache, ReadError, directory, file_path, parse_file_name};
+use crate::log::FrameInfo;
+use crate::manifest::{
+    Change, FileEntry, Manifest, ManifestError, Mode, Opening, State, decode_tombstone,
+};
+use crate::memory::Memory;
+use crate::options::Options;
+use crate::query::LatestCache;
+use crate::upkeep::Threads;
+use crate::wal::{self, Identity, KIND_ROWS, KIND_TOMBSTONE, Recovered, RowsPayload, Wal};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex};
+use tidelog_model::{GroupId, Incarnation, Stamp, StoreId};
+
+/// What recovery found when a store was opened.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct OpenReport {
+    /// Writes and deletes read back from the log.
+    pub log_records: u64,
+    /// Their bytes.
+    pub log_bytes: u64,
+    /// Bytes of an unfinished append that were cut off the log: nobody was told they are durable.
+    pub torn_bytes: u64,
+    /// What is damaged: file, and what is wrong with it. Copied to `quarantine/` where it was cut out.
+    pub damage: Vec<(String, String)>,
+    /// Milliseconds that the latest stamp is ahead of the wall clock: the clock went back.
+    pub clock_behind_millis: u64,
+    /// Files that no manifest lists, left over from unfinished work, and removed.
+    pub swept: u64,
+}
+
+impl OpenReport {
+    /// Is all as it should be?
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.damage.is_empty()
+    }
+}
+
+const QUARANTINE: &str = "quarantine";
+/// Quarantine keeps at most so many bytes; beyond, damage is reported but not copied.
+const QUARANTINE_BYTES_MAX: u64 = 1 << 30;
+const GROUPS_DEFAULT: u32 = 8;
+const GROUPS_MAX: u32 = 4096;
+/// A reader beside a writer starts over this often when files vanish under it.
+const READER_TRIES: usize = 8;
+
+impl Inner {
+    pub(super) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
+        if options.read_only {
+            for _ in 1..READER_TRIES {
+                match Self::open_reader(Arc::clone(&disk), options.clone()) {
+                    Err(OpenError::Io { source, .. })
+                        if source.kind() == io::ErrorKind::NotFound => {}
+                    other => return other,
+                }
+            }
+            return Self::open_reader(disk, options);
+        }
+        Self::open_writer(disk, options)
+    }
+
+    fn open_writer(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
+        let place = disk.place();
+        let io = |source| OpenError::Io { place: place.clone(), source };
+        let fresh = is_fresh(&*disk).map_err(io)?;
+        if fresh && !options.create {
+            return Err(OpenError::Missing { place });
+        }
+        let Some(lock) = disk.lock("LOCK").map_err(io)? else {
+            return Err(OpenError::Locked { place });
+        };
+        let mut report = OpenReport::default();
+        // Again under the lock: another process may just have created it.
+        let mut manifest = if is_fresh(&*disk).map_err(io)? {
+            create(&disk, &options)?
+        } else {
+            let (manifest, found) = Manifest::open(Arc::clone(&disk), Mode::ReadWrite)
+                .map_err(|error| manifest_error(&place, error))?;
+            let damage = found.damage.into_iter();
+            report.damage.extend(damage.map(|damage| (damage.file, damage.what)));
+            report.torn_bytes += found.cut_bytes;
+            manifest
+        };
+        check_groups(&place, &options, manifest.state())?;
+        let memory = Memory::default();
+        let mut catalog = Catalog::new(manifest.state());
+        let (recovered, newest) =
+            replay(&*disk, manifest.state(), &memory, &mut catalog).map_err(io)?;
+        report.log_records = recovered.frames;
+        report.log_bytes = recovered.bytes;
+        report.torn_bytes += recovered.torn_bytes;
+        settle_log(&*disk, &recovered, &mut report).map_err(io)?;
+
+        let now = options.clock.wall_millis();
+        let last = newest.max(manifest.state().ceiling);
+        report.clock_behind_millis = newest.millis().saturating_sub(now);
+        let incarnation = Incarnation(options.entropy.id().map_err(io)?);
+        let ordinal = manifest.state().openings.last().map_or(0, |opening| opening.ordinal + 1);
+        let ceiling = Stamp::from_millis(now.max(last.millis()) + CEILING_STEP_MILLIS);
+        let edit = vec![Change::Opened(Opening { ordinal, incarnation }), Change::Ceiling(ceiling)];
+        manifest.append(&edit).map_err(|error| OpenError::Edit(EditProblem(error)))?;
+        let state = Arc::clone(manifest.state());
+        let files = open_files(&*disk, &state)?;
+        for file in files.all() {
+            if let Err(broken) = &file.file {
+                report.damage.push((broken.path.clone(), broken.what.clone()));
+            }
+        }
+        if options.strict && !report.damage.is_empty() {
+            let what: Vec<String> =
+                report.damage.iter().map(|(file, what)| format!("{file}: {what}")).collect();
+            return Err(OpenError::Damaged { place, what: what.join("; ") });
+        }
+        sweep(&*disk, &state, &mut report).map_err(io)?;
+
+        let identity = Identity { store: state.store, incarnation, ordinal };
+        let wal = Wal::new(Arc::clone(&disk), identity, options.segment_bytes);
+        let old_segments = recovered.segments.keys().copied().collect();
+        let stamps = Stamps::new(last, ceiling);
+        let parts = Parts { wal: Some(Arc::new(wal)), memory, catalog, stamps, lock: Some(lock) };
+        Ok(Self::assemble(disk, options, manifest, files, parts, report, old_segments))
+    }
+
+    fn open_reader(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
+        let place = disk.place();
+        let io = |source| OpenError::Io { place: place.clone(), source };
+        let (manifest, found) = Manifest::open(Arc::clone(&disk), Mode::ReadOnly)
+            .map_err(|error| manifest_error(&place, error))?;
+        check_groups(&place, &options, manifest.state())?;
+        let memory = Memory::default();
+        let mut catalog = Catalog::new(manifest.state());
+        let (recovered, newest) =
+            replay(&*disk, manifest.state(), &memory, &mut catalog).map_err(io)?;
+        let files = open_files(&*disk, manifest.state())?;
+        let vanished = files.all().find_map(|file| match &file.file {
+            Err(broken) if broken.what == MISSING => Some(broken.path.clone()),
+            _ => None,
+        });
+        if vanished.is_some() {
+            // A writer compacted meanwhile: the newer manifest knows the newer files.
+            let again = Manifest::open(Arc::clone(&disk), Mode::ReadOnly)
+                .map_err(|error| manifest_error(&place, error))?;
+            if again.0.state().number != manifest.state().number {
+                return Err(io(io::ErrorKind::NotFound.into()));
+            }
+        }
+        let mut report = OpenReport {
+            log_records: recovered.frames,
+            log_bytes: recovered.bytes,
+            torn_bytes: recovered.torn_bytes,
+            ..OpenReport::default()
+        };
+        report.damage.extend(found.damage.into_iter().map(|damage| (damage.file, damage.what)));
+        let lost = recovered.damage.iter();
+        report.damage.extend(lost.map(|damage| (damage.path.clone(), damage.what.to_owned())));
+        for file in files.all() {
+            if let Err(broken) = &file.file {
+                report.damage.push((broken.path.clone(), broken.what.clone()));
+            }
+        }
+        let stamps = Stamps::new(newest, Stamp::ZERO);
+        let parts = Parts { wal: None, memory, catalog, stamps, lock: None };
+        Ok(Self::assemble(disk, options, manifest, files, parts, report, Vec::new()))
+    }
+
+    fn assemble(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        manifest: Manifest,
+        files: FileSet,
+        parts: Parts,
+        report: OpenReport,
+        old_segments: Vec<(u32, u32)>,
+    ) -> Self {
+        let manifest_next_file = manifest.state().next_file.0;
+        Inner {
+            disk,
+            store_id: manifest.state().store,
+            groups: manifest.state().groups,
+            wal: parts.wal,
+            memory: parts.memory,
+            files: Mutex::new(files),
+            manifest: Mutex::new(manifest),
+            catalog: Mutex::new(parts.catalog),
+            cache: Arc::new(IndexCache::new(options.cache_budget)),
+            latest: LatestCache::default(),
+            pending: Pending::default(),
+            stamps: parts.stamps,
+            schema: Mutex::default(),
+            last_sync: Mutex::default(),
+            next_file: manifest_next_file.into(),
+            directories: Mutex::default(),
+            sealed: Mutex::default(),
+            counters: Counters::default(),
+            threads: Threads::default(),
+            upkeep: Mutex::default(),
+            flush_failure: Mutex::default(),
+            room: Condvar::new(),
+            closed: false.into(),
+            lock: Mutex::new(parts.lock.map(Lock)),
+            report,
+            old_segments: Mutex::new(old_segments),
+            options,
+        }
+    }
+}
+
+struct Parts {
+    wal: Option<Arc<Wal>>,
+    memory: Memory,
+    catalog: Catalog,
+    stamps: Stamps,
+    lock: Option<Box<dyn Send + Sync>>,
+}
+
+/// Is there no store here, and nothing that looks like the rest of one?
+fn is_fresh(disk: &dyn Disk) -> io::Result<bool> {
+    let ours = |name: &String| {
+        name.starts_with("MANIFEST-") && !name.ends_with(".tmp") || name.starts_with("group-")
+    };
+    Ok(!disk.list("")?.iter().any(ours) && disk.list("wal")?.is_empty())
+}
+
+fn create(disk: &Arc<dyn Disk>, options: &Options) -> Result<Manifest, OpenError> {
+    let place = disk.place();
+    let io = |source| OpenError::Io { place: place.clone(), source };
+    let groups = options.groups.unwrap_or(GROUPS_DEFAULT);
+    if groups == 0 || groups > GROUPS_MAX {
+        return Err(OpenError::Groups { place, found: GROUPS_DEFAULT, asked: groups });
+    }
+    disk.create_dir("wal").map_err(io)?;
+    disk.sync_dir("").map_err(io)?;
+    let store = StoreId(options.entropy.id().map_err(io)?);
+    Manifest::create(Arc::clone(disk), State::new(store, groups))
+        .map_err(|error| manifest_error(&place, error))
+}
+
+fn check_groups(place: &str, options: &Options, state: &State) -> Result<(), OpenError> {
+    match options.groups {
+        Some(asked) if asked != state.groups => {
+            Err(OpenError::Groups { place: place.to_owned(), found: state.groups, asked })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn manifest_error(place: &str, error: ManifestError) -> OpenError {
+    match error {
+        ManifestError::Io { source, .. } => OpenError::Io { place: place.to_owned(), source },
+        other => OpenError::Manifest(ManifestProblem(other)),
+    }
+}
+
+/// Reads the log back into memory; the greatest stamp that was met.
+fn replay(
+    disk: &dyn Disk,
+    state: &State,
+    memory: &Memory,
+    catalog: &mut Catalog,
+) -> io::Result<(Recovered, Stamp)> {
+    let openings: Vec<(u32, Incarnation)> =
+        state.openings.iter().map(|opening| (opening.ordinal, opening.incarnation)).collect();
+    let files = state.files.values().map(|file| file.stamps.1);
+    let tombstones = state.tombstones.iter().map(|tombstone| tombstone.version.stamp);
+    let mut newest = files.chain(tombstones).max().unwrap_or_default();
+    let mut apply = |_: u32, frame: FrameInfo, payload: &[u8]| {
+        match frame.kind {
+            KIND_ROWS => {
+                let subs = RowsPayload::read(payload).map_err(|error| error.0)?;
+                if subs.iter().any(|sub| sub.group().1 != state.groups) {
+                    return Err("a record is of another number of groups");
+                }
+                for sub in &subs {
+                    newest = newest.max(sub.version().stamp);
+                    let fields = sub.fields().filter_map(|field| {
+                        let name = tidelog_model::Name::new("field", field.name()).ok()?;
+                        Some((name, field.field_type()))
+                    });
+                    catalog.observe(&sub.collection(), sub.leaf(), fields, sub.version());
+                }
+                memory.apply(&subs);
+            }
+            KIND_TOMBSTONE => {
+                let encoded = wal::read_tombstone_payload(payload).map_err(|error| error.0)?;
+                let tombstone = decode_tombstone(encoded).map_err(|error| error.0)?;
+                newest = newest.max(tombstone.version.stamp);
+                catalog.add_tombstone(Arc::new(tombstone));
+            }
+            wal::KIND_END => {}
+            _ => return Err("a record is of an unknown kind"),
+        }
+        Ok(())
+    };
+    let recovered = wal::recover(disk, state.covered, &openings, &mut apply)?;
+    Ok((recovered, newest))
+}
+
+/// Cuts off the torn tail, copies damage to quarantine, and makes durable what was read: from now on
+/// this opening's log counts on it.
+fn settle_log(disk: &dyn Disk, recovered: &Recovered, report: &mut OpenReport) -> io::Result<()> {
+    for damage in &recovered.damage {
+        report.damage.push((damage.path.clone(), damage.what.to_owned()));
+        if let Some((from, to)) = damage.bytes
+            && to > from
+        {
+            quarantine_copy(disk, &damage.path, from, to)?;
+        }
+    }
+    if let Some((path, len)) = &recovered.torn {
+        disk.open(path, OpenMode::Write)?.set_len(*len)?;
+    }
+    for path in &recovered.beyond {
+        quarantine_move(disk, path)?;
+    }
+    for (ordinal, index) in recovered.segments.keys() {
+        disk.open(&wal::segment_path(*ordinal, *index), OpenMode::Write)?.sync()?;
+    }
+    disk.sync_dir("wal")
+}
+
+fn quarantine_copy(disk: &dyn Disk, path: &str, from: u64, to: u64) -> io::Result<()> {
+    disk.create_dir(QUARANTINE)?;
+    if quarantine_bytes(disk)? + (to - from) > QUARANTINE_BYTES_MAX {
+        return Ok(());
+    }
+    let name = format!("{QUARANTINE}/{}.{from}-{to}", path.replace('/', "_"));
+    let file = match disk.open(&name, OpenMode::CreateNew) {
+        // Recovery was here before and did not get further.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        other => other?,
+    };
+    let source = disk.open(path, OpenMode::Read)?;
+    let end = to.min(source.len()?);
+    let mut buffer = vec![0; 1 << 16];
+    let mut at = from;
+    while at < end {
+        let len = usize::try_from(end - at).unwrap_or(buffer.len()).min(buffer.len());
+        source.read_exact_at(&mut buffer[..len], at)?;
+        file.write_all_at(&buffer[..len], at - from)?;
+        at += len as u64;
+    }
+    file.sync()?;
+    disk.sync_dir(QUARANTINE)
+}
+
+fn quarantine_bytes(disk: &dyn Disk) -> io::Result<u64> {
+    let mut bytes = 0;
+    for name in disk.list(QUARANTINE)? {
+        bytes += disk.open(&format!("{QUARANTINE}/{name}"), OpenMode::Read)?.len()?;
+    }
+    Ok(bytes)
+}
+
+pub(super) fn quarantine_move(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    disk.create_dir(QUARANTINE)?;
+    disk.rename(path, &format!("{QUARANTINE}/{}", path.replace('/', "_")))?;
+    disk.sync_dir(QUARANTINE)?;
+    disk.sync_dir(crate::disk::directory_of(path))
+}
+
+const MISSING: &str = "the file is missing";
+
+pub(super) fn open_files(disk: &dyn Disk, state: &Arc<State>) -> Result<FileSet, OpenError> {
+    let mut files = Vec::with_capacity(state.files.len());
+    for entry in state.files.values() {
+        let path = file_path(entry.group, entry.id);
+        let file = match GroupFile::open(disk, &path) {
+            Ok(file) => check_identity(entry, state, file),
+            Err(error @ ReadError::TooNew { .. }) => return Err(OpenError::TooNew(error)),
+            Err(ReadError::Damaged { what, .. }) => Err(what.to_owned()),
+            Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Err(MISSING.to_owned())
+            }
+            Err(ReadError::Io { source, .. }) => Err(source.to_string()),
+            Err(other) => Err(other.to_string()),
+        };
+        let file = file.map(Arc::new).map_err(|what| Broken { path, what });
+        files.push(OpenFile { entry: Arc::clone(entry), file });
+    }
+    Ok(FileSet::new(Arc::clone(state), files))
+}
+
+/// Is the file the one that the manifest means?
+fn check_identity(entry: &FileEntry, state: &State, file: GroupFile) -> Result<GroupFile, String> {
+    let same = file.id() == entry.id
+        && file.group() == (entry.group, state.groups)
+        && file.len() == entry.len;
+    if same { Ok(file) } else { Err("another file stands in its place".to_owned()) }
+}
+
+/// Removes what unfinished work left over: temporary files, and files that the manifest does not list.
+/// With damage anywhere, unlisted files are moved to quarantine instead: they may be all there is.
+fn sweep(disk: &dyn Disk, state: &State, report: &mut OpenReport) -> io::Result<()> {
+    for group in (0..state.groups).map(GroupId) {
+        let directory = directory(group);
+        for name in disk.list(&directory)? {
+            let path = format!("{directory}/{name}");
+            let listed = parse_file_name(&name).is_some_and(|id| state.files.contains_key(&id));
+            if name.ends_with(".tmp") {
+                disk.remove(&path)?;
+            } else if listed || parse_file_name(&name).is_none() {
+                continue;
+            } else if report.damage.is_empty() {
+                disk.remove(&path)?;
+            } else {
+                quarantine_move(disk, &path)?;
+            }
+            report.swept += 1;
+        }
+    }
+    Ok(())
+}

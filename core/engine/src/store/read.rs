@@ -1,0 +1,76 @@
+//! Reading: queries and latest rows over one moment of memory and files.
+
+use super::{Inner, Store};
+use crate::memory::ViewOf;
+use crate::query::{self, Answer, AnswerField, Context, Query, QueryError, RowBatch, Snapshot};
+use std::sync::Arc;
+use tidelog_model::{CollectionName, DeviceSelector};
+
+impl Store {
+    /// Begins a query: it sees the store as it is at this moment, whole batches only, whatever is
+    /// written, flushed or compacted while the answer is drawn.
+    ///
+    /// ```no_run
+    /// use tidelog_engine::{Aggregate, CollectionName, Every, Query, Store};
+    /// use std::time::Duration;
+    /// let store = Store::open("plant")?;
+    /// let boiler = CollectionName::parse("plant.boiler")?;
+    /// let query = Query::new()
+    ///     .fields(["pressure"])
+    ///     .every(Every::Duration(Duration::from_secs(3600)))
+    ///     .aggregates([Aggregate::Mean, Aggregate::Max]);
+    /// for batch in store.query(&boiler, query)? {
+    ///     let batch = batch?;
+    ///     println!("{} windows", batch.rows());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// See [`QueryError`]; damage is met while the answer is drawn.
+    pub fn query(&self, collection: &CollectionName, query: Query) -> Result<Answer, QueryError> {
+        let snapshot = self.inner.snapshot(collection, &query.devices)?;
+        query::run(collection, snapshot, Arc::clone(&self.inner.cache), query)
+    }
+
+    /// The latest visible row of each device that the query selects, all its fields as they are in
+    /// that row. Once asked, O(1) per device until files or deletes change.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn latest(
+        &self,
+        collection: &CollectionName,
+        query: Query,
+    ) -> Result<(Vec<AnswerField>, RowBatch), QueryError> {
+        let snapshot = self.inner.snapshot(collection, &query.devices)?;
+        let cache = Arc::clone(&self.inner.cache);
+        let context = Context::new(collection, snapshot, cache, query)?;
+        query::latest(&context, &self.inner.latest)
+    }
+}
+
+impl Inner {
+    /// One moment of a collection.
+    pub(crate) fn snapshot(
+        &self,
+        name: &CollectionName,
+        selector: &DeviceSelector,
+    ) -> Result<Snapshot, QueryError> {
+        let mut list = Vec::new();
+        let of = match &selector.devices {
+            Some(devices) => {
+                list.extend(devices.iter().map(tidelog_model::Device::as_str));
+                ViewOf::Devices(&list)
+            }
+            None => ViewOf::All,
+        };
+        let (memory, (files, tombstones, fields)) = self.memory.view(name, self.groups, of, || {
+            let files = self.files();
+            let catalog = self.catalog();
+            (files, catalog.tombstones_of(name), catalog.fields_of(name))
+        });
+        let fields = fields.ok_or_else(|| QueryError::NoCollection { name: name.clone() })?;
+        Ok(Snapshot { memory, files, tombstones, fields })
+    }
+}

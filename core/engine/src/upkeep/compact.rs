@@ -1,0 +1,178 @@
+//! Compaction: some files of a group become one, smaller, without what deletes and cuts hide.
+
+use super::merge::merge;
+use super::pick::{Candidate, pick};
+use crate::error::UpkeepError;
+use crate::files::OpenFile;
+use crate::group::file_path;
+use crate::ids::{FileId, Tier};
+use crate::store::Inner;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
+use tidelog_model::{GroupId, Stamp};
+
+impl Inner {
+    /// Background upkeep: merges what has piled up, a merge at a time, and makes way for a flush.
+    pub(crate) fn compact_some(&self, eager: bool) -> Result<(), UpkeepError> {
+        if eager {
+            self.cut()?;
+            self.drop_cut_files()?;
+        }
+        for group in (0..self.groups).map(GroupId) {
+            loop {
+                if self.threads.is_stopping() || self.threads.is_flush_wanted() {
+                    return Ok(());
+                }
+                let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+                let chosen = self.pick_in(group, eager);
+                if chosen.is_empty() {
+                    break;
+                }
+                let mut go_on = |_, _| !self.threads.is_stopping();
+                match self.compact_files(group, &chosen, &mut go_on) {
+                    Err(UpkeepError::Cancelled) => return Ok(()),
+                    other => other?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pick_in(&self, group: GroupId, eager: bool) -> Vec<FileId> {
+        let files = self.files();
+        // A file that cannot be read stays where it is, for whoever repairs it.
+        let readable = files.group(group).iter().filter(|open| open.file.is_ok());
+        let candidates: Vec<Candidate<'_>> = readable
+            .map(|open| Candidate { entry: &open.entry, dirty: self.is_dirty(open) })
+            .collect();
+        pick(&candidates, eager)
+    }
+
+    /// Are there rows in the file that a delete or a cut hides?
+    fn is_dirty(&self, open: &OpenFile) -> bool {
+        let entry = &open.entry;
+        entry.collections.iter().any(|name| {
+            let cut = self.cut_of(name).is_some_and(|cut| entry.range.first() < cut);
+            cut || self.tombstones_of(name).iter().any(|tombstone| {
+                tombstone.version.stamp > entry.cleaned
+                    && tombstone.version.stamp >= entry.stamps.0
+                    && tombstone.range.overlaps(entry.range)
+            })
+        })
+    }
+
+    /// Removes files whose every row is before a cut.
+    fn drop_cut_files(&self) -> Result<(), UpkeepError> {
+        let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = self.files();
+        let gone = |open: &&OpenFile| {
+            let before = |name| self.cut_of(name).is_some_and(|cut| open.entry.range.last() < cut);
+            open.entry.tier == Tier::Raw && open.entry.collections.iter().all(before)
+        };
+        let gone: Vec<OpenFile> = files.all().filter(gone).cloned().collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<FileId> = gone.iter().map(|open| open.entry.id).collect();
+        let after = self.publish(&[], &ids, |_| Vec::new())?;
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = after;
+        self.unlink(&gone);
+        Ok(())
+    }
+
+    /// Merges each group into one file, densely.
+    pub(crate) fn compact_all(
+        &self,
+        progress: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<(), UpkeepError> {
+        self.drop_cut_files()?;
+        let total: u64 = self.files().all().map(|open| open.entry.len).sum();
+        let mut done = 0;
+        for group in (0..self.groups).map(GroupId) {
+            let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+            let files = self.files();
+            let own: Vec<&OpenFile> = files.group(group).iter().collect();
+            let readable: Vec<&&OpenFile> = own.iter().filter(|open| open.file.is_ok()).collect();
+            let bytes: u64 = own.iter().map(|open| open.entry.len).sum();
+            let settled = readable.len() <= 1
+                && readable.iter().all(|open| open.entry.dense && !self.is_dirty(open));
+            if !settled {
+                let ids: Vec<FileId> = readable.iter().map(|open| open.entry.id).collect();
+                let base = done;
+                let mut here = |part: u64, of: u64| {
+                    let share = if of == 0 { 0 } else { bytes * part / of };
+                    progress(base + share, total)
+                };
+                self.compact_files(group, &ids, &mut here)?;
+            }
+            done += bytes;
+            if !progress(done, total) {
+                return Err(UpkeepError::Cancelled);
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges files of a group into one. The caller holds the upkeep lock.
+    fn compact_files(
+        &self,
+        group: GroupId,
+        ids: &[FileId],
+        progress: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<(), UpkeepError> {
+        let span = tracing::debug_span!("compact", group = group.0, files = ids.len());
+        let _in = span.enter();
+        let files = self.files();
+        let inputs: Vec<OpenFile> = files
+            .group(group)
+            .iter()
+            .filter(|open| ids.contains(&open.entry.id))
+            .cloned()
+            .collect();
+        let stamps = inputs.iter().map(|open| open.entry.stamps).reduce(hull);
+        let levelling = self.levelling(group, stamps, ids, None);
+        let id = self.new_file_id();
+        let outcome = merge(self, group, id, &inputs, levelling, progress).and_then(|written| {
+            let added = written.as_ref().map(std::slice::from_ref).unwrap_or_default();
+            match self.publish(added, ids, |_| Vec::new()) {
+                Ok(after) => Ok((after, written)),
+                Err(error) => {
+                    self.discard(added);
+                    Err(error)
+                }
+            }
+        });
+        match outcome {
+            Ok((after, written)) => {
+                *self.files.lock().unwrap_or_else(PoisonError::into_inner) = after;
+                self.counters.compactions.fetch_add(1, Relaxed);
+                let bytes = written.map_or(0, |file| file.len);
+                self.counters.compacted_bytes.fetch_add(bytes, Relaxed);
+                self.unlink(&inputs);
+                Ok(())
+            }
+            Err(error) => {
+                if !matches!(error, UpkeepError::Cancelled) {
+                    self.counters.compaction_failures.fetch_add(1, Relaxed);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes the names of files that the manifest does not list any more. Queries that have them open
+    /// go on reading.
+    fn unlink(&self, files: &[OpenFile]) {
+        for open in files {
+            let path = file_path(open.entry.group, open.entry.id);
+            if let Err(error) = self.disk.remove(&path) {
+                // The next opening sweeps it.
+                tracing::warn!(%error, path, "a file that is no longer needed could not be removed");
+            }
+        }
+    }
+}
+
+fn hull(a: (Stamp, Stamp), b: (Stamp, Stamp)) -> (Stamp, Stamp) {
+    (a.0.min(b.0), a.1.max(b.1))
+}

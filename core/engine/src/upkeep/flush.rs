@@ -1,0 +1,405 @@
+//! Flush: a sealed generation of memory becomes one file per group, in one edit of the manifest.
+
+use crate::codec::Effort;
+
+use crate::error::UpkeepError;
+use crate::files::OpenFile;
+use crate::group::{GroupFile, GroupWriter, Levelling, Written, directory, file_path};
+use crate::ids::{FileId, LogPoint, Tier};
+use crate::manifest::{Change, FileEntry};
+use crate::memory::{Generation, Table};
+use crate::options::Upkeep;
+use crate::rows::{FieldKey, hide};
+use crate::store::Inner;
+use crate::wal::segment_path;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use tidelog_model::{CollectionName, GroupId, Stamp, TimeRange};
+
+/// A generation that waits to be flushed.
+#[derive(Clone, Debug)]
+pub(crate) struct Sealed {
+    pub(crate) generation: Arc<Generation>,
+    /// Everything in the log before this is in this generation or an earlier one.
+    pub(crate) covered: LogPoint,
+    /// The least stamp that was in flight when it was sealed.
+    pub(crate) least_in_flight: Option<Stamp>,
+}
+
+impl Inner {
+    /// Flushes all of memory.
+    pub(crate) fn flush(&self) -> Result<(), UpkeepError> {
+        self.check_writable()?;
+        let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        self.seal();
+        self.flush_sealed()
+    }
+
+    /// Flushes if half the budget is used: for the thread, which may be woken late.
+    pub(crate) fn flush_full(&self) -> Result<(), UpkeepError> {
+        self.check_writable()?;
+        let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        let (active, _) = self.memory.heap_bytes();
+        if active >= self.options.memory_budget / 2 {
+            self.seal();
+        }
+        self.flush_sealed()
+    }
+
+    fn check_writable(&self) -> Result<(), UpkeepError> {
+        if self.is_closed() {
+            return Err(UpkeepError::Closed);
+        }
+        match &self.wal {
+            None => Err(UpkeepError::ReadOnly),
+            Some(wal) if wal.is_poisoned() => Err(UpkeepError::Poisoned),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn seal(&self) {
+        let Some(wal) = &self.wal else { return };
+        let sealed = self.memory.seal(|| {
+            // The end first: a frame before it that is not in memory is known to be in flight.
+            let end = wal.end();
+            let (least_in_flight, start) = self.stamps.in_flight();
+            let offset = start.map_or(end, |start| start.min(end));
+            (LogPoint { ordinal: wal.identity().ordinal, offset }, least_in_flight)
+        });
+        if let Some((generation, (covered, least_in_flight))) = sealed {
+            let sealed = Sealed { generation, covered, least_in_flight };
+            self.sealed.lock().unwrap_or_else(PoisonError::into_inner).push_back(sealed);
+        }
+    }
+
+    /// Flushes what is sealed, oldest first. The caller holds the upkeep lock.
+    fn flush_sealed(&self) -> Result<(), UpkeepError> {
+        loop {
+            let next = {
+                let sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
+                sealed.front().cloned()
+            };
+            let Some(next) = next else { return Ok(()) };
+            let outcome = self.flush_generation(&next);
+            match &outcome {
+                Ok(()) => {
+                    self.sealed.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    self.counters.flushes.fetch_add(1, Relaxed);
+                    self.flush_ended(None);
+                }
+                Err(error) => {
+                    self.counters.flush_failures.fetch_add(1, Relaxed);
+                    self.flush_ended(Some(error.to_string()));
+                }
+            }
+            outcome?;
+        }
+    }
+
+    fn flush_generation(&self, sealed: &Sealed) -> Result<(), UpkeepError> {
+        let span = tracing::debug_span!("flush", bytes = sealed.generation.heap_bytes());
+        let _in = span.enter();
+        let started = self.clock().monotonic();
+        let written = self.write_generation(sealed)?;
+        let published = self.publish(&written, &[], |manifest_ordinal| {
+            let mut changes = self.catalog_changes();
+            changes.push(Change::Covered(sealed.covered));
+            let _ = manifest_ordinal;
+            changes
+        });
+        let files = match published {
+            Ok(files) => files,
+            Err(error) => {
+                self.discard(&written);
+                return Err(error);
+            }
+        };
+        self.memory.retire(&sealed.generation, || {
+            *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+        });
+        for file in &written {
+            self.counters.flushed_bytes.fetch_add(file.len, Relaxed);
+            self.counters.flushed_rows.fetch_add(file.summary.rows, Relaxed);
+        }
+        let nanos = self.clock().monotonic().saturating_sub(started).as_nanos();
+        self.counters.flush_nanos.fetch_add(u64::try_from(nanos).unwrap_or(u64::MAX), Relaxed);
+        // The rows are safe in files whatever happens to the segments now.
+        if let Err(error) = self.release_log() {
+            tracing::warn!(%error, "covered log segments could not be deleted yet");
+        }
+        Ok(())
+    }
+
+    /// Adds files to the manifest and removes others, in one edit; the set of files after it.
+    pub(super) fn publish(
+        &self,
+        added: &[Written],
+        removed: &[FileId],
+        more: impl FnOnce(u32) -> Vec<Change>,
+    ) -> Result<crate::files::FileSet, UpkeepError> {
+        let mut opened = Vec::with_capacity(added.len());
+        for file in added {
+            let path = file_path(file.group, file.id);
+            let open = GroupFile::open(&*self.disk, &path)?;
+            let entry = Arc::new(entry_of(file));
+            opened.push(OpenFile { entry, file: Ok(Arc::new(open)) });
+        }
+        let mut manifest = self.manifest();
+        let ordinal = self.wal.as_ref().map_or(0, |wal| wal.identity().ordinal);
+        let mut edit = more(ordinal);
+        let next = added.iter().map(|file| FileId(file.id.0 + 1)).max();
+        let next = next.filter(|next| *next > manifest.state().next_file);
+        edit.extend(next.map(Change::NextFile));
+        edit.extend(opened.iter().map(|file| Change::AddFile(Arc::clone(&file.entry))));
+        edit.extend(removed.iter().map(|id| Change::RemoveFile(*id)));
+        manifest.append(&edit)?;
+        let state = Arc::clone(manifest.state());
+        Ok(self.files().after(state, opened))
+    }
+
+    /// Removes files that no manifest lists.
+    pub(super) fn discard(&self, files: &[Written]) {
+        for file in files {
+            // Best effort: the next opening sweeps what is left.
+            let _ = self.disk.remove(&file_path(file.group, file.id));
+        }
+    }
+
+    /// Ids for new files; used ones are never given again while the store is open, and the manifest
+    /// remembers the greatest that it lists.
+    pub(super) fn new_file_id(&self) -> FileId {
+        let listed = self.files().state.next_file.0;
+        let next = &self.next_file;
+        next.fetch_max(listed, Relaxed);
+        FileId(next.fetch_add(1, Relaxed))
+    }
+
+    fn write_generation(&self, sealed: &Sealed) -> Result<Vec<Written>, UpkeepError> {
+        let mut groups: BTreeMap<GroupId, Vec<(&CollectionName, &Table)>> = BTreeMap::new();
+        for (group, name, table) in sealed.generation.tables() {
+            groups.entry(group).or_default().push((name, table));
+        }
+        for tables in groups.values_mut() {
+            tables.sort_by(|a, b| a.0.cmp(b.0));
+        }
+        for group in groups.keys() {
+            self.ensure_directory(*group)?;
+        }
+        let groups: Vec<(GroupId, Vec<(&CollectionName, &Table)>)> = groups.into_iter().collect();
+        let next = Mutex::new(groups.iter());
+        let results: Mutex<Vec<Result<Option<Written>, UpkeepError>>> = Mutex::default();
+        let work = || {
+            loop {
+                let one = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some((group, tables)) = one else { return };
+                let result = self.write_group(sealed, *group, tables);
+                let failed = result.is_err();
+                results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+                if failed {
+                    return;
+                }
+            }
+        };
+        if self.options.upkeep == Upkeep::Caller || groups.len() == 1 {
+            work();
+        } else {
+            let helpers = std::thread::available_parallelism().map_or(1, |n| n.get() - 1).min(3);
+            std::thread::scope(|scope| {
+                for _ in 0..helpers {
+                    // Without a helper this thread does it all.
+                    let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+                }
+                work();
+            });
+        }
+        let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut written = Vec::new();
+        let mut failure = None;
+        for result in results {
+            match result {
+                Ok(file) => written.extend(file),
+                Err(error) => failure = Some(error),
+            }
+        }
+        match failure {
+            None => Ok(written),
+            Some(error) => {
+                self.discard(&written);
+                Err(error)
+            }
+        }
+    }
+
+    fn write_group(
+        &self,
+        sealed: &Sealed,
+        group: GroupId,
+        tables: &[(&CollectionName, &Table)],
+    ) -> Result<Option<Written>, UpkeepError> {
+        let cleaned = self.cleaned();
+        let stamps = sealed.generation.stamps();
+        let levelling = self.levelling(group, stamps, &[], Some(sealed));
+        let id = self.new_file_id();
+        let place = (group, self.groups);
+        let mut writer = GroupWriter::create(
+            &self.disk,
+            self.store_id,
+            place,
+            id,
+            Effort::Fast,
+            levelling,
+            cleaned,
+        )?;
+        for (name, table) in tables {
+            let mut fields: Vec<FieldKey> = table.fields().to_vec();
+            fields.sort_unstable();
+            let tombstones = self.tombstones_of(name);
+            let cut = self.cut_of(name).unwrap_or(i64::MIN);
+            let Some(range) = TimeRange::inclusive(cut, i64::MAX) else { continue };
+            let view = table.view();
+            writer.begin_section((*name).clone(), self.leaf_of(name), fields.clone())?;
+            for device in view.devices() {
+                let mut rows = view.rows(device, range, &fields);
+                if let Some(rows) = &mut rows {
+                    let of_device: Vec<_> =
+                        tombstones.iter().filter(|t| t.devices.matches(device)).cloned().collect();
+                    hide(rows, &fields, &of_device);
+                }
+                writer.series(device, || Ok::<_, io::Error>(rows.take()))?;
+            }
+        }
+        Ok(writer.finish()?)
+    }
+
+    /// Every tombstone up to this stamp is known here: none with a lesser stamp can still be on its way.
+    pub(super) fn cleaned(&self) -> Stamp {
+        let last = self.stamps.last();
+        match self.stamps.in_flight().0 {
+            Some(least) => last.min(Stamp(least.0.saturating_sub(1))),
+            None => last,
+        }
+    }
+
+    /// May rows with these stamps be levelled? Only when everything else in the group, in files but the
+    /// `inputs` and in memory but the `own` generation, and everything in flight, is either older or newer than all of them.
+    pub(super) fn levelling(
+        &self,
+        group: GroupId,
+        stamps: Option<(Stamp, Stamp)>,
+        inputs: &[FileId],
+        own: Option<&Sealed>,
+    ) -> Levelling {
+        let Some((least, greatest)) = stamps else { return Levelling::Forbidden };
+        let apart = |(a, b): (Stamp, Stamp)| b < least || a > greatest;
+        let files = self.files();
+        let others = files.group(group).iter().filter(|file| !inputs.contains(&file.entry.id));
+        let in_flight = self.stamps.in_flight().0.into_iter();
+        let in_flight = in_flight.chain(own.and_then(|sealed| sealed.least_in_flight));
+        let memory_apart = self.memory.inspect(|generations| {
+            let mine = own.map(|sealed| Arc::as_ptr(&sealed.generation));
+            generations
+                .iter()
+                .filter(|generation| Some(std::ptr::from_ref(**generation)) != mine)
+                .filter_map(|generation| generation.stamps())
+                .all(apart)
+        });
+        let allowed = memory_apart
+            && others.into_iter().all(|file| apart(file.entry.stamps))
+            && in_flight.into_iter().all(|stamp| stamp > greatest);
+        if allowed { Levelling::Allowed } else { Levelling::Forbidden }
+    }
+
+    /// Makes sure that the directory of a group's files exists for good.
+    pub(super) fn ensure_directory(&self, group: GroupId) -> io::Result<()> {
+        if self.directories.lock().unwrap_or_else(PoisonError::into_inner).contains(&group) {
+            return Ok(());
+        }
+        let disk = &self.disk;
+        let parent = group.to_string();
+        disk.create_dir(&parent)?;
+        disk.create_dir(&directory(group))?;
+        disk.sync_dir("")?;
+        disk.sync_dir(&parent)?;
+        self.directories.lock().unwrap_or_else(PoisonError::into_inner).insert(group);
+        Ok(())
+    }
+
+    /// Deletes the segments of the log that the manifest covers and no pin holds.
+    pub(crate) fn release_log(&self) -> Result<(), UpkeepError> {
+        let Some(wal) = &self.wal else { return Ok(()) };
+        let own = wal.identity().ordinal;
+        let mut manifest = self.manifest();
+        self.break_pins(&mut manifest)?;
+        let state = Arc::clone(manifest.state());
+        let pinned = state.pins.values().map(|pin| pin.point).min();
+        let point = pinned.map_or(state.covered, |pin| pin.min(state.covered));
+        let done: Vec<(u32, u32)> = {
+            let mut old = self.old_segments.lock().unwrap_or_else(PoisonError::into_inner);
+            let done =
+                old.iter().filter(|(ordinal, _)| *ordinal < point.ordinal).copied().collect();
+            old.retain(|(ordinal, _)| *ordinal >= point.ordinal);
+            done
+        };
+        for (ordinal, index) in done {
+            match self.disk.remove(&segment_path(ordinal, index)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        let forget: Vec<Change> = state
+            .openings
+            .iter()
+            .filter(|opening| opening.ordinal < point.ordinal && opening.ordinal != own)
+            .map(|opening| Change::ForgetOpening(opening.ordinal))
+            .collect();
+        manifest.append(&forget)?;
+        self.refresh_state(&manifest);
+        drop(manifest);
+        if point.ordinal == own {
+            wal.release(point.offset)?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of pins that are over their budgets.
+    fn break_pins(&self, manifest: &mut crate::manifest::Manifest) -> Result<(), UpkeepError> {
+        let Some(wal) = &self.wal else { return Ok(()) };
+        let now = self.clock().wall_millis();
+        let end = wal.end();
+        let mut edit = Vec::new();
+        for (name, pin) in &manifest.state().pins {
+            let held = if pin.point.ordinal == wal.identity().ordinal {
+                end.saturating_sub(pin.point.offset)
+            } else {
+                end
+            };
+            let old = now.saturating_sub(pin.created_millis) > pin.age_max_millis;
+            if held > pin.bytes_max || old {
+                tracing::warn!(pin = name, bytes = held, "a pin is over its budget and was broken");
+                edit.push(Change::Unpin(name.clone()));
+            }
+        }
+        Ok(manifest.append(&edit)?)
+    }
+}
+
+pub(super) fn entry_of(file: &Written) -> FileEntry {
+    let summary = &file.summary;
+    FileEntry {
+        id: file.id,
+        group: file.group,
+        tier: Tier::Raw,
+        len: file.len,
+        blake3: file.blake3,
+        rows: summary.rows,
+        values: summary.values,
+        series: u32::try_from(summary.series).unwrap_or(u32::MAX),
+        range: summary.range,
+        stamps: summary.stamps,
+        cleaned: summary.cleaned,
+        dense: summary.dense,
+        collections: file.collections.clone(),
+    }
+}

@@ -1,0 +1,10 @@
+//! Upkeep: memory to files, many files to few, and the threads that do it unasked.
+
+mod compact;
+mod flush;
+mod merge;
+mod pick;
+mod threads;
+
+pub(crate) use flush::Sealed;
+pub(crate) use threads::Threads;
