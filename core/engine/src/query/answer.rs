@@ -5,7 +5,7 @@
 //! nor results depend on timing, and memory stays bounded. Dropping the answer stops them.
 
 use super::aggregate::Accumulator;
-use super::plan::{Context, QueryError, WindowTotals};
+use super::plan::{Context, QueryError, Totals, Window};
 use super::scan::Scan;
 use super::spec::{Aggregate, Fill, GroupBy};
 use crate::codec::Scratch;
@@ -112,11 +112,11 @@ enum State {
 #[derive(Debug)]
 enum Output {
     Batch(RowBatch),
-    Totals(Vec<WindowTotals>),
+    Totals(Totals),
 }
 
 /// Totals of all devices, folded in their order.
-type Together = BTreeMap<i64, WindowTotals>;
+type Together = BTreeMap<i64, (Window, Vec<Accumulator>)>;
 
 impl Answer {
     pub(super) fn new(context: Arc<Context>) -> Self {
@@ -212,8 +212,11 @@ impl Answer {
             return None;
         }
         let mut batch = self.context.empty_batch(&self.fields);
-        let totals = together.into_values().collect();
-        Some(push_totals(&self.context, &self.fields, None, totals, &mut batch).map(|()| batch))
+        let mut totals = Totals::new(self.context.asked);
+        for (window, fields) in together.into_values() {
+            totals.push(window, &fields);
+        }
+        Some(push_totals(&self.context, &self.fields, None, &totals, &mut batch).map(|()| batch))
     }
 }
 
@@ -282,15 +285,15 @@ fn start(
     receivers
 }
 
-fn fold(together: &mut Together, totals: Vec<WindowTotals>) {
-    for total in totals {
-        match together.get_mut(&total.window.first()) {
-            Some(held) => {
-                held.first = held.first.min(total.first);
-                held.fields.iter_mut().zip(&total.fields).for_each(|(a, b)| a.merge(b));
+fn fold(together: &mut Together, totals: Totals) {
+    for (at, window) in totals.windows.iter().enumerate() {
+        match together.get_mut(&window.window.first()) {
+            Some((held, fields)) => {
+                held.first = held.first.min(window.first);
+                fields.iter_mut().zip(totals.of(at)).for_each(|(a, b)| a.merge(b));
             }
             None => {
-                together.insert(total.window.first(), total);
+                together.insert(window.window.first(), (*window, totals.of(at).to_vec()));
             }
         }
     }
@@ -363,7 +366,7 @@ impl Reader {
                 // Device by device, so that floats are folded in one order.
                 return Ok(Some(Output::Totals(totals)));
             }
-            push_totals(&context, &self.fields, Some(device), totals, &mut batch)?;
+            push_totals(&context, &self.fields, Some(device), &totals, &mut batch)?;
         }
         Ok((batch.rows() > 0).then_some(Output::Batch(batch)))
     }
@@ -472,11 +475,14 @@ fn push_totals(
     context: &Context,
     fields: &[AnswerField],
     device: Option<&Arc<str>>,
-    totals: Vec<WindowTotals>,
+    totals: &Totals,
     batch: &mut RowBatch,
 ) -> Result<(), QueryError> {
-    if totals.is_empty() {
+    if totals.windows.is_empty() {
         return Ok(());
+    }
+    if context.query.fill == Fill::None && !context.is_descending() {
+        return push_plain(context, device, totals, batch);
     }
     let mut rows = context.empty_batch(fields);
     let columns: Vec<(usize, Aggregate, FieldType)> = context.aggregate_columns().collect();
@@ -484,7 +490,7 @@ fn push_totals(
     let filling = context.query.fill != Fill::None;
     let mut windows = Vec::new();
     let mut next = if filling { first_window(context) } else { None };
-    for total in &totals {
+    for (number, total) in totals.windows.iter().enumerate() {
         while let Some(gap) = next.filter(|gap| gap.last() < total.window.first()) {
             windows.push(gap);
             rows.times.push(gap.first());
@@ -495,7 +501,7 @@ fn push_totals(
         windows.push(total.window);
         rows.times.push(whole(total.window, total.first));
         for ((at, aggregate, kind), column) in columns.iter().zip(&mut rows.columns) {
-            push_result(context, &total.fields[*at], *aggregate, *kind, *at, column)?;
+            push_result(context, &totals.of(number)[*at], *aggregate, *kind, *at, column)?;
         }
         next = if filling { context.windows.after(total.window) } else { None };
     }
@@ -535,6 +541,27 @@ fn push_totals(
                 }
                 None => all.push_absent(),
             }
+        }
+    }
+    Ok(())
+}
+
+/// Rows of windows as they are: no gaps to fill, oldest first.
+fn push_plain(
+    context: &Context,
+    device: Option<&Arc<str>>,
+    totals: &Totals,
+    batch: &mut RowBatch,
+) -> Result<(), QueryError> {
+    if let Some(device) = device {
+        let number = batch.device_number(device);
+        batch.row_devices.resize(batch.rows() + totals.windows.len(), number);
+    }
+    let names = totals.windows.iter().map(|w| context.windows.name(w.window, w.first));
+    batch.times.extend(names);
+    for ((at, aggregate, kind), column) in context.aggregate_columns().zip(&mut batch.columns) {
+        for number in 0..totals.windows.len() {
+            push_result(context, &totals.of(number)[at], aggregate, kind, at, column)?;
         }
     }
     Ok(())
