@@ -73,7 +73,7 @@ impl IndexCache {
 impl Shard {
     fn get(&mut self, key: &Key, half: usize) -> Option<Arc<SeriesIndex>> {
         if self.recount_in == 0 {
-            self.recount_in = RECOUNT_EVERY.max(self.recent.len());
+            self.recount_in = RECOUNT_EVERY.max(8 * self.recent.len());
             self.recount(half);
         }
         self.recount_in -= 1;

@@ -112,7 +112,8 @@ enum State {
 #[derive(Debug)]
 enum Output {
     Batch(RowBatch),
-    Totals(Totals),
+    /// Of some devices, each by itself, so that floats are folded in one order.
+    Totals(Vec<Totals>),
 }
 
 /// Totals of all devices, folded in their order.
@@ -172,7 +173,9 @@ impl Answer {
                 State::Done => return None,
                 State::Here { reader, together } => match reader.next_output() {
                     Ok(Some(Output::Batch(batch))) => return Some(Ok(batch)),
-                    Ok(Some(Output::Totals(totals))) => fold(together, totals),
+                    Ok(Some(Output::Totals(devices))) => {
+                        devices.into_iter().for_each(|totals| fold(together, totals));
+                    }
                     Ok(None) => {
                         let together = std::mem::take(together);
                         self.state = State::Done;
@@ -191,7 +194,9 @@ impl Answer {
                     };
                     match run.recv() {
                         Ok(Ok(Output::Batch(batch))) => return Some(Ok(batch)),
-                        Ok(Ok(Output::Totals(totals))) => fold(together, totals),
+                        Ok(Ok(Output::Totals(devices))) => {
+                            devices.into_iter().for_each(|totals| fold(together, totals));
+                        }
                         Ok(Err(error)) => {
                             self.state = State::Done;
                             return Some(Err(error));
@@ -351,6 +356,9 @@ impl Reader {
 
     fn next_output(&mut self) -> Result<Option<Output>, QueryError> {
         let context = Arc::clone(&self.context);
+        if !context.aggregates.is_empty() && context.query.group_by == GroupBy::None {
+            return self.next_totals();
+        }
         let mut batch = context.empty_batch(&self.fields);
         while batch.rows() < BATCH_ROWS {
             if context.aggregates.is_empty() {
@@ -362,13 +370,23 @@ impl Reader {
             let Some(at) = self.devices.next() else { break };
             let device = &context.devices[at];
             let totals = context.windows_of(device, &mut self.scratch)?;
-            if context.query.group_by == GroupBy::None {
-                // Device by device, so that floats are folded in one order.
-                return Ok(Some(Output::Totals(totals)));
-            }
             push_totals(&context, &self.fields, Some(device), &totals, &mut batch)?;
         }
         Ok((batch.rows() > 0).then_some(Output::Batch(batch)))
+    }
+
+    /// Totals of the next devices, as many as make a message worth sending.
+    fn next_totals(&mut self) -> Result<Option<Output>, QueryError> {
+        let mut devices = Vec::new();
+        let mut windows = 0;
+        while windows < BATCH_ROWS {
+            let Some(at) = self.devices.next() else { break };
+            let device = &self.context.devices[at];
+            let totals = self.context.windows_of(device, &mut self.scratch)?;
+            windows += totals.windows.len();
+            devices.push(totals);
+        }
+        Ok((!devices.is_empty()).then_some(Output::Totals(devices)))
     }
 
     /// Adds the next slice of raw rows; `false` when there is none.
