@@ -303,7 +303,7 @@ fn replay(
         }
         Ok(())
     };
-    let recovered = wal::recover(disk, state.covered, &openings, &mut apply)?;
+    let recovered = wal::recover(disk, state.store, state.covered, &openings, &mut apply)?;
     Ok((recovered, newest))
 }
 
