@@ -96,7 +96,8 @@ fn late_rows_are_visible_as_soon_as_they_are_acknowledged() {
     let store = open_on(&SimDisk::new());
     store.write(&rows(1, (1000..2000).map(|second| second * SECOND)), Durability::Os).unwrap();
     store.flush().unwrap();
-    for (count, late) in [0, -86_400 * 365 * 60, 1500 * SECOND + 1, i64::MIN].into_iter().enumerate()
+    for (count, late) in
+        [0, -86_400 * 365 * 60, 1500 * SECOND + 1, i64::MIN].into_iter().enumerate()
     {
         put(&store, "pump_0", late, 0.5);
         let answer = all(&store);

@@ -37,8 +37,7 @@ fn another_number_of_groups_is_refused_and_placement_is_stable() {
     let dir = tempfile::tempdir().unwrap();
     let device = |n: u32| Device::named(&format!("pump_{n}")).unwrap();
     let store = Options::new().groups(5).open(dir.path()).unwrap();
-    let placed: Vec<u32> =
-        (0..8).map(|n| store.group_of(&name(), &device(n)).0).collect();
+    let placed: Vec<u32> = (0..8).map(|n| store.group_of(&name(), &device(n)).0).collect();
     // Written down once: a store that places otherwise does not find its rows.
     assert_eq!(placed, PLACED);
     drop(store);
