@@ -3,7 +3,9 @@
 use super::{parse_segment, segment_path};
 use crate::disk::{Disk, OpenMode};
 use crate::ids::LogPoint;
-use crate::log::{FILE_HEADER_LEN, FileHeader, FrameInfo, HeaderError, LogKind, Piece, scan};
+use crate::log::{
+    FILE_HEADER_LEN, FRAME_MAGIC, FileHeader, FrameInfo, HeaderError, LogKind, Piece, scan,
+};
 use rkyv::util::AlignedVec;
 use std::collections::BTreeMap;
 use std::io;
@@ -80,8 +82,15 @@ pub(crate) fn recover(
             }
             continue;
         }
-        let mut log =
-            OpeningLog::load(disk, *ordinal, *incarnation, &indices, from, &mut recovered)?;
+        let mut log = OpeningLog::load(
+            disk,
+            *ordinal,
+            *incarnation,
+            &indices,
+            from,
+            is_last,
+            &mut recovered,
+        )?;
         log.find_torn_tail(is_last, from, &mut recovered);
         log.replay(disk, from, &mut recovered, &mut replay)?;
     }
@@ -103,6 +112,7 @@ impl OpeningLog {
         incarnation: Incarnation,
         indices: &[u32],
         from: u64,
+        is_last: bool,
         recovered: &mut Recovered,
     ) -> io::Result<Self> {
         let mut segments: Vec<SegmentFile> = Vec::new();
@@ -122,6 +132,12 @@ impl OpeningLog {
                         io::ErrorKind::Unsupported,
                         format!("{path} was written by a later version: upgrade tidelog"),
                     ));
+                }
+                _ if is_last && Some(index) == indices.last() && !holds_frames(&bytes) => {
+                    // Killed while it was created: nobody was told of anything in it.
+                    recovered.torn_bytes += bytes.len() as u64;
+                    recovered.beyond.push(path);
+                    continue;
                 }
                 _ => {
                     // The name counts as a segment, so that damage is seen below if frames are gone.
@@ -150,7 +166,8 @@ impl OpeningLog {
                     what: "the segment before this one is missing",
                 });
             }
-            expected = segment.limit;
+            // A covered segment may be left over, with others behind it deleted.
+            expected = segment.limit.max(from);
         }
         Ok(OpeningLog { ordinal, segments, end: expected })
     }
@@ -190,8 +207,8 @@ impl OpeningLog {
         let Some((at, cut)) = cut else { return };
         let segment = &self.segments[at];
         recovered.torn = Some((segment.path.clone(), cut - segment.header.base));
-        recovered.torn_bytes = self.end.saturating_sub(cut);
-        recovered.beyond = self.segments[at + 1..].iter().map(|s| s.path.clone()).collect();
+        recovered.torn_bytes += self.end.saturating_sub(cut);
+        recovered.beyond.extend(self.segments[at + 1..].iter().map(|s| s.path.clone()));
         self.segments.truncate(at + 1);
         self.segments[at].limit = cut;
         self.end = cut;
@@ -229,14 +246,13 @@ impl OpeningLog {
                     sequence = None;
                 }
                 Piece::Bad { .. } => sequence = None,
+                // Of what is covered nothing is needed: a segment there may be left over, and others deleted.
+                Piece::Frame(info) if info.offset < from => sequence = None,
                 Piece::Frame(info) => {
                     if sequence.is_some_and(|before| before + 1 != info.sequence) {
                         damage(info.offset, info.offset, "records before this one are missing");
                     }
                     sequence = Some(info.sequence);
-                    if info.offset < from {
-                        continue;
-                    }
                     let start = (info.end() - info.payload_len as u64 - base) as usize;
                     let bytes = segment.bytes.as_deref().unwrap_or_default();
                     let payload = bytes.get(start..start + info.payload_len).unwrap_or_default();
@@ -254,6 +270,12 @@ impl OpeningLog {
         recovered.end = recovered.end.max(LogPoint { ordinal: self.ordinal, offset: self.end });
         Ok(())
     }
+}
+
+/// Is there anything in a segment that looks like a frame, whatever file it is of?
+fn holds_frames(bytes: &[u8]) -> bool {
+    let body = bytes.get(FILE_HEADER_LEN..).unwrap_or_default();
+    body.chunks(16).any(|chunk| chunk.starts_with(&FRAME_MAGIC))
 }
 
 /// Reads a file into memory aligned to 16 bytes, as archives inside want it.
