@@ -4,9 +4,11 @@
 //! - [`clock`]: time that moves when told to, and ids drawn from a seed.
 //! - [`oracle`]: the slow, obvious twin of a store.
 //! - [`generate`]: proptest strategies for what users write.
+//! - [`subject`]: the store under test, opened and read whole.
 
 pub mod clock;
 pub mod disk;
 pub mod generate;
 pub mod oracle;
 mod random;
+pub mod subject;
