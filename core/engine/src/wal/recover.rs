@@ -80,18 +80,28 @@ pub(crate) fn recover(
             }
             continue;
         }
-        let mut log =
-            OpeningLog::load(disk, *ordinal, *incarnation, &indices, from, &mut recovered)?;
+        let mut log = OpeningLog::load(disk, *ordinal, *incarnation, &indices, from)?;
         log.find_torn_tail(is_last, from, &mut recovered);
+        log.judge_headless(is_last, &mut recovered);
         log.replay(disk, from, &mut recovered, &mut replay)?;
     }
     Ok(recovered)
+}
+
+/// A file whose header is none, so that nothing in it can be read.
+struct Headless {
+    index: u32,
+    path: String,
+    len: u64,
+    /// The header never got as far as the disk, as when a death meets the beginning of a segment.
+    unfinished: bool,
 }
 
 /// All segments of one opening.
 struct OpeningLog {
     ordinal: u32,
     segments: Vec<SegmentFile>,
+    headless: Vec<Headless>,
     /// The log ends here; behind it is the torn tail.
     end: u64,
 }
@@ -103,9 +113,9 @@ impl OpeningLog {
         incarnation: Incarnation,
         indices: &[u32],
         from: u64,
-        recovered: &mut Recovered,
     ) -> io::Result<Self> {
         let mut segments: Vec<SegmentFile> = Vec::new();
+        let mut headless = Vec::new();
         let mut kept = 0;
         for index in indices {
             let path = segment_path(ordinal, *index);
@@ -124,10 +134,11 @@ impl OpeningLog {
                     ));
                 }
                 _ => {
-                    // The name counts as a segment, so that damage is seen below if frames are gone.
-                    let what = "the segment's header is damaged";
-                    let whole = Some((0, bytes.len() as u64));
-                    recovered.damage.push(Damage { path, bytes: whole, what });
+                    let header = &bytes[..bytes.len().min(FILE_HEADER_LEN)];
+                    let unfinished =
+                        header.len() < FILE_HEADER_LEN || header.iter().all(|byte| *byte == 0);
+                    let len = bytes.len() as u64;
+                    headless.push(Headless { index: *index, path, len, unfinished });
                     continue;
                 }
             };
@@ -141,18 +152,16 @@ impl OpeningLog {
             let bytes = (kept <= KEEP_BYTES_MAX).then_some(bytes);
             segments.push(SegmentFile { index: *index, path, header, limit, pieces, bytes });
         }
+        // Where a segment is missing, a bad stretch of the log stands in its place.
         let mut expected = from;
-        for segment in &segments {
+        for segment in &mut segments {
             if segment.header.base > expected {
-                recovered.damage.push(Damage {
-                    path: segment.path.clone(),
-                    bytes: None,
-                    what: "the segment before this one is missing",
-                });
+                let gap = Piece::Bad { from: expected, to: segment.header.base };
+                segment.pieces.insert(0, gap);
             }
             expected = segment.limit;
         }
-        Ok(OpeningLog { ordinal, segments, end: expected })
+        Ok(OpeningLog { ordinal, segments, headless, end: expected })
     }
 
     /// Frames and bad stretches in order, those behind a segment's limit left out.
@@ -189,12 +198,42 @@ impl OpeningLog {
         });
         let Some((at, cut)) = cut else { return };
         let segment = &self.segments[at];
-        recovered.torn = Some((segment.path.clone(), cut - segment.header.base));
         recovered.torn_bytes = self.end.saturating_sub(cut);
-        recovered.beyond = self.segments[at + 1..].iter().map(|s| s.path.clone()).collect();
-        self.segments.truncate(at + 1);
-        self.segments[at].limit = cut;
+        // The cut lies before a segment when the end of the one before it, or all of that, is lost.
+        let kept = match cut.checked_sub(segment.header.base) {
+            Some(len) => {
+                recovered.torn = Some((segment.path.clone(), len));
+                at + 1
+            }
+            None => at,
+        };
+        let beyond = self.segments.drain(kept..);
+        recovered.beyond.extend(beyond.map(|segment| segment.path));
+        if let Some(last) = self.segments.last_mut() {
+            last.limit = last.limit.min(cut);
+        }
         self.end = cut;
+    }
+
+    /// A file without a header behind the end of the log is what a death left of a segment's beginning: part
+    /// of the torn tail. Anywhere else, and when its header was there once, it is damage.
+    fn judge_headless(&mut self, is_last: bool, recovered: &mut Recovered) {
+        let last_index = self.segments.last().map(|segment| segment.index);
+        for file in self.headless.drain(..) {
+            let at_end = last_index.is_none_or(|last| last < file.index);
+            if is_last && at_end && (file.unfinished || !recovered.beyond.is_empty()) {
+                recovered.torn_bytes += file.len;
+                recovered.beyond.push(file.path);
+                continue;
+            }
+            let next = self.segments.iter().find(|segment| segment.index > file.index);
+            let gap = |segment: &SegmentFile| matches!(segment.pieces.first(), Some(Piece::Bad { from, .. }) if *from < segment.header.base);
+            if at_end || next.is_some_and(gap) {
+                let what = "the segment's header is damaged";
+                let whole = Some((0, file.len));
+                recovered.damage.push(Damage { path: file.path, bytes: whole, what });
+            }
+        }
     }
 
     fn replay(
@@ -224,6 +263,13 @@ impl OpeningLog {
                 recovered.damage.push(Damage { path, bytes: Some((from - base, to - base)), what });
             };
             match piece {
+                Piece::Bad { from: bad, to } if bad < base => {
+                    let path = segment.path.clone();
+                    let what = "the segment before this one is missing";
+                    recovered.damage.push(Damage { path, bytes: None, what });
+                    sequence = None;
+                    debug_assert!(to == base, "a gap ends where its segment begins");
+                }
                 Piece::Bad { from: bad, to } if to > from => {
                     damage(bad, to, "a record is damaged");
                     sequence = None;
