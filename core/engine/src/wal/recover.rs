@@ -3,7 +3,10 @@
 use super::{parse_segment, segment_path};
 use crate::disk::{Disk, OpenMode};
 use crate::ids::LogPoint;
-use crate::log::{FILE_HEADER_LEN, FileHeader, FrameInfo, HeaderError, LogKind, Piece, scan};
+use crate::log::{
+    FILE_HEADER_LEN, FRAME_HEADER_LEN, FRAME_MAGIC, FileHeader, FrameInfo, HeaderError, LogKind, Piece,
+    scan,
+};
 use rkyv::util::AlignedVec;
 use std::collections::BTreeMap;
 use std::io;
@@ -53,6 +56,8 @@ struct Headless {
     index: u32,
     path: String,
     len: u64,
+    /// Its header is cut short or zeros, as one that was never synced.
+    unfinished: bool,
 }
 
 /// Reads all frames behind `covered`, in order, and gives each to `replay` with its payload, aligned
@@ -130,24 +135,22 @@ impl OpeningLog {
                     ));
                 }
                 _ => {
-                    // All of a header is known from elsewhere, so it can be made again, and the frames
-                    // behind it, if there are any, are read as if nothing had happened to it.
-                    let base = segments.last().map_or(0, |before| before.limit);
-                    let kind = LogKind::Wal;
-                    let header = FileHeader { kind, ordinal, index: *index, store, incarnation, base };
-                    let mut buffer = AlignedVec::new();
-                    read_aligned(disk, &path, &mut buffer)?;
-                    let body = buffer.get(FILE_HEADER_LEN..).unwrap_or_default();
-                    let pieces = scan(body, base + FILE_HEADER_LEN as u64, header.seed());
-                    let frames = pieces.iter().any(|piece| matches!(piece, Piece::Frame(_)));
-                    if !frames {
-                        headless.push(Headless { index: *index, path, len });
-                        continue;
+                    let before = segments.last().map_or(0, |before: &SegmentFile| before.limit);
+                    let identity = (ordinal, *index, store, incarnation);
+                    match remade_header(disk, &path, identity, before)? {
+                        Some(header) => {
+                            let what = "the segment's header is damaged";
+                            let bytes = Some((0, FILE_HEADER_LEN as u64));
+                            recovered.damage.push(Damage { path: path.clone(), bytes, what });
+                            header
+                        }
+                        None => {
+                            let unfinished =
+                                len < FILE_HEADER_LEN as u64 || bytes == [0; FILE_HEADER_LEN];
+                            headless.push(Headless { index: *index, path, len, unfinished });
+                            continue;
+                        }
                     }
-                    let what = "the segment's header is damaged";
-                    let bytes = Some((0, len.min(FILE_HEADER_LEN as u64)));
-                    recovered.damage.push(Damage { path: path.clone(), bytes, what });
-                    header
                 }
             };
             if let Some(before) = segments.last_mut() {
@@ -280,7 +283,7 @@ impl OpeningLog {
         }
         for lost in std::mem::take(&mut self.headless) {
             // Behind the last frame: killed while it was made, and never synced.
-            if is_last {
+            if is_last && lost.unfinished {
                 recovered.torn_bytes += lost.len;
                 recovered.beyond.push(lost.path);
             } else {
@@ -328,6 +331,33 @@ impl OpeningLog {
         self.segments.truncate(at + 1);
         self.segments[at].limit = offset;
     }
+}
+
+/// Makes a damaged header again: all of it is known from elsewhere but the base, which every frame tells
+/// by its own offset. `None` when no frame behind it is whole under such a header.
+fn remade_header(
+    disk: &dyn Disk,
+    path: &str,
+    (ordinal, index, store, incarnation): (u32, u32, StoreId, Incarnation),
+    before: u64,
+) -> io::Result<Option<FileHeader>> {
+    let mut bytes = AlignedVec::new();
+    read_aligned(disk, path, &mut bytes)?;
+    let body = bytes.get(FILE_HEADER_LEN..).unwrap_or_default();
+    let told = (0..body.len()).step_by(16).find_map(|at| {
+        let frame = body.get(at..)?.first_chunk::<FRAME_HEADER_LEN>()?;
+        let offset = u64::from_le_bytes(*frame.get(32..)?.first_chunk()?);
+        let base = offset.checked_sub((FILE_HEADER_LEN + at) as u64)?;
+        frame.starts_with(&FRAME_MAGIC).then_some(base)
+    });
+    let header = |base| {
+        FileHeader { kind: LogKind::Wal, ordinal, index, store, incarnation, base }
+    };
+    let holds = |header: &FileHeader| {
+        let pieces = scan(body, header.base + FILE_HEADER_LEN as u64, header.seed());
+        pieces.iter().any(|piece| matches!(piece, Piece::Frame(_)))
+    };
+    Ok(told.into_iter().chain([before]).map(header).find(holds))
 }
 
 fn headless_damage(lost: &Headless) -> Damage {
