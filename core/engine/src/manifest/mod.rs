@@ -13,7 +13,7 @@ mod test_disk;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use change::Change;
+pub(crate) use change::{Change, Edit};
 pub(crate) use collection::CollectionEntry;
 pub(crate) use error::{AppendError, ManifestError};
 pub(crate) use file::{Manifest, Mode};

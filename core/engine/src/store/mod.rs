@@ -232,6 +232,19 @@ impl Inner {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes an edit. Where an fsync failed the whole store is poisoned: no write is acknowledged any more.
+    pub(crate) fn edit(
+        &self,
+        manifest: &mut Manifest,
+        edit: &crate::manifest::Edit,
+    ) -> Result<(), crate::manifest::AppendError> {
+        manifest.append(edit).inspect_err(|error| {
+            if let (crate::manifest::AppendError::Unknown { .. }, Some(wal)) = (error, &self.wal) {
+                wal.poison();
+            }
+        })
+    }
+
     pub(crate) fn files(&self) -> FileSet {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

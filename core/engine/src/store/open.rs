@@ -54,7 +54,7 @@ const QUARANTINE_BYTES_MAX: u64 = 1 << 30;
 pub(super) const GROUPS_DEFAULT: u32 = 8;
 const GROUPS_MAX: u32 = 4096;
 /// A reader beside a writer starts over this often when files vanish under it.
-const READER_TRIES: usize = 8;
+const READER_TRIES: usize = 64;
 
 impl Inner {
     pub(super) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
@@ -144,17 +144,18 @@ impl Inner {
         let (recovered, newest) =
             replay(&*disk, manifest.state(), &memory, &mut catalog).map_err(io)?;
         let files = open_files(&*disk, manifest.state())?;
-        let vanished = files.all().find_map(|file| match &file.file {
-            Err(broken) if broken.what == MISSING => Some(broken.path.clone()),
-            _ => None,
-        });
-        if vanished.is_some() {
-            // A writer compacted meanwhile: the newer manifest knows the newer files.
-            let again = Manifest::open(Arc::clone(&disk), Mode::ReadOnly)
-                .map_err(|error| manifest_error(&place, error))?;
-            if again.0.state().number != manifest.state().number {
-                return Err(io(io::ErrorKind::NotFound.into()));
-            }
+        // A writer may have flushed or compacted meanwhile, and deleted segments or files that this manifest
+        // still counts on: a newer one knows where their rows and deletes went.
+        let again = Manifest::open(Arc::clone(&disk), Mode::ReadOnly)
+            .map_err(|error| manifest_error(&place, error))?;
+        let now = again.0.state();
+        if now.covered != manifest.state().covered || now.openings != manifest.state().openings {
+            return Err(io(io::ErrorKind::NotFound.into()));
+        }
+        let vanished =
+            |file: &OpenFile| matches!(&file.file, Err(broken) if broken.what == MISSING);
+        if files.all().any(vanished) && now.number != manifest.state().number {
+            return Err(io(io::ErrorKind::NotFound.into()));
         }
         let mut report = OpenReport {
             log_records: recovered.frames,

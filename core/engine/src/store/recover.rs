@@ -255,7 +255,8 @@ impl Recovery<'_> {
         }
         let mut logged = None;
         let start = self.log.start.unwrap_or_default();
-        wal::recover(&*self.disk, start, &self.openings(), |_, frame, payload| {
+        let store = self.known.state.as_ref().map(|state| state.store).unwrap_or_default();
+        wal::recover(&*self.disk, store, start, &self.openings(), |_, frame, payload| {
             if frame.kind == KIND_ROWS && logged.is_none() {
                 let subs = RowsPayload::read(payload).map_err(|error| error.0)?;
                 logged = subs.first().map(|sub| sub.group().1);
@@ -331,7 +332,8 @@ impl Recovery<'_> {
         let mut newest = Stamp::ZERO;
         let groups = state.groups;
         let openings = self.openings();
-        let read = wal::recover(&*self.disk, state.covered, &openings, |_, frame, payload| {
+        let store = state.store;
+        let read = wal::recover(&*self.disk, store, state.covered, &openings, |_, frame, payload| {
             read_record(frame, payload, groups)?;
             if frame.kind == KIND_ROWS {
                 let subs = RowsPayload::read(payload).map_err(|error| error.0)?;

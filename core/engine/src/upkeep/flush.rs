@@ -121,7 +121,7 @@ impl Inner {
         let files = match published {
             Ok(files) => files,
             Err(error) => {
-                self.discard(&written);
+                self.discard_unpublished(&written, &error);
                 return Err(error);
             }
         };
@@ -163,13 +163,21 @@ impl Inner {
         edit.extend(next.map(Change::NextFile));
         edit.extend(opened.iter().map(|file| Change::AddFile(Arc::clone(&file.entry))));
         edit.extend(removed.iter().map(|id| Change::RemoveFile(*id)));
-        manifest.append(&edit)?;
+        self.edit(&mut manifest, &edit)?;
         let state = Arc::clone(manifest.state());
         Ok(self.files().after(state, opened))
     }
 
+    /// Removes files whose edit was not made. Where that is unknown the manifest may list them when it is
+    /// read again, so they stay; if it does not, that opening sweeps them.
+    pub(super) fn discard_unpublished(&self, files: &[Written], error: &UpkeepError) {
+        if !matches!(error, UpkeepError::Edit(problem) if problem.is_unknown()) {
+            self.discard(files);
+        }
+    }
+
     /// Removes files that no manifest lists.
-    pub(super) fn discard(&self, files: &[Written]) {
+    fn discard(&self, files: &[Written]) {
         for file in files {
             // Best effort: the next opening sweeps what is left.
             let _ = self.disk.remove(&file_path(file.group, file.id));
@@ -363,7 +371,7 @@ impl Inner {
             .filter(|opening| opening.ordinal < point.ordinal && opening.ordinal != own)
             .map(|opening| Change::ForgetOpening(opening.ordinal))
             .collect();
-        manifest.append(&forget)?;
+        self.edit(&mut manifest, &forget)?;
         self.refresh_state(&manifest);
         drop(manifest);
         if point.ordinal == own {
@@ -390,7 +398,7 @@ impl Inner {
                 edit.push(Change::Unpin(name.clone()));
             }
         }
-        Ok(manifest.append(&edit)?)
+        Ok(self.edit(manifest, &edit)?)
     }
 }
 

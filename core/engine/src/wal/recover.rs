@@ -78,8 +78,8 @@ pub(crate) fn recover(
             }
             continue;
         }
-        let log =
-            OpeningLog::find(disk, store, (*ordinal, *incarnation), &indices, from, &mut recovered)?;
+        let opening = (*ordinal, *incarnation, is_last);
+        let log = OpeningLog::find(disk, store, opening, &indices, from, &mut recovered)?;
         log.replay(disk, is_last, from, &mut buffer, &mut recovered, &mut replay)?;
     }
     Ok(recovered)
@@ -95,7 +95,7 @@ impl OpeningLog {
     fn find(
         disk: &dyn Disk,
         store: StoreId,
-        (ordinal, incarnation): (u32, Incarnation),
+        (ordinal, incarnation, is_last): (u32, Incarnation, bool),
         indices: &[u32],
         from: u64,
         recovered: &mut Recovered,
@@ -131,8 +131,9 @@ impl OpeningLog {
                     let body = buffer.get(FILE_HEADER_LEN..).unwrap_or_default();
                     let pieces = scan(body, base + FILE_HEADER_LEN as u64, header.seed());
                     let frames = pieces.iter().any(|piece| matches!(piece, Piece::Frame(_)));
-                    if !frames && indices.last() == Some(index) {
-                        // Made when the power went, and never synced: the log ends before it.
+                    if !frames && is_last && indices.last() == Some(index) {
+                        // Killed while it was made, and never synced: the log ends before it.
+                        recovered.torn_bytes += len;
                         recovered.beyond.push(path);
                         continue;
                     }
@@ -160,7 +161,8 @@ impl OpeningLog {
                     what: "the log before this segment is missing",
                 });
             }
-            expected = segment.limit;
+            // A covered segment may be left over, with others behind it deleted.
+            expected = segment.limit.max(from);
         }
         Ok(OpeningLog { ordinal, segments })
     }
@@ -280,7 +282,7 @@ impl OpeningLog {
         let end = self.segments.last().map_or(offset, |segment| segment.limit);
         let segment = &self.segments[at];
         recovered.torn = Some((segment.path.clone(), offset - segment.header.base));
-        recovered.torn_bytes = end.saturating_sub(offset);
+        recovered.torn_bytes += end.saturating_sub(offset);
         let beyond = self.segments[at + 1..].iter().map(|segment| segment.path.clone());
         recovered.beyond.extend(beyond);
         self.segments.truncate(at + 1);
