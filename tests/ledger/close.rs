@@ -1,9 +1,12 @@
 //! The end of a store while others still hold it.
 
 use crate::{all, name, rows};
+use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use tidelog_engine::clock::Clock;
 use tidelog_engine::{
-    Delete, Durability, Kind, OpenError, Options, Store, UpkeepError, WriteError,
+    Delete, Durability, Kind, OpenError, Options, Store, Upkeep, UpkeepError, WriteError,
 };
 
 /// S-B16, S-B28: theirs appends to a buffer that nobody writes any more, or closes a channel twice.
@@ -67,4 +70,41 @@ fn a_closed_store_answers_by_a_typed_error_and_frees_its_directory() {
     assert_eq!(all(&reader).rows(), 1);
     let refused = reader.write(&rows(1, 1..2), Durability::Os).unwrap_err();
     assert!(matches!(refused, WriteError::ReadOnly));
+}
+
+/// A clock that does something once, in the middle of the call that asks it.
+#[derive(Default)]
+struct Trap(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl fmt::Debug for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trap")
+    }
+}
+
+impl Clock for Trap {
+    fn wall_millis(&self) -> u64 {
+        let act = self.0.lock().unwrap().take();
+        if let Some(act) = act {
+            act();
+        }
+        1_700_000_000_000
+    }
+}
+
+/// S-B16, by the moment that threads meet too seldom: a write asks the clock after it saw the store open.
+#[test]
+fn a_write_caught_by_close_in_mid_call_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let trap = Arc::new(Trap::default());
+    let options = Options::new().upkeep(Upkeep::Caller).clock(trap.clone());
+    let store = options.open(dir.path()).unwrap();
+    store.write(&rows(1, 0..1), Durability::Sync).unwrap();
+    let (closing, path) = (store.clone(), dir.path().to_owned());
+    *trap.0.lock().unwrap() = Some(Box::new(move || {
+        closing.close().unwrap();
+        assert_eq!(all(&Store::open(path).unwrap()).times, [0]);
+    }));
+    let refused = store.write(&rows(1, 1..2), Durability::Sync);
+    assert!(matches!(refused, Err(WriteError::Closed)), "{refused:?}");
 }
