@@ -10,7 +10,7 @@ use super::rescue::rescue;
 use super::survey::{Content, Fate, LogSurvey, Survey};
 use crate::disk::{Disk, FileDisk, OpenMode, directory_of, read_all};
 use crate::error::ManifestProblem;
-use crate::group::{ReadError, directory, file_path, parse_file_name};
+use crate::group::{directory, file_path, parse_file_name};
 use crate::ids::FileId;
 use crate::manifest::{Manifest, ManifestError, Mode, State, decode_tombstone};
 use crate::options::Options;
@@ -323,7 +323,8 @@ impl Recovery<'_> {
         };
         let names = quarantined.iter().chain(self.survey.files.keys()).filter_map(name);
         let whole = self.survey.whole().map(|content| content.entry.id);
-        let used = names.chain(whole).filter(|id| id.0 < FILE_ID_END).max();
+        let unfinished = self.survey.unfinished.iter().copied();
+        let used = names.chain(whole).chain(unfinished).filter(|id| id.0 < FILE_ID_END).max();
         Ok(used.map_or(state.next_file, |id| state.next_file.max(FileId(id.0 + 1))))
     }
 
@@ -358,7 +359,7 @@ impl Recovery<'_> {
         state.files.clear();
         for (path, fate) in std::mem::take(&mut self.survey.files) {
             match fate {
-                Fate::Whole(content) if content.path() == path => self.list(state, *content, &path),
+                Fate::Whole(content) if content.path() == path => self.list_found(state, *content),
                 Fate::Whole(content) => {
                     // Through quarantine, for another file may stand where this one belongs.
                     let aside = quarantine_name(&*self.disk, &path)?;
@@ -384,7 +385,7 @@ impl Recovery<'_> {
                             let mut content = Content::of(&file, written.blake3);
                             content.entry = entry_of(&written);
                             let new = content.path();
-                            self.list(state, content, &new);
+                            list(state, content);
                             self.report.rescued.push((path.clone(), new));
                         }
                     }
@@ -401,7 +402,7 @@ impl Recovery<'_> {
             self.disk.sync_dir(directory_of(&right))?;
             self.disk.sync_dir(directory_of(&path))?;
             self.report.findings.push(Finding::of_file(path, format!("it is {right}, moved back")));
-            self.list(state, *content, &right);
+            self.list_found(state, *content);
         }
         Ok(moved)
     }
@@ -414,25 +415,12 @@ impl Recovery<'_> {
         self.disk.sync_dir(parent)
     }
 
-    /// Makes a file part of the store, and its collections known.
-    fn list(&mut self, state: &mut State, content: Content, path: &str) {
-        let Content { entry, store, sections, .. } = content;
-        let first = Version { stamp: entry.stamps.0, origin: store };
-        for (name, leaf, fields) in sections {
-            let known = &mut state.collections;
-            let collection = known.entry(name).or_insert_with(|| Arc::new(new_entry(leaf)));
-            for field in fields {
-                let key = (field.name, field.kind);
-                if !collection.fields.contains_key(&key) {
-                    Arc::make_mut(collection).fields.insert(key, first);
-                }
-            }
+    /// Lists a file that was found whole.
+    fn list_found(&mut self, state: &mut State, content: Content) {
+        if !self.known.lists(content.entry.id) {
+            self.report.listed_again.push(content.path());
         }
-        let rescued = entry.id >= self.known.state.as_ref().map_or(FileId(0), |s| s.next_file);
-        if !self.known.lists(entry.id) && !(rescued && self.known.complete) {
-            self.report.listed_again.push(path.to_owned());
-        }
-        state.files.insert(entry.id, Arc::new(entry));
+        list(state, content);
     }
 
     fn replace_manifest(&mut self, state: State) -> Result<(), Failure> {
@@ -493,11 +481,22 @@ impl Recovery<'_> {
     }
 }
 
+/// Makes a file part of the store, and its collections known.
+fn list(state: &mut State, content: Content) {
+    let Content { entry, store, sections, .. } = content;
+    let first = Version { stamp: entry.stamps.0, origin: store };
+    for (name, leaf, fields) in sections {
+        let known = &mut state.collections;
+        let collection = known.entry(name).or_insert_with(|| Arc::new(new_entry(leaf)));
+        for field in fields {
+            let key = (field.name, field.kind);
+            if !collection.fields.contains_key(&key) {
+                Arc::make_mut(collection).fields.insert(key, first);
+            }
+        }
+    }
+    state.files.insert(entry.id, Arc::new(entry));
+}
+
 /// Ids from here on were never given: a greater one is damage.
 const FILE_ID_END: u64 = 1 << 63;
-
-impl From<ReadError> for RecoverError {
-    fn from(error: ReadError) -> Self {
-        RecoverError::TooNew { what: error.to_string() }
-    }
-}

@@ -2,8 +2,8 @@
 
 use super::recover::RecoverError;
 use crate::disk::{Disk, OpenMode};
-use crate::group::{Flaw, GroupFile, ReadError, file_path, plain};
-use crate::ids::{LogPoint, Tier};
+use crate::group::{Flaw, GroupFile, ReadError, file_path, parse_file_name, plain};
+use crate::ids::{FileId, LogPoint, Tier};
 use crate::log::{FILE_HEADER_LEN, FileHeader, HeaderError, LogKind};
 use crate::manifest::{FileEntry, Opening, State};
 use crate::rows::FieldKey;
@@ -68,6 +68,8 @@ pub(super) struct Survey {
     pub(super) files: BTreeMap<String, Fate>,
     /// The greatest stamp that any file tells of.
     pub(super) newest: Stamp,
+    /// Ids of files that were never finished.
+    pub(super) unfinished: Vec<FileId>,
 }
 
 impl Survey {
@@ -77,6 +79,7 @@ impl Survey {
         progress: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<Self, RecoverError> {
         let io = |source| RecoverError::Io { place: disk.place(), source };
+        let mut survey = Survey::default();
         let mut paths = Vec::new();
         let mut total = 0;
         for group in disk.list("").map_err(io)? {
@@ -85,14 +88,15 @@ impl Survey {
             }
             let directory = format!("{group}/{}", Tier::Raw.directory());
             for name in disk.list(&directory).map_err(io)? {
-                if name.ends_with(".tide") {
+                if let Some(name) = name.strip_suffix(".tmp") {
+                    survey.unfinished.extend(parse_file_name(&format!("{name}.tide")));
+                } else if name.ends_with(".tide") {
                     let path = format!("{directory}/{name}");
                     total += disk.open(&path, OpenMode::Read).and_then(|f| f.len()).unwrap_or(0);
                     paths.push(path);
                 }
             }
         }
-        let mut survey = Survey::default();
         let mut done = 0;
         for path in paths {
             let (fate, len) = match GroupFile::open(disk, &path) {
@@ -113,7 +117,9 @@ impl Survey {
                     };
                     (fate, len)
                 }
-                Err(error @ ReadError::TooNew { .. }) => return Err(error.into()),
+                Err(error @ ReadError::TooNew { .. }) => {
+                    return Err(RecoverError::TooNew { what: error.to_string() });
+                }
                 Err(error) => {
                     let flaws = vec![Flaw::of_file(plain(&error))];
                     (Fate::Damaged { file: None, flaws }, 0)

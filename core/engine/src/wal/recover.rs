@@ -48,6 +48,13 @@ struct SegmentFile {
     limit: u64,
 }
 
+/// A segment whose header says nothing, and that holds no frame.
+struct Headless {
+    index: u32,
+    path: String,
+    len: u64,
+}
+
 /// Reads all frames behind `covered`, in order, and gives each to `replay` with its payload, aligned
 /// to 16 bytes. `openings` are the ordinals and incarnations that the manifest knows, oldest first.
 pub(crate) fn recover(
@@ -78,7 +85,7 @@ pub(crate) fn recover(
             }
             continue;
         }
-        let opening = (*ordinal, *incarnation, is_last);
+        let opening = (*ordinal, *incarnation);
         let log = OpeningLog::find(disk, store, opening, &indices, from, &mut recovered)?;
         log.replay(disk, is_last, from, &mut buffer, &mut recovered, &mut replay)?;
     }
@@ -89,18 +96,20 @@ pub(crate) fn recover(
 struct OpeningLog {
     ordinal: u32,
     segments: Vec<SegmentFile>,
+    headless: Vec<Headless>,
 }
 
 impl OpeningLog {
     fn find(
         disk: &dyn Disk,
         store: StoreId,
-        (ordinal, incarnation, is_last): (u32, Incarnation, bool),
+        (ordinal, incarnation): (u32, Incarnation),
         indices: &[u32],
         from: u64,
         recovered: &mut Recovered,
     ) -> io::Result<Self> {
         let mut segments: Vec<SegmentFile> = Vec::new();
+        let mut headless = Vec::new();
         for index in indices {
             let path = segment_path(ordinal, *index);
             let file = disk.open(&path, OpenMode::Read)?;
@@ -131,18 +140,13 @@ impl OpeningLog {
                     let body = buffer.get(FILE_HEADER_LEN..).unwrap_or_default();
                     let pieces = scan(body, base + FILE_HEADER_LEN as u64, header.seed());
                     let frames = pieces.iter().any(|piece| matches!(piece, Piece::Frame(_)));
-                    if !frames && is_last && indices.last() == Some(index) {
-                        // Killed while it was made, and never synced: the log ends before it.
-                        recovered.torn_bytes += len;
-                        recovered.beyond.push(path);
+                    if !frames {
+                        headless.push(Headless { index: *index, path, len });
                         continue;
                     }
                     let what = "the segment's header is damaged";
                     let bytes = Some((0, len.min(FILE_HEADER_LEN as u64)));
                     recovered.damage.push(Damage { path: path.clone(), bytes, what });
-                    if !frames {
-                        continue;
-                    }
                     header
                 }
             };
@@ -152,19 +156,7 @@ impl OpeningLog {
             let limit = header.base + len;
             segments.push(SegmentFile { index: *index, path, header, limit });
         }
-        let mut expected = from;
-        for segment in &segments {
-            if segment.header.base > expected {
-                recovered.damage.push(Damage {
-                    path: segment.path.clone(),
-                    bytes: None,
-                    what: "the log before this segment is missing",
-                });
-            }
-            // A covered segment may be left over, with others behind it deleted.
-            expected = segment.limit.max(from);
-        }
-        Ok(OpeningLog { ordinal, segments })
+        Ok(OpeningLog { ordinal, segments, headless })
     }
 
     /// Frames and bad stretches of a segment, those behind its limit left out.
@@ -214,7 +206,24 @@ impl OpeningLog {
         // opening synced all that it found here.
         let mut mark = if is_last { None } else { Some(u64::MAX) };
         let mut at = 0;
+        let mut expected = from;
         'log: while at < self.segments.len() {
+            let (base, limit) = (self.segments[at].header.base, self.segments[at].limit);
+            if base > expected {
+                // A stretch of the log is not there: a segment's name or header was lost.
+                let known = match mark {
+                    Some(mark) => mark,
+                    None => *mark.insert(self.mark(disk, at)?.max(from)),
+                };
+                if expected >= known {
+                    self.cut_before(at, recovered);
+                    break 'log;
+                }
+                self.report_missing(at, recovered);
+                sequence = None;
+            }
+            // A covered segment may be left over, with others behind it deleted.
+            expected = limit.max(from);
             let pieces = self.pieces(disk, at, buffer)?;
             for piece in pieces {
                 let (start, end) = match piece {
@@ -269,12 +278,43 @@ impl OpeningLog {
             }
             at += 1;
         }
+        for lost in std::mem::take(&mut self.headless) {
+            // Behind the last frame: killed while it was made, and never synced.
+            if is_last {
+                recovered.torn_bytes += lost.len;
+                recovered.beyond.push(lost.path);
+            } else {
+                recovered.damage.push(headless_damage(&lost));
+            }
+        }
         let end = self.segments.last().map_or(from, |segment| segment.limit);
         for segment in &self.segments {
             recovered.segments.insert((self.ordinal, segment.index), segment.limit);
         }
         recovered.end = recovered.end.max(LogPoint { ordinal: self.ordinal, offset: end });
         Ok(())
+    }
+
+    /// Reports what is missing before a segment.
+    fn report_missing(&mut self, at: usize, recovered: &mut Recovered) {
+        let segment = &self.segments[at];
+        let (lost, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.headless)
+            .into_iter()
+            .partition(|lost| lost.index < segment.index);
+        self.headless = rest;
+        recovered.damage.extend(lost.iter().map(headless_damage));
+        if lost.is_empty() {
+            let what = "the log before this segment is missing";
+            recovered.damage.push(Damage { path: segment.path.clone(), bytes: None, what });
+        }
+    }
+
+    /// The log ends before a segment; it and what is behind it is the torn tail.
+    fn cut_before(&mut self, at: usize, recovered: &mut Recovered) {
+        for segment in self.segments.drain(at..) {
+            recovered.torn_bytes += segment.limit.saturating_sub(segment.header.base);
+            recovered.beyond.push(segment.path);
+        }
     }
 
     /// The log ends here; what is behind is the torn tail.
@@ -288,6 +328,11 @@ impl OpeningLog {
         self.segments.truncate(at + 1);
         self.segments[at].limit = offset;
     }
+}
+
+fn headless_damage(lost: &Headless) -> Damage {
+    let what = "the segment's header is damaged, and no record in it is whole";
+    Damage { path: lost.path.clone(), bytes: Some((0, lost.len)), what }
 }
 
 /// Reads a file into memory aligned to 16 bytes, as archives inside want it.
