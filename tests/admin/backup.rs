@@ -1,3 +1,5 @@
+//! Backups open, answer, and can become stores of their own.
+
 use super::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidelog_engine::{BackupError, Delete, Device, DeviceSelector, OpenError, adopt};

@@ -1,3 +1,5 @@
+//! A check finds and names what is damaged, and nothing else.
+
 use super::*;
 use tidelog_engine::{QueryError, ReadError, UpkeepError};
 

@@ -1,3 +1,5 @@
+//! Recovery from what is left.
+
 use super::*;
 use tidelog_engine::{Delete, Device, DeviceSelector, RecoverError, RecoverReport, recover};
 
