@@ -59,7 +59,7 @@ pub(super) enum Fate {
     /// Not a bit is wrong, but it is not part of the store.
     Foreign(&'static str),
     /// The file, if it could be opened, and what is wrong.
-    Damaged { file: Option<GroupFile>, flaws: Vec<Flaw> },
+    Damaged { file: Option<Box<GroupFile>>, flaws: Vec<Flaw> },
 }
 
 /// All group files, by path.
@@ -113,7 +113,7 @@ impl Survey {
                         Some(digest) if verified.flaws.is_empty() => {
                             Fate::Whole(Box::new(Content::of(&file, digest)))
                         }
-                        _ => Fate::Damaged { file: Some(file), flaws: verified.flaws },
+                        _ => Fate::Damaged { file: Some(Box::new(file)), flaws: verified.flaws },
                     };
                     (fate, len)
                 }
