@@ -5,7 +5,7 @@ use super::*;
 use std::sync::Arc;
 use tidelog_engine::{adopt_on, recover_on};
 use tidelog_tests::clock::SimClock;
-use tidelog_tests::disk::{ENOSPC, Fault, SimDisk, sweep};
+use tidelog_tests::disk::{At, Call, ENOSPC, Fault, SimDisk, sweep};
 
 const NOW: u64 = 1_800_000_000_000;
 
@@ -113,9 +113,9 @@ fn recovery_on_a_full_disk_is_refused_and_goes_through_later() {
     let whole = start.restart();
     run(&whole).unwrap();
     let expected = rows_on(&whole);
-    for number in 1..=whole.calls() {
+    for number in 1..=whole.calls_of(Call::Write) {
         let disk = start.restart();
-        disk.fail_at(number, Fault::Error(ENOSPC));
+        disk.fail(At::nth(number).of(&[Call::Write]), Fault::Error(ENOSPC));
         let _ = run(&disk);
         let disk = disk.restart();
         run(&disk).expect("there is room again");

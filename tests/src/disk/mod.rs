@@ -208,6 +208,9 @@ impl SimDisk {
         detail: Detail,
         act: impl FnOnce(&mut State, Option<Fault>) -> io::Result<T>,
     ) -> io::Result<T> {
+        // What a call made and its caller never gets: a lock's guard needs the state when it goes, so it
+        // is declared first and dropped last.
+        let mut unseen = Vec::new();
         let mut state = self.state();
         if state.dead {
             return Err(killed());
@@ -217,8 +220,12 @@ impl SimDisk {
         let number = state.plan.calls;
         let done = act(&mut state, fault);
         let result = match fault {
-            Some(Fault::Error(error) | Fault::Partial { error, .. }) => Err(os_error(error)),
+            Some(Fault::Error(error) | Fault::Partial { error, .. }) => {
+                unseen.push(done);
+                Err(os_error(error))
+            }
             Some(Fault::Kill(_)) => {
+                unseen.push(done);
                 state.dead = true;
                 Err(killed())
             }

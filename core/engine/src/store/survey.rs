@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use tidelog_model::{CollectionName, Incarnation, LeafWidth, Stamp, StoreId};
 
+/// The error number of a medium that cannot be read.
+const EIO: i32 = 5;
+
 /// What a file says of itself.
 #[derive(Debug)]
 pub(super) struct Content {
@@ -119,6 +122,10 @@ impl Survey {
                 }
                 Err(error @ ReadError::TooNew { .. }) => {
                     return Err(RecoverError::TooNew { what: error.to_string() });
+                }
+                // Short of descriptors or rights, say: that tells nothing about the file.
+                Err(ReadError::Io { source, .. }) if source.raw_os_error() != Some(EIO) => {
+                    return Err(io(source));
                 }
                 Err(error) => {
                     let flaws = vec![Flaw::of_file(plain(&error))];
