@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod crash;
 mod recover;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@
 
 use super::catalog::new_entry;
 use super::check::{Finding, read_record};
-use super::open::{QUARANTINE, is_fresh, quarantine_move, quarantine_name};
+use super::open::{QUARANTINE, is_fresh, make_quarantine, quarantine_move, quarantine_name};
 use super::rescue::rescue;
 use super::survey::{Content, Fate, LogSurvey, Survey};
 use crate::disk::{Disk, FileDisk, OpenMode, directory_of, read_all};
@@ -288,6 +288,14 @@ impl Recovery<'_> {
     fn judge(&mut self, groups: u32) {
         let mut seen = BTreeSet::new();
         let known = &self.known;
+        let found: BTreeSet<FileId> = self.survey.whole().map(|content| content.entry.id).collect();
+        // Otherwise what is left over may hold rows that are lost elsewhere, and recovery may have been
+        // here before and not got further.
+        let nothing_lost = known.complete
+            && known
+                .state
+                .as_ref()
+                .is_some_and(|state| state.files.keys().all(|id| found.contains(id)));
         // One in its right place goes before a copy elsewhere.
         let mut paths: Vec<String> = self.survey.files.keys().cloned().collect();
         paths.sort_by_key(|path| match self.survey.files.get(path) {
@@ -302,7 +310,7 @@ impl Recovery<'_> {
                 "it is of a store with another number of groups"
             } else if content.entry.group.0 >= groups || id.0 >= FILE_ID_END {
                 "its numbers are out of range"
-            } else if known.complete && !known.lists(id) {
+            } else if nothing_lost && !known.lists(id) {
                 "the manifest, which is whole, does not list it: it is left over"
             } else if !seen.insert(id) {
                 "it is a copy of another file of the store"
@@ -361,10 +369,11 @@ impl Recovery<'_> {
             match fate {
                 Fate::Whole(content) if content.path() == path => self.list_found(state, *content),
                 Fate::Whole(content) => {
-                    // Through quarantine, for another file may stand where this one belongs.
-                    let aside = quarantine_name(&*self.disk, &path)?;
-                    self.disk.create_dir(QUARANTINE)?;
+                    // Aside first, for another file may stand where this one belongs; still as a group
+                    // file, so that a second run finds it.
+                    let aside = self.name_aside(&path)?;
                     self.disk.rename(&path, &aside)?;
+                    self.disk.sync_dir(directory_of(&path))?;
                     misplaced.push((aside, path, content));
                     moved = true;
                 }
@@ -407,6 +416,17 @@ impl Recovery<'_> {
         Ok(moved)
     }
 
+    fn name_aside(&self, path: &str) -> io::Result<String> {
+        let directory = directory_of(path);
+        let taken = self.disk.list(directory)?;
+        let stem = path.strip_suffix(".tide").unwrap_or(path);
+        let names = (0u64..).map(|number| format!("{stem}.moved{number}.tide"));
+        let mut free = names.filter(|name| {
+            name.rsplit('/').next().is_some_and(|name| !taken.iter().any(|known| known == name))
+        });
+        free.next().ok_or_else(|| io::ErrorKind::AlreadyExists.into())
+    }
+
     fn make_directory(&self, path: &str) -> io::Result<()> {
         let parent = directory_of(path);
         self.disk.create_dir(parent)?;
@@ -428,7 +448,7 @@ impl Recovery<'_> {
             if !name.starts_with("MANIFEST-") || name.ends_with(".tmp") {
                 continue;
             }
-            self.disk.create_dir(QUARANTINE)?;
+            make_quarantine(&*self.disk)?;
             let copy = quarantine_name(&*self.disk, &name)?;
             // One that cannot be read is moved instead, for a new one is not written over it.
             let Ok(bytes) = read_all(&*self.disk, &name) else {

@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use tidelog_model::{CollectionName, Incarnation, LeafWidth, Stamp, StoreId};
 
+/// The error number of a medium that cannot be read.
+const EIO: i32 = 5;
+
 /// What a file says of itself.
 #[derive(Debug)]
 pub(super) struct Content {
@@ -59,7 +62,7 @@ pub(super) enum Fate {
     /// Not a bit is wrong, but it is not part of the store.
     Foreign(&'static str),
     /// The file, if it could be opened, and what is wrong.
-    Damaged { file: Option<GroupFile>, flaws: Vec<Flaw> },
+    Damaged { file: Option<Box<GroupFile>>, flaws: Vec<Flaw> },
 }
 
 /// All group files, by path.
@@ -113,12 +116,16 @@ impl Survey {
                         Some(digest) if verified.flaws.is_empty() => {
                             Fate::Whole(Box::new(Content::of(&file, digest)))
                         }
-                        _ => Fate::Damaged { file: Some(file), flaws: verified.flaws },
+                        _ => Fate::Damaged { file: Some(Box::new(file)), flaws: verified.flaws },
                     };
                     (fate, len)
                 }
                 Err(error @ ReadError::TooNew { .. }) => {
                     return Err(RecoverError::TooNew { what: error.to_string() });
+                }
+                // Short of descriptors or rights, say: that tells nothing about the file.
+                Err(ReadError::Io { source, .. }) if source.raw_os_error() != Some(EIO) => {
+                    return Err(io(source));
                 }
                 Err(error) => {
                     let flaws = vec![Flaw::of_file(plain(&error))];
