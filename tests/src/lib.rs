@@ -6,6 +6,7 @@
 //! - [`numbered`]: batches that tell by themselves whether they are whole, for other processes.
 //! - [`oracle`]: the slow, obvious twin of a store.
 //! - [`generate`]: proptest strategies for what users write.
+//! - [`subject`]: the store under test, opened and read whole.
 
 pub mod clock;
 pub mod disk;
@@ -14,3 +15,4 @@ pub mod lines;
 pub mod numbered;
 pub mod oracle;
 mod random;
+pub mod subject;

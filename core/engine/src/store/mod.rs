@@ -1,16 +1,26 @@
 //! The store: one directory, one writer, any number of readers.
 
 mod admin;
+mod adopt;
+mod backup;
 mod catalog;
+mod check;
 mod open;
 mod pending;
 mod read;
+mod recover;
+mod rescue;
 mod stamps;
 mod stats;
+mod survey;
 mod write;
 
 pub use admin::{Delete, Retention};
+pub use adopt::{adopt, adopt_on};
+pub use backup::{BackupError, BackupReport};
+pub use check::{CheckReport, Finding};
 pub use open::OpenReport;
+pub use recover::{RecoverError, RecoverReport, recover, recover_on};
 pub use stats::{CollectionStats, GroupInfo, Stats, TierStats};
 pub use write::{Receipt, Ticket};
 

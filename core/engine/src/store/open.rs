@@ -48,10 +48,10 @@ impl OpenReport {
     }
 }
 
-const QUARANTINE: &str = "quarantine";
+pub(super) const QUARANTINE: &str = "quarantine";
 /// Quarantine keeps at most so many bytes; beyond, damage is reported but not copied.
 const QUARANTINE_BYTES_MAX: u64 = 1 << 30;
-const GROUPS_DEFAULT: u32 = 8;
+pub(super) const GROUPS_DEFAULT: u32 = 8;
 const GROUPS_MAX: u32 = 4096;
 /// A reader beside a writer starts over this often when files vanish under it.
 const READER_TRIES: usize = 64;
@@ -227,7 +227,7 @@ struct Parts {
 }
 
 /// Is there no store here, and nothing that looks like the rest of one?
-fn is_fresh(disk: &dyn Disk) -> io::Result<bool> {
+pub(super) fn is_fresh(disk: &dyn Disk) -> io::Result<bool> {
     let ours = |name: &String| {
         name.starts_with("MANIFEST-") && !name.ends_with(".tmp") || name.starts_with("group-")
     };
@@ -257,7 +257,7 @@ fn check_groups(place: &str, options: &Options, state: &State) -> Result<(), Ope
     }
 }
 
-fn manifest_error(place: &str, error: ManifestError) -> OpenError {
+pub(super) fn manifest_error(place: &str, error: ManifestError) -> OpenError {
     match error {
         ManifestError::Io { source, .. } => OpenError::Io { place: place.to_owned(), source },
         other => OpenError::Manifest(ManifestProblem(other)),
@@ -304,7 +304,7 @@ fn replay(
         }
         Ok(())
     };
-    let recovered = wal::recover(disk, state.covered, &openings, &mut apply)?;
+    let recovered = wal::recover(disk, state.store, state.covered, &openings, &mut apply)?;
     Ok((recovered, newest))
 }
 
@@ -366,9 +366,23 @@ fn quarantine_bytes(disk: &dyn Disk) -> io::Result<u64> {
 
 pub(super) fn quarantine_move(disk: &dyn Disk, path: &str) -> io::Result<()> {
     disk.create_dir(QUARANTINE)?;
-    disk.rename(path, &format!("{QUARANTINE}/{}", path.replace('/', "_")))?;
+    let name = quarantine_name(disk, path)?;
+    disk.rename(path, &name)?;
     disk.sync_dir(QUARANTINE)?;
     disk.sync_dir(crate::disk::directory_of(path))
+}
+
+/// A name in quarantine that nothing has yet: what lies there is never replaced.
+pub(super) fn quarantine_name(disk: &dyn Disk, path: &str) -> io::Result<String> {
+    let taken = disk.list(QUARANTINE)?;
+    let plain = path.replace('/', "_");
+    let mut name = plain.clone();
+    let mut number = 1;
+    while taken.contains(&name) {
+        name = format!("{plain}.{number}");
+        number += 1;
+    }
+    Ok(format!("{QUARANTINE}/{name}"))
 }
 
 const MISSING: &str = "the file is missing";
@@ -394,7 +408,11 @@ pub(super) fn open_files(disk: &dyn Disk, state: &Arc<State>) -> Result<FileSet,
 }
 
 /// Is the file the one that the manifest means?
-fn check_identity(entry: &FileEntry, state: &State, file: GroupFile) -> Result<GroupFile, String> {
+pub(super) fn check_identity(
+    entry: &FileEntry,
+    state: &State,
+    file: GroupFile,
+) -> Result<GroupFile, String> {
     let same = file.id() == entry.id
         && file.group() == (entry.group, state.groups)
         && file.len() == entry.len;

@@ -3,7 +3,7 @@
 use crate::codec::Effort;
 
 use crate::error::UpkeepError;
-use crate::files::OpenFile;
+use crate::files::{FileSet, OpenFile};
 use crate::group::{GroupFile, GroupWriter, Levelling, Written, directory, file_path};
 use crate::ids::{FileId, LogPoint, Tier};
 use crate::manifest::{Change, FileEntry};
@@ -35,6 +35,15 @@ impl Inner {
         let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
         self.seal();
         self.flush_sealed()
+    }
+
+    /// Flushes all of memory; the files that hold it, before anything else happens to them.
+    pub(crate) fn flushed_files(&self) -> Result<FileSet, UpkeepError> {
+        self.check_writable()?;
+        let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        self.seal();
+        self.flush_sealed()?;
+        Ok(self.files())
     }
 
     /// Flushes if half the budget is used: for the thread, which may be woken late.
@@ -138,7 +147,7 @@ impl Inner {
         added: &[Written],
         removed: &[FileId],
         more: impl FnOnce(u32) -> Vec<Change>,
-    ) -> Result<crate::files::FileSet, UpkeepError> {
+    ) -> Result<FileSet, UpkeepError> {
         let mut opened = Vec::with_capacity(added.len());
         for file in added {
             let path = file_path(file.group, file.id);
@@ -213,7 +222,7 @@ impl Inner {
         if self.options.upkeep == Upkeep::Caller || groups.len() == 1 {
             work();
         } else {
-            let helpers = std::thread::available_parallelism().map_or(1, |n| n.get() - 1).min(3);
+            let helpers = (crate::clock::cores() - 1).min(3);
             std::thread::scope(|scope| {
                 for _ in 0..helpers {
                     // Without a helper this thread does it all.
@@ -393,7 +402,7 @@ impl Inner {
     }
 }
 
-pub(super) fn entry_of(file: &Written) -> FileEntry {
+pub(crate) fn entry_of(file: &Written) -> FileEntry {
     let summary = &file.summary;
     FileEntry {
         id: file.id,
