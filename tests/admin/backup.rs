@@ -1,6 +1,6 @@
 use super::*;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tidelog_engine::{BackupError, Delete, DeviceSelector, Device, OpenError, adopt};
+use tidelog_engine::{BackupError, Delete, Device, DeviceSelector, OpenError, adopt};
 
 #[test]
 fn a_backup_opens_and_answers_like_the_store() {

@@ -97,7 +97,9 @@ pub(crate) fn judge(sample: &Sample, disk: &SimDisk, damage: &Damage) -> Result<
             (true, false) => Outcome::Right,
         });
     }
-    if paths.iter().any(|path| path.starts_with("wal/")) && sample.without.iter().any(fits) {
+    let lost = sample.without.iter().any(fits)
+        || (!matches!(damage, Damage::Flip { .. }) && sample.shorter.iter().any(fits));
+    if lost && paths.iter().any(|path| path.starts_with("wal/")) {
         return if reported {
             Ok(Outcome::Lost)
         } else {

@@ -26,8 +26,10 @@ pub(crate) struct Sample {
     disk: SimDisk,
     /// The right answers.
     pub(crate) right: Right,
-    /// The right answers if one record of the log were not there, or none were.
+    /// The right answers if one record of the log were not there.
     pub(crate) without: Vec<Right>,
+    /// The right answers if the log ended before one of its records.
+    pub(crate) shorter: Vec<Right>,
     /// The group of each device.
     pub(crate) groups: BTreeMap<String, u32>,
 }
@@ -35,10 +37,9 @@ pub(crate) struct Sample {
 impl Sample {
     pub(crate) fn new() -> Self {
         let (disk, right, groups) = build(&|_| true);
-        let mut without: Vec<Right> =
-            (0..LOGGED).map(|lost| build(&|record| record != lost).1).collect();
-        without.push(build(&|_| false).1);
-        Sample { disk, right, without, groups }
+        let without = (0..LOGGED).map(|lost| build(&|record| record != lost).1).collect();
+        let shorter = (0..LOGGED).map(|end| build(&|record| record < end).1).collect();
+        Sample { disk, right, without, shorter, groups }
     }
 
     /// A copy to be damaged.
