@@ -31,7 +31,8 @@ fn every_subset_of_what_up_to_three_operations_left_unsynced() {
         }
     }
     let [workloads, states, sampled] = counts;
-    let text = format!("{states} states of {workloads} workloads, {sampled} workloads only sampled");
+    let text =
+        format!("{states} states of {workloads} workloads, {sampled} workloads only sampled");
     report("subsets", text);
     assert_eq!(sampled, 0, "every subset is to be tried");
 }
@@ -69,9 +70,10 @@ fn every_subset_at_each_death_in_the_last_operation() {
                 history.run(disk, &subject::clock(6), 10, &[second], false);
                 history
             };
-            let done = tidelog_tests::disk::sweep(&start.restart(), limit, work, |after, history| {
-                check_opens(after, history, !after.history().is_empty());
-            });
+            let done =
+                tidelog_tests::disk::sweep(&start.restart(), limit, work, |after, history| {
+                    check_opens(after, history, !after.history().is_empty());
+                });
             total.calls += done.calls;
             total.states += done.states;
             total.sampled += done.sampled;

@@ -243,7 +243,9 @@ impl World {
     fn look_at_cuts(&mut self, moved: bool) {
         let all = self.store().collections().unwrap();
         for (at, name) in NAMES.iter().enumerate() {
-            let Some(stats) = all.iter().find(|stats| stats.name.to_string() == *name) else { continue };
+            let Some(stats) = all.iter().find(|stats| stats.name.to_string() == *name) else {
+                continue;
+            };
             let cut = stats.cut.unwrap_or(i64::MIN);
             assert!(cut >= self.cuts[at], "a cut went back");
             assert_eq!(stats.keep_days, self.keeps[at]);
@@ -274,7 +276,13 @@ impl World {
             let query = Query { range: cut, ..Query::all() };
             let (found, expected) =
                 (whole_answer(store, NAMES[at]).unwrap(), self.oracles[at].rows(&query));
-            assert_eq!(found.len(), expected.len(), "{} rows\n{}", NAMES[at], differ(&found, &expected));
+            assert_eq!(
+                found.len(),
+                expected.len(),
+                "{} rows\n{}",
+                NAMES[at],
+                differ(&found, &expected)
+            );
             for (found, expected) in found.iter().zip(&expected) {
                 assert_eq!(found, expected, "{}", NAMES[at]);
             }

@@ -404,7 +404,13 @@ impl Context {
                 let at = totals.fields.len() - self.asked;
                 for (field, cells) in totals.fields[at..].iter_mut().zip(&rows.columns) {
                     if let Some(cells) = cells {
-                        field.add(&rows.times, &cells.column, (from, to), keep.as_ref(), self.wants);
+                        field.add(
+                            &rows.times,
+                            &cells.column,
+                            (from, to),
+                            keep.as_ref(),
+                            self.wants,
+                        );
                     }
                 }
                 from = to;

@@ -29,7 +29,8 @@ use crate::disk::Disk;
 use crate::error::{OpenError, UpkeepError};
 use crate::files::FileSet;
 use crate::group::IndexCache;
-use crate::manifest::Manifest;
+use crate::ids::LogEnd;
+use crate::manifest::{Change, Manifest};
 use crate::memory::Memory;
 use crate::options::{Options, Upkeep};
 use crate::query::LatestCache;
@@ -223,7 +224,11 @@ impl Inner {
                 crate::wal::AppendError::Poisoned => UpkeepError::Poisoned,
                 crate::wal::AppendError::Ended => UpkeepError::Closed,
             })?;
-        sync(span.end)
+        sync(span.end)?;
+        let Some(last) = wal.segments().0.last().copied() else { return Ok(()) };
+        let end = LogEnd { offset: span.end, segment: last.index };
+        let edit = vec![Change::Ended(wal.identity().ordinal, end)];
+        Ok(self.edit(&mut self.manifest(), &edit)?)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -256,13 +256,20 @@ impl Recovery<'_> {
         let mut logged = None;
         let start = self.log.start.unwrap_or_default();
         let store = self.known.state.as_ref().map(|state| state.store).unwrap_or_default();
-        wal::recover(&*self.disk, store, start, &self.openings(), |_, frame, payload| {
-            if frame.kind == KIND_ROWS && logged.is_none() {
-                let subs = RowsPayload::read(payload).map_err(|error| error.0)?;
-                logged = subs.first().map(|sub| sub.group().1);
-            }
-            Ok(())
-        })?;
+        wal::recover(
+            &*self.disk,
+            store,
+            start,
+            &self.openings(),
+            &BTreeMap::new(),
+            |_, frame, payload| {
+                if frame.kind == KIND_ROWS && logged.is_none() {
+                    let subs = RowsPayload::read(payload).map_err(|error| error.0)?;
+                    logged = subs.first().map(|sub| sub.group().1);
+                }
+                Ok(())
+            },
+        )?;
         let damaged = self.survey.files.values().filter_map(|fate| match fate {
             Fate::Damaged { file: Some(file), .. } => Some(file.group().1),
             _ => None,
@@ -342,18 +349,25 @@ impl Recovery<'_> {
         let groups = state.groups;
         let openings = self.openings();
         let store = state.store;
-        let read = wal::recover(&*self.disk, store, state.covered, &openings, |_, frame, payload| {
-            read_record(frame, payload, groups)?;
-            if frame.kind == KIND_ROWS {
-                let subs = RowsPayload::read(payload).map_err(|error| error.0)?;
-                newest = subs.iter().map(|sub| sub.version().stamp).fold(newest, Stamp::max);
-            } else if frame.kind == KIND_TOMBSTONE {
-                let encoded = wal::read_tombstone_payload(payload).map_err(|error| error.0)?;
-                let tombstone = decode_tombstone(encoded).map_err(|error| error.0)?;
-                newest = newest.max(tombstone.version.stamp);
-            }
-            Ok(())
-        })?;
+        let read = wal::recover(
+            &*self.disk,
+            store,
+            state.covered,
+            &openings,
+            &state.ends,
+            |_, frame, payload| {
+                read_record(frame, payload, groups)?;
+                if frame.kind == KIND_ROWS {
+                    let subs = RowsPayload::read(payload).map_err(|error| error.0)?;
+                    newest = subs.iter().map(|sub| sub.version().stamp).fold(newest, Stamp::max);
+                } else if frame.kind == KIND_TOMBSTONE {
+                    let encoded = wal::read_tombstone_payload(payload).map_err(|error| error.0)?;
+                    let tombstone = decode_tombstone(encoded).map_err(|error| error.0)?;
+                    newest = newest.max(tombstone.version.stamp);
+                }
+                Ok(())
+            },
+        )?;
         self.report.log_records = read.frames;
         let damage = read.damage.into_iter();
         self.report.findings.extend(damage.map(|bad| Finding::of_file(bad.path, bad.what)));
