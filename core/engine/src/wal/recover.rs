@@ -159,7 +159,8 @@ impl OpeningLog {
                 let gap = Piece::Bad { from: expected, to: segment.header.base };
                 segment.pieces.insert(0, gap);
             }
-            expected = segment.limit;
+            // A segment that a flush covered may be back, cut short: nobody misses what it lost.
+            expected = expected.max(segment.limit);
         }
         Ok(OpeningLog { ordinal, segments, headless, end: expected })
     }
