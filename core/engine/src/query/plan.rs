@@ -401,7 +401,15 @@ impl Context {
                 let open = totals.last().is_some_and(|total| total.window.contains(time));
                 if !open {
                     let window = self.windows.at(time);
-                    totals.push(WindowTotals { window, first: time, fields: self.accumulators() });
+                    // A row that is filtered out is not seen: whether it comes along depends on its page.
+                    let kept = |row: &usize| keep.as_ref().is_none_or(|keep| keep.at(*row));
+                    let Some(first) = (from..rows.len()).find(kept) else { break };
+                    if !window.contains(rows.times[first]) {
+                        from = first;
+                        continue;
+                    }
+                    let first = rows.times[first];
+                    totals.push(WindowTotals { window, first, fields: self.accumulators() });
                 }
                 let Some(total) = totals.last_mut() else { break };
                 let to = from + gallop(&rows.times[from..], total.window.last());
