@@ -248,8 +248,8 @@ impl OpeningLog {
                 self.report_missing(at, recovered);
                 sequence = None;
             }
-            // A covered segment may be left over, with others behind it deleted.
-            expected = limit.max(from);
+            // A covered segment may be left over, even cut short, with others behind it deleted.
+            expected = expected.max(limit);
             let pieces = self.pieces(disk, at, buffer)?;
             for piece in pieces {
                 let (start, end) = match piece {
