@@ -1,4 +1,5 @@
-//! Time and randomness of the host, behind two traits: the only place that asks for either.
+//! What the engine asks of the host: time and randomness, behind two traits, and the number of cores.
+//! The only place that asks.
 
 use std::fmt::Debug;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,6 +22,14 @@ pub trait Entropy: Send + Sync + Debug {
     /// # Errors
     /// When the system has none to give.
     fn id(&self) -> std::io::Result<[u8; 16]>;
+}
+
+/// How many threads can run at once. Asked once: the answer is read from several files.
+pub(crate) fn cores() -> usize {
+    static CORES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *CORES.get_or_init(|| {
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    })
 }
 
 /// The operating system's clock and randomness.

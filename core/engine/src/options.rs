@@ -59,7 +59,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             memory_budget: 128 << 20,
-            cache_budget: 32 << 20,
+            cache_budget: 64 << 20,
             segment_bytes: 16 << 20,
             groups: None,
             read_only: false,
@@ -88,7 +88,7 @@ impl Options {
         self
     }
 
-    /// Bytes that parsed indexes of files may take. 32 MiB unless set.
+    /// Bytes that parsed indexes of files may take. 64 MiB unless set.
     #[must_use]
     pub fn cache_budget(mut self, bytes: usize) -> Self {
         self.cache_budget = bytes;

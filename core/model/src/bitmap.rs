@@ -127,6 +127,23 @@ impl Bitmap {
         whole + (self.words[index / 64] & ((1 << rest) - 1)).count_ones() as usize
     }
 
+    /// Keeps only the bits that are also set in another bitmap of the same length.
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    pub fn and(&mut self, other: &Bitmap) {
+        assert_eq!(self.len, other.len, "bitmaps of one length");
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
+    }
+
+    /// Keeps only the bits of one word that are also set in `mask`.
+    ///
+    /// # Panics
+    /// When `number` is out of bounds.
+    pub fn and_word(&mut self, number: usize, mask: u64) {
+        self.words[number] &= mask;
+    }
+
     /// All bits in order.
     pub fn iter(&self) -> impl Iterator<Item = bool> + '_ {
         (0..self.len).map(|index| self.words[index / 64] >> (index % 64) & 1 == 1)

@@ -61,8 +61,8 @@ impl Placer {
     pub fn place(&self, device: &str) -> PlacementHash {
         let mut hasher = self.prefix.clone();
         update(&mut hasher, device);
-        let mut first = [0; 8];
-        hasher.finalize_xof().fill(&mut first);
+        let hash = hasher.finalize();
+        let first = hash.as_bytes().first_chunk().copied().unwrap_or_default();
         PlacementHash(u64::from_le_bytes(first))
     }
 }

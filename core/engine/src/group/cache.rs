@@ -28,7 +28,11 @@ struct Shard {
     recent_bytes: usize,
     older: HashMap<Key, (Arc<SeriesIndex>, usize)>,
     older_bytes: usize,
+    /// Look-ups until the bytes are counted anew: indexes grow as their decoders are made.
+    recount_in: usize,
 }
+
+const RECOUNT_EVERY: usize = 64;
 
 impl IndexCache {
     pub(crate) fn new(budget: usize) -> Self {
@@ -68,6 +72,11 @@ impl IndexCache {
 
 impl Shard {
     fn get(&mut self, key: &Key, half: usize) -> Option<Arc<SeriesIndex>> {
+        if self.recount_in == 0 {
+            self.recount_in = RECOUNT_EVERY.max(8 * self.recent.len());
+            self.recount(half);
+        }
+        self.recount_in -= 1;
         if let Some((index, _)) = self.recent.get(key) {
             return Some(Arc::clone(index));
         }
@@ -77,10 +86,30 @@ impl Shard {
         Some(index)
     }
 
+    fn recount(&mut self, half: usize) {
+        let count = |map: &mut HashMap<Key, (Arc<SeriesIndex>, usize)>| {
+            map.values_mut()
+                .map(|(index, bytes)| {
+                    *bytes = index.heap_bytes();
+                    *bytes
+                })
+                .sum()
+        };
+        self.recent_bytes = count(&mut self.recent);
+        self.older_bytes = count(&mut self.older);
+        if self.recent_bytes > half {
+            self.turn();
+        }
+    }
+
+    fn turn(&mut self) {
+        self.older = std::mem::take(&mut self.recent);
+        self.older_bytes = std::mem::take(&mut self.recent_bytes);
+    }
+
     fn insert(&mut self, key: Key, index: Arc<SeriesIndex>, bytes: usize, half: usize) {
         if self.recent_bytes + bytes > half {
-            self.older = std::mem::take(&mut self.recent);
-            self.older_bytes = std::mem::take(&mut self.recent_bytes);
+            self.turn();
         }
         self.recent_bytes += bytes;
         if let Some((_, replaced)) = self.recent.insert(key, (index, bytes)) {

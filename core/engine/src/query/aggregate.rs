@@ -17,6 +17,10 @@ pub(crate) struct Wants {
 }
 
 impl Wants {
+    fn any(self) -> bool {
+        self.sum || self.extremes || self.spread
+    }
+
     pub(crate) fn of(aggregates: &[Aggregate]) -> Self {
         let any = |of: &[Aggregate]| aggregates.iter().any(|aggregate| of.contains(aggregate));
         Wants {
@@ -183,6 +187,13 @@ impl<T: Number> Numbers<T> {
         self.count += values.len() as u64;
     }
 
+    /// Only counts, with the first and the last: what needs no look at the values between.
+    fn note(&mut self, count: u64, first: (i64, T), last: (i64, T)) {
+        self.first.get_or_insert(first);
+        self.last = Some(last);
+        self.count += count;
+    }
+
     fn extreme(&mut self, value: T, time: i64) {
         if value.is_nan() {
             return;
@@ -281,6 +292,13 @@ impl Accumulator {
             ($numbers:expr, $values:expr) => {
                 if whole {
                     $numbers.add(&times[from..to], &$values[from..to], wants);
+                } else if let (false, None, Some(keep)) = (wants.any(), column.presence(), keep) {
+                    let count = keep.rank(to) - keep.rank(from);
+                    let (first, last) = ((from..to).find(counts), (from..to).rev().find(counts));
+                    if let (Some(first), Some(last)) = (first, last) {
+                        let at = |row: usize| (times[row], $values[row]);
+                        $numbers.note(count as u64, at(first), at(last));
+                    }
                 } else {
                     let rows: Vec<usize> = (from..to).filter(counts).collect();
                     let times: Vec<i64> = rows.iter().map(|row| times[*row]).collect();

@@ -5,7 +5,7 @@
 //! nor results depend on timing, and memory stays bounded. Dropping the answer stops them.
 
 use super::aggregate::Accumulator;
-use super::plan::{Context, QueryError, WindowTotals};
+use super::plan::{Context, QueryError, Totals, Window};
 use super::scan::Scan;
 use super::spec::{Aggregate, Fill, GroupBy};
 use crate::codec::Scratch;
@@ -112,11 +112,12 @@ enum State {
 #[derive(Debug)]
 enum Output {
     Batch(RowBatch),
-    Totals(Vec<WindowTotals>),
+    /// Of some devices, each by itself, so that floats are folded in one order.
+    Totals(Vec<Totals>),
 }
 
 /// Totals of all devices, folded in their order.
-type Together = BTreeMap<i64, WindowTotals>;
+type Together = BTreeMap<i64, (Window, Vec<Accumulator>)>;
 
 impl Answer {
     pub(super) fn new(context: Arc<Context>) -> Self {
@@ -172,7 +173,9 @@ impl Answer {
                 State::Done => return None,
                 State::Here { reader, together } => match reader.next_output() {
                     Ok(Some(Output::Batch(batch))) => return Some(Ok(batch)),
-                    Ok(Some(Output::Totals(totals))) => fold(together, totals),
+                    Ok(Some(Output::Totals(devices))) => {
+                        devices.into_iter().for_each(|totals| fold(together, totals));
+                    }
                     Ok(None) => {
                         let together = std::mem::take(together);
                         self.state = State::Done;
@@ -191,7 +194,9 @@ impl Answer {
                     };
                     match run.recv() {
                         Ok(Ok(Output::Batch(batch))) => return Some(Ok(batch)),
-                        Ok(Ok(Output::Totals(totals))) => fold(together, totals),
+                        Ok(Ok(Output::Totals(devices))) => {
+                            devices.into_iter().for_each(|totals| fold(together, totals));
+                        }
                         Ok(Err(error)) => {
                             self.state = State::Done;
                             return Some(Err(error));
@@ -212,8 +217,11 @@ impl Answer {
             return None;
         }
         let mut batch = self.context.empty_batch(&self.fields);
-        let totals = together.into_values().collect();
-        Some(push_totals(&self.context, &self.fields, None, totals, &mut batch).map(|()| batch))
+        let mut totals = Totals::new(self.context.asked);
+        for (window, fields) in together.into_values() {
+            totals.push(window, &fields);
+        }
+        Some(push_totals(&self.context, &self.fields, None, &totals, &mut batch).map(|()| batch))
     }
 }
 
@@ -282,15 +290,15 @@ fn start(
     receivers
 }
 
-fn fold(together: &mut Together, totals: Vec<WindowTotals>) {
-    for total in totals {
-        match together.get_mut(&total.window.first()) {
-            Some(held) => {
-                held.first = held.first.min(total.first);
-                held.fields.iter_mut().zip(&total.fields).for_each(|(a, b)| a.merge(b));
+fn fold(together: &mut Together, totals: Totals) {
+    for (at, window) in totals.windows.iter().enumerate() {
+        match together.get_mut(&window.window.first()) {
+            Some((held, fields)) => {
+                held.first = held.first.min(window.first);
+                fields.iter_mut().zip(totals.of(at)).for_each(|(a, b)| a.merge(b));
             }
             None => {
-                together.insert(total.window.first(), total);
+                together.insert(window.window.first(), (*window, totals.of(at).to_vec()));
             }
         }
     }
@@ -348,6 +356,9 @@ impl Reader {
 
     fn next_output(&mut self) -> Result<Option<Output>, QueryError> {
         let context = Arc::clone(&self.context);
+        if !context.aggregates.is_empty() && context.query.group_by == GroupBy::None {
+            return self.next_totals();
+        }
         let mut batch = context.empty_batch(&self.fields);
         while batch.rows() < BATCH_ROWS {
             if context.aggregates.is_empty() {
@@ -359,13 +370,23 @@ impl Reader {
             let Some(at) = self.devices.next() else { break };
             let device = &context.devices[at];
             let totals = context.windows_of(device, &mut self.scratch)?;
-            if context.query.group_by == GroupBy::None {
-                // Device by device, so that floats are folded in one order.
-                return Ok(Some(Output::Totals(totals)));
-            }
-            push_totals(&context, &self.fields, Some(device), totals, &mut batch)?;
+            push_totals(&context, &self.fields, Some(device), &totals, &mut batch)?;
         }
         Ok((batch.rows() > 0).then_some(Output::Batch(batch)))
+    }
+
+    /// Totals of the next devices, as many as make a message worth sending.
+    fn next_totals(&mut self) -> Result<Option<Output>, QueryError> {
+        let mut devices = Vec::new();
+        let mut windows = 0;
+        while windows < BATCH_ROWS {
+            let Some(at) = self.devices.next() else { break };
+            let device = &self.context.devices[at];
+            let totals = self.context.windows_of(device, &mut self.scratch)?;
+            windows += totals.windows.len();
+            devices.push(totals);
+        }
+        Ok((!devices.is_empty()).then_some(Output::Totals(devices)))
     }
 
     /// Adds the next slice of raw rows; `false` when there is none.
@@ -472,11 +493,14 @@ fn push_totals(
     context: &Context,
     fields: &[AnswerField],
     device: Option<&Arc<str>>,
-    totals: Vec<WindowTotals>,
+    totals: &Totals,
     batch: &mut RowBatch,
 ) -> Result<(), QueryError> {
-    if totals.is_empty() {
+    if totals.windows.is_empty() {
         return Ok(());
+    }
+    if context.query.fill == Fill::None && !context.is_descending() {
+        return push_plain(context, device, totals, batch);
     }
     let mut rows = context.empty_batch(fields);
     let columns: Vec<(usize, Aggregate, FieldType)> = context.aggregate_columns().collect();
@@ -484,7 +508,7 @@ fn push_totals(
     let filling = context.query.fill != Fill::None;
     let mut windows = Vec::new();
     let mut next = if filling { first_window(context) } else { None };
-    for total in &totals {
+    for (number, total) in totals.windows.iter().enumerate() {
         while let Some(gap) = next.filter(|gap| gap.last() < total.window.first()) {
             windows.push(gap);
             rows.times.push(gap.first());
@@ -495,7 +519,7 @@ fn push_totals(
         windows.push(total.window);
         rows.times.push(whole(total.window, total.first));
         for ((at, aggregate, kind), column) in columns.iter().zip(&mut rows.columns) {
-            push_result(context, &total.fields[*at], *aggregate, *kind, *at, column)?;
+            push_result(context, &totals.of(number)[*at], *aggregate, *kind, *at, column)?;
         }
         next = if filling { context.windows.after(total.window) } else { None };
     }
@@ -535,6 +559,27 @@ fn push_totals(
                 }
                 None => all.push_absent(),
             }
+        }
+    }
+    Ok(())
+}
+
+/// Rows of windows as they are: no gaps to fill, oldest first.
+fn push_plain(
+    context: &Context,
+    device: Option<&Arc<str>>,
+    totals: &Totals,
+    batch: &mut RowBatch,
+) -> Result<(), QueryError> {
+    if let Some(device) = device {
+        let number = batch.device_number(device);
+        batch.row_devices.resize(batch.rows() + totals.windows.len(), number);
+    }
+    let names = totals.windows.iter().map(|w| context.windows.name(w.window, w.first));
+    batch.times.extend(names);
+    for ((at, aggregate, kind), column) in context.aggregate_columns().zip(&mut batch.columns) {
+        for number in 0..totals.windows.len() {
+            push_result(context, &totals.of(number)[at], aggregate, kind, at, column)?;
         }
     }
     Ok(())

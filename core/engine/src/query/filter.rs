@@ -3,7 +3,7 @@
 use super::spec::{Comparison, Predicate};
 use crate::group::Bounds;
 use std::cmp::Ordering;
-use tidelog_model::{Column, FieldType, Value, ValueRef, Values};
+use tidelog_model::{Bitmap, Column, FieldType, Value, ValueRef, Values};
 
 impl Comparison {
     fn holds(self, ordering: Option<Ordering>) -> bool {
@@ -28,27 +28,43 @@ pub(super) fn comparable(kind: FieldType, value: &Value) -> bool {
     (number(kind) && number(with)) || kind == with
 }
 
-/// Clears `keep` where the predicate does not hold. A row without a value never satisfies it.
-pub(super) fn apply(predicate: &Predicate, column: Option<&Column>, keep: &mut [bool]) {
+/// Clears bits of `keep` where the predicate does not hold. A row without a value never satisfies it.
+pub(super) fn apply(predicate: &Predicate, column: Option<&Column>, keep: &mut Bitmap) {
     let Some(column) = column else {
-        keep.fill(false);
+        *keep = Bitmap::filled(keep.len(), false);
         return;
     };
-    let comparison = predicate.comparison;
     match (column.values(), &predicate.value) {
-        (Values::F64(values), Value::F64(with)) => {
-            for (keep, value) in keep.iter_mut().zip(values) {
-                *keep &= comparison.holds(value.partial_cmp(with));
-            }
-        }
+        (Values::F64(values), Value::F64(with)) => floats(predicate.comparison, values, *with, keep),
         (values, with) => {
-            for (row, keep) in keep.iter_mut().enumerate() {
-                *keep = *keep && comparison.holds(compare(values.at(row), with.as_ref()));
+            for row in 0..keep.len() {
+                if keep.at(row) {
+                    let ordering = compare(values.at(row), with.as_ref());
+                    keep.set(row, predicate.comparison.holds(ordering));
+                }
             }
         }
     }
     if let Some(presence) = column.presence() {
-        keep.iter_mut().zip(presence.iter()).for_each(|(keep, present)| *keep &= present);
+        keep.and(presence);
+    }
+}
+
+/// The common case, 64 rows at a time and without branches.
+fn floats(comparison: Comparison, values: &[f64], with: f64, keep: &mut Bitmap) {
+    fn words(values: &[f64], keep: &mut Bitmap, holds: impl Fn(f64) -> bool) {
+        for (number, chunk) in values.chunks(64).enumerate() {
+            let word = chunk.iter().rev().fold(0u64, |word, value| word << 1 | u64::from(holds(*value)));
+            keep.and_word(number, word);
+        }
+    }
+    match comparison {
+        Comparison::Equal => words(values, keep, |value| value == with),
+        Comparison::NotEqual => words(values, keep, |value| value != with),
+        Comparison::Less => words(values, keep, |value| value < with),
+        Comparison::LessOrEqual => words(values, keep, |value| value <= with),
+        Comparison::Greater => words(values, keep, |value| value > with),
+        Comparison::GreaterOrEqual => words(values, keep, |value| value >= with),
     }
 }
 
@@ -160,9 +176,11 @@ mod tests {
             let bounds = bounds.map_or(Bounds::AllNan, |(a, b)| Bounds::Float(a, b));
             let predicate = Predicate { field: "x".into(), comparison, value: Value::F64(with) };
             let column = Column::from_parts(Values::F64(values.clone()), None).unwrap();
-            let mut keep = vec![true; values.len()];
+            let mut keep = Bitmap::filled(values.len(), true);
             apply(&predicate, Some(&column), &mut keep);
-            if keep.contains(&true) {
+            let one_by_one = values.iter().map(|v| comparison.holds(v.partial_cmp(&with)));
+            prop_assert!(keep.iter().eq(one_by_one));
+            if keep.count() > 0 {
                 prop_assert!(may_hold(&predicate, Some(bounds)));
             }
         }

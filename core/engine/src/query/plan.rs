@@ -365,24 +365,19 @@ impl Context {
         if self.filter.is_empty() && !needs_value {
             return None;
         }
-        let mut keep = vec![true; rows.len()];
+        let mut bitmap = Bitmap::filled(rows.len(), true);
         for (predicate, at) in &self.filter {
-            filter::apply(predicate, column(*at), &mut keep);
+            filter::apply(predicate, column(*at), &mut bitmap);
         }
         if needs_value {
-            for (row, keep) in keep.iter_mut().enumerate() {
+            for row in 0..rows.len() {
                 let has = |at: usize| column(at).is_some_and(|c| c.is_present(row));
-                *keep = *keep && (0..self.asked).any(has);
+                if !(0..self.asked).any(has) {
+                    bitmap.set(row, false);
+                }
             }
         }
-        let mut bitmap = Bitmap::new();
-        keep.into_iter().for_each(|bit| bitmap.push(bit));
         Some(bitmap)
-    }
-
-    /// New accumulators, one per field asked for.
-    pub(crate) fn accumulators(&self) -> Vec<Accumulator> {
-        self.read[..self.asked].iter().map(|field| Accumulator::new(field.kind)).collect()
     }
 
     /// Aggregates of one device by window, in order of time.
@@ -390,45 +385,42 @@ impl Context {
         &self,
         device: &str,
         scratch: &mut Scratch,
-    ) -> Result<Vec<WindowTotals>, QueryError> {
-        let Some(range) = self.range else { return Ok(Vec::new()) };
+    ) -> Result<Totals, QueryError> {
+        let mut totals = Totals::new(self.asked);
+        let Some(range) = self.range else { return Ok(totals) };
         let mut scan = self.scan(device, range)?;
-        let mut totals: Vec<WindowTotals> = Vec::new();
         while let Some((rows, keep)) = self.next_slice(&mut scan, scratch)? {
             let mut from = 0;
             while from < rows.len() {
                 let time = rows.times[from];
-                let open = totals.last().is_some_and(|total| total.window.contains(time));
-                if !open {
+                if !totals.windows.last().is_some_and(|last| last.window.contains(time)) {
                     let window = self.windows.at(time);
-                    totals.push(WindowTotals { window, first: time, fields: self.accumulators() });
+                    totals.windows.push(Window { window, first: time });
+                    let fields = self.read[..self.asked].iter();
+                    totals.fields.extend(fields.map(|field| Accumulator::new(field.kind)));
                 }
-                let Some(total) = totals.last_mut() else { break };
-                let to = from + gallop(&rows.times[from..], total.window.last());
-                for (at, field) in total.fields.iter_mut().enumerate() {
-                    if let Some(cells) = &rows.columns[at] {
-                        field.add(
-                            &rows.times,
-                            &cells.column,
-                            (from, to),
-                            keep.as_ref(),
-                            self.wants,
-                        );
+                let Some(open) = totals.windows.last() else { break };
+                let to = from + gallop(&rows.times[from..], open.window.last());
+                let at = totals.fields.len() - self.asked;
+                for (field, cells) in totals.fields[at..].iter_mut().zip(&rows.columns) {
+                    if let Some(cells) = cells {
+                        field.add(&rows.times, &cells.column, (from, to), keep.as_ref(), self.wants);
                     }
                 }
                 from = to;
             }
         }
         // A window whose rows were all filtered out, or have none of the fields, is empty.
-        totals.retain(|total| total.fields.iter().any(|field| !field.is_empty()));
+        totals.drop_empty();
         Ok(totals)
     }
 
     /// Is it worth more than one thread?
     pub(crate) fn threads(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let wanted = self.query.threads.unwrap_or(cores).min(16);
-        if self.devices.len() >= PARALLEL_DEVICES { wanted } else { 1 }
+        if self.devices.len() < PARALLEL_DEVICES {
+            return 1;
+        }
+        self.query.threads.unwrap_or_else(crate::clock::cores).min(16)
     }
 
     pub(crate) fn is_descending(&self) -> bool {
@@ -449,14 +441,51 @@ impl Context {
 /// Starting threads costs tens of microseconds: fewer devices than these are read by the caller.
 const PARALLEL_DEVICES: usize = 24;
 
-/// The aggregates of one window.
-#[derive(Clone, Debug)]
-pub(crate) struct WindowTotals {
+/// A window that has values.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
     pub(crate) window: TimeRange,
     /// The first time seen in it.
     pub(crate) first: i64,
-    /// One per field asked for.
-    pub(crate) fields: Vec<Accumulator>,
+}
+
+/// The aggregates of some windows, in order of time.
+#[derive(Clone, Debug)]
+pub(crate) struct Totals {
+    pub(crate) windows: Vec<Window>,
+    /// For each window, one per field asked for.
+    fields: Vec<Accumulator>,
+    width: usize,
+}
+
+impl Totals {
+    pub(crate) fn new(width: usize) -> Self {
+        Totals { windows: Vec::new(), fields: Vec::new(), width }
+    }
+
+    pub(crate) fn push(&mut self, window: Window, fields: &[Accumulator]) {
+        self.windows.push(window);
+        self.fields.extend_from_slice(fields);
+    }
+
+    /// The aggregates of a window.
+    pub(crate) fn of(&self, window: usize) -> &[Accumulator] {
+        &self.fields[window * self.width..(window + 1) * self.width]
+    }
+
+    fn drop_empty(&mut self) {
+        let empty = |fields: &[Accumulator]| fields.iter().all(Accumulator::is_empty);
+        if self.width == 0 || !self.fields.chunks(self.width).any(empty) {
+            return;
+        }
+        let mut kept = Totals::new(self.width);
+        for (at, window) in self.windows.iter().enumerate() {
+            if !empty(self.of(at)) {
+                kept.push(*window, self.of(at));
+            }
+        }
+        *self = kept;
+    }
 }
 
 /// How many leading times are at most `last`: windows are short, so look near first.

@@ -189,12 +189,12 @@ impl Scan {
         scratch: &mut Scratch,
     ) -> Result<Option<SeriesRows>, ReadError> {
         loop {
-            let spans: Vec<Option<(i64, i64)>> = self.sources.iter().map(Source::span).collect();
-            let Some(bound) = spans.iter().flatten().map(|(_, last)| *last).min() else {
+            let last = |source: &Source| source.span().map(|(_, last)| last);
+            let Some(bound) = self.sources.iter().filter_map(last).min() else {
                 return Ok(None);
             };
-            let meets = |span: &Option<(i64, i64)>| span.is_some_and(|(first, _)| first <= bound);
-            let mut meeting = (0..spans.len()).filter(|at| meets(&spans[*at]));
+            let meets = |source: &Source| source.span().is_some_and(|(first, _)| first <= bound);
+            let mut meeting = (0..self.sources.len()).filter(|at| meets(&self.sources[*at]));
             let (Some(one), another) = (meeting.next(), meeting.next()) else { return Ok(None) };
             let mut rows = if another.is_none() {
                 let source = &mut self.sources[one];
@@ -205,8 +205,8 @@ impl Scan {
                 source.take(bound, &self.fields, with_versions, scratch)?
             } else {
                 let mut parts = Vec::new();
-                for at in (0..spans.len()).filter(|at| meets(&spans[*at])) {
-                    parts.push(self.sources[at].take(bound, &self.fields, true, scratch)?);
+                for source in self.sources.iter_mut().filter(|source| meets(source)) {
+                    parts.push(source.take(bound, &self.fields, true, scratch)?);
                 }
                 combine(&parts, self.fields.len())
             };

@@ -147,9 +147,7 @@ impl Store {
             entry.options_version = Version { stamp, origin: inner.store_id };
             let entry = Arc::new(entry);
             let edit = vec![Change::Collection(name.clone(), Arc::clone(&entry))];
-            manifest.append(&edit).map(|()| {
-                inner.catalog().collections.insert(name.clone(), entry);
-            })
+            manifest.append(&edit).map(|()| inner.catalog().merge(name, &entry))
         };
         inner.stamps.landed(stamp);
         outcome.map_err(|error| EditProblem(error).into())
@@ -189,7 +187,7 @@ impl Store {
                 }
                 let edit = vec![Change::Collection(name.clone(), Arc::clone(&entry))];
                 manifest.append(&edit).map_err(UpkeepError::from).map(|()| {
-                    inner.catalog().collections.insert(name.clone(), entry);
+                    inner.catalog().merge(name, &entry);
                     inner.refresh_state(&manifest);
                 })
             }
@@ -354,9 +352,7 @@ impl Inner {
             edit.iter().map(|(name, entry)| Change::Collection(name.clone(), Arc::clone(entry)));
         manifest.append(&changes.collect())?;
         for (name, entry) in edit {
-            let mut catalog = self.catalog();
-            let known = catalog.collections.entry(name).or_insert_with(|| Arc::clone(&entry));
-            Arc::make_mut(known).merge(&entry);
+            self.catalog().merge(&name, &entry);
         }
         self.refresh_state(&manifest);
         drop(manifest);

@@ -39,6 +39,15 @@ impl Catalog {
         }
     }
 
+    /// Takes in what the manifest now says of a collection. Merged, not replaced: a writer may have
+    /// brought a new field meanwhile.
+    pub(super) fn merge(&mut self, name: &CollectionName, entry: &Arc<CollectionEntry>) {
+        match self.collections.get_mut(name) {
+            Some(known) => Arc::make_mut(known).merge(entry),
+            None => drop(self.collections.insert(name.clone(), Arc::clone(entry))),
+        }
+    }
+
     /// Keeps a delete, and drops those that it supersedes.
     pub(super) fn add_tombstone(&mut self, new: Arc<Tombstone>) {
         if self.tombstones.iter().any(|known| **known == *new) {

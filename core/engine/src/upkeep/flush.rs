@@ -205,7 +205,7 @@ impl Inner {
         if self.options.upkeep == Upkeep::Caller || groups.len() == 1 {
             work();
         } else {
-            let helpers = std::thread::available_parallelism().map_or(1, |n| n.get() - 1).min(3);
+            let helpers = (crate::clock::cores() - 1).min(3);
             std::thread::scope(|scope| {
                 for _ in 0..helpers {
                     // Without a helper this thread does it all.
