@@ -345,7 +345,11 @@ impl GroupWriter {
         lengths: &[u32],
         columns: &mut Vec<ColumnIndex>,
     ) -> io::Result<()> {
-        let Some(presence) = cells.column.presence() else {
+        // A part of a column may be full where the whole is not: it has no presence then, for readers
+        // take a column after its presence to have fewer values than rows.
+        let presence = cells.column.presence();
+        let partial = presence.filter(|bits| bits.count() < bits.len());
+        let Some(presence) = partial else {
             let chunk = encode(cells.column.values(), lengths, self.effort);
             let mut column = self.column(Role::Values(field), chunk, lengths)?;
             set_bounds(&mut column, cells.column.values());
