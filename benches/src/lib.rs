@@ -3,6 +3,7 @@
 //!
 //! This crate depends on no engine, so that the peers build without Tidelog.
 
+pub mod evict;
 pub mod figure;
 pub mod process;
 pub mod query;

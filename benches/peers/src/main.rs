@@ -1,7 +1,6 @@
 //! Tidelog's benchmark figures, taken from its peers on the same workload.
 
 mod engines;
-mod evict;
 mod generate;
 mod ordered;
 mod peer;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use tidelog_benches::evict::evict;
 use tidelog_benches::figure::percentile;
 use tidelog_benches::process::peak_resident_bytes;
 use tidelog_benches::query::{NAMES, Query, RUNS};
@@ -165,7 +166,7 @@ fn queries<P: Peer>(args: &StepArgs) -> Result<()> {
 }
 
 fn cold<P: Peer>(args: &StepArgs) -> Result<()> {
-    crate::evict::evict(&args.dir)?;
+    evict(&args.dir)?;
     let query = Query::nth(7, args.run, &args.workload.options());
     let started = Instant::now();
     let peer = open::<P>(args)?;

@@ -114,6 +114,20 @@ pub struct ManifestProblem(#[from] pub(crate) ManifestError);
 #[error(transparent)]
 pub struct EditProblem(#[from] pub(crate) EditError);
 
+impl EditProblem {
+    /// May the edit be there when the manifest is read again?
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self.0, EditError::Unknown { .. })
+    }
+
+    fn kind(&self) -> Kind {
+        match self.0 {
+            EditError::Unknown { .. } | EditError::Poisoned { .. } => Kind::Reopen,
+            _ => Kind::Retry,
+        }
+    }
+}
+
 /// Why a write was not acknowledged.
 ///
 /// Unless it says so, nothing of the batch was written and nothing of it is visible.
@@ -188,7 +202,8 @@ impl WriteError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            WriteError::Io(_) | WriteError::Full { .. } | WriteError::Edit(_) => Kind::Retry,
+            WriteError::Io(_) | WriteError::Full { .. } => Kind::Retry,
+            WriteError::Edit(problem) => problem.kind(),
             WriteError::Poisoned | WriteError::Closed => Kind::Reopen,
             _ => Kind::FixCall,
         }

@@ -26,8 +26,9 @@ pub use query::{
     Query, QueryError, RowBatch, Unit, WindowError,
 };
 pub use store::{
-    CollectionStats, Delete, GroupInfo, OpenReport, Receipt, Retention, Stats, Store, Ticket,
-    TierStats,
+    BackupError, BackupReport, CheckReport, CollectionStats, Delete, Finding, GroupInfo,
+    OpenReport, Receipt, RecoverError, RecoverReport, Retention, Stats, Store, Ticket, TierStats,
+    adopt, adopt_on, recover, recover_on,
 };
 pub use wal::{Tail, TailError, TailRecord};
 

@@ -185,7 +185,7 @@ impl Options {
 }
 
 /// Makes the store's own directory, and its name durable in its parent.
-fn create_root(path: &Path) -> Result<(), crate::OpenError> {
+pub(crate) fn create_root(path: &Path) -> Result<(), crate::OpenError> {
     let io = |source| crate::OpenError::Io { place: path.display().to_string(), source };
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -268,12 +268,14 @@ impl<'a> SubBatch<'a> {
     /// Each device with its number of rows, in the order of the rows.
     pub fn devices(&self) -> impl Iterator<Item = (&'a str, usize)> + use<'a> {
         let archive = self.archive;
+        // Checked in `read`: all of it is UTF-8, and every end is between characters.
+        let names = core::str::from_utf8(&archive.device_names).unwrap_or_default();
         let mut start = 0;
         archive.device_ends.iter().zip(archive.device_rows.iter()).map(move |(end, rows)| {
             let end = end.to_native() as usize;
-            let text = &archive.device_names[start..end];
+            let text = names.get(start..end).unwrap_or_default();
             start = end;
-            (core::str::from_utf8(text).unwrap_or_default(), rows.to_native() as usize)
+            (text, rows.to_native() as usize)
         })
     }
 
@@ -427,11 +429,12 @@ fn check_devices(archive: &ArchivedBatchV1) -> Result<usize, &'static str> {
     if archive.device_ends.len() != archive.device_rows.len() || archive.device_rows.is_empty() {
         return Err("the device table does not fit");
     }
+    let names = core::str::from_utf8(&archive.device_names)
+        .map_err(|_| "a device's name is not UTF-8")?;
     let (mut start, mut rows) = (0usize, 0usize);
     for (end, count) in archive.device_ends.iter().zip(archive.device_rows.iter()) {
         let end = end.to_native() as usize;
-        let text = archive.device_names.get(start..end).ok_or("a device's name is cut")?;
-        let text = core::str::from_utf8(text).map_err(|_| "a device's name is not UTF-8")?;
+        let text = names.get(start..end).ok_or("a device's name is cut")?;
         if !device::is_canonical(text) {
             return Err("a device's name is not canonical");
         }

@@ -216,17 +216,19 @@ impl SimDisk {
         let fault = state.plan.count(call, [path, to]);
         let number = state.plan.calls;
         let done = act(&mut state, fault);
-        let result = match fault {
-            Some(Fault::Error(error) | Fault::Partial { error, .. }) => Err(os_error(error)),
+        let failed = match fault {
+            Some(Fault::Error(error) | Fault::Partial { error, .. }) => Some(os_error(error)),
             Some(Fault::Kill(_)) => {
                 state.dead = true;
-                Err(killed())
+                Some(killed())
             }
-            _ => done,
+            _ => None,
         };
-        let error = result.as_ref().err().map(ToString::to_string);
+        let error = failed.as_ref().or(done.as_ref().err()).map(ToString::to_string);
         state.trace.push(Traced { number, call, path: path.into(), detail, fault, error });
-        result
+        // What was done may be a lock's guard, which locks the state when nobody gets it.
+        drop(state);
+        failed.map_or(done, Err)
     }
 
     /// A call that happens whole or, when it fails or the process dies before, not at all.

@@ -23,7 +23,8 @@ use tidelog_model::{
 pub enum ReadError {
     /// Bytes are not what was written: the disk or something that writes to it is at fault.
     #[error(
-        "{path} is damaged ({what}): run `tidelog verify`, then restore the file or `tidelog recover`"
+        "{path} is damaged ({what}{}): run `tidelog verify`, then restore the file or `tidelog recover`",
+        where_of(.window.as_ref())
     )]
     Damaged {
         /// The file, in the store's directory.
@@ -64,6 +65,13 @@ pub enum ReadError {
     },
 }
 
+/// The part of a message that names the series and times that are hit.
+fn where_of(window: Option<&(String, TimeRange)>) -> String {
+    window
+        .map(|(series, range)| format!("; {series}, from {} to {} ns", range.first(), range.last()))
+        .unwrap_or_default()
+}
+
 /// An open group file. Cheap to share; verified part by part as it is read.
 #[derive(Debug)]
 pub(crate) struct GroupFile {
@@ -72,6 +80,7 @@ pub(crate) struct GroupFile {
     header: Header,
     seed: u32,
     directory: Directory,
+    directory_len: u64,
     /// Per section: did its series table pass its checksum?
     tables: Vec<OnceLock<bool>>,
 }
@@ -81,8 +90,8 @@ pub(crate) struct GroupFile {
 pub(crate) struct SeriesRef {
     pub(crate) section: u32,
     pub(crate) series: u32,
-    offset: u64,
-    len: u32,
+    pub(super) offset: u64,
+    pub(super) len: u32,
     crc: u32,
     first: i64,
     last: i64,
@@ -97,8 +106,8 @@ impl SeriesRef {
 /// Which page of a series, with its times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct PageAt {
-    chunk: u32,
-    page: u32,
+    pub(super) chunk: u32,
+    pub(super) page: u32,
     pub(crate) first: i64,
     pub(crate) last: i64,
     pub(crate) rows: u32,
@@ -107,9 +116,19 @@ pub(crate) struct PageAt {
 impl GroupFile {
     /// Opens a file and verifies its header, footer and directory.
     pub(crate) fn open(disk: &dyn Disk, path: &str) -> Result<Self, ReadError> {
+        let sealed = disk.open_sealed(path);
+        let sealed = sealed.map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+        Self::from_sealed(path, sealed)
+    }
+
+    /// The same file with nothing believed: its parts are verified again as they are read.
+    pub(crate) fn reopened(&self) -> Result<Self, ReadError> {
+        Self::from_sealed(&self.path, self.sealed.clone())
+    }
+
+    fn from_sealed(path: &str, sealed: Sealed) -> Result<Self, ReadError> {
         let io = |source| ReadError::Io { path: path.to_owned(), source };
         let damaged = |what| ReadError::Damaged { path: path.to_owned(), window: None, what };
-        let sealed = disk.open_sealed(path).map_err(io)?;
         if sealed.len() < (HEADER_LEN + FOOTER_LEN) as u64 {
             return Err(damaged("the file is too short"));
         }
@@ -125,6 +144,7 @@ impl GroupFile {
         let footer = Footer::decode(&sealed.read(at, FOOTER_LEN).map_err(io)?, seed)
             .filter(|footer| footer.file_len == sealed.len() && footer.id == header.id)
             .ok_or_else(|| damaged("footer"))?;
+        let directory_len = u64::from(footer.directory_len);
         let directory = {
             let len = footer.directory_len as usize;
             let end = footer.directory_offset.checked_add(len as u64);
@@ -138,7 +158,15 @@ impl GroupFile {
             Directory::decode(&bytes).map_err(|error| damaged(error.0))?
         };
         let tables = directory.sections.iter().map(|_| OnceLock::new()).collect();
-        Ok(GroupFile { path: path.to_owned(), sealed, header, seed, directory, tables })
+        Ok(GroupFile {
+            path: path.to_owned(),
+            sealed,
+            header,
+            seed,
+            directory,
+            directory_len,
+            tables,
+        })
     }
 
     pub(crate) fn id(&self) -> FileId {
@@ -159,6 +187,11 @@ impl GroupFile {
 
     pub(crate) fn summary(&self) -> &Summary {
         &self.directory.summary
+    }
+
+    /// Bytes of the directory, which ends at the footer.
+    pub(super) fn directory_len(&self) -> u64 {
+        self.directory_len
     }
 
     pub(crate) fn sections(&self) -> &[Section] {
@@ -183,7 +216,7 @@ impl GroupFile {
         Ok(*hasher.finalize().as_bytes())
     }
 
-    fn read(&self, offset: u64, len: usize) -> Result<Cow<'_, [u8]>, ReadError> {
+    pub(crate) fn read(&self, offset: u64, len: usize) -> Result<Cow<'_, [u8]>, ReadError> {
         self.sealed.read(offset, len).map_err(|source| {
             if source.kind() == io::ErrorKind::UnexpectedEof {
                 self.damaged("an index points past the end")
@@ -194,7 +227,7 @@ impl GroupFile {
     }
 
     /// Bytes that must pass a checksum.
-    fn verified(
+    pub(super) fn verified(
         &self,
         offset: u64,
         len: u32,
@@ -207,6 +240,20 @@ impl GroupFile {
 
     fn damaged(&self, what: &'static str) -> ReadError {
         ReadError::Damaged { path: self.path.clone(), window: None, what }
+    }
+
+    /// Damage of a series, with the device and the times that are hit.
+    fn hit(&self, error: ReadError, series: &SeriesRef, range: TimeRange) -> ReadError {
+        let ReadError::Damaged { path, window: None, what } = error else { return error };
+        let device = self.table(series.section).ok().and_then(|table| {
+            let (_, name) = table.entry(series.series as usize)?;
+            Some(std::str::from_utf8(name).ok()?.to_owned())
+        });
+        let window = device.map(|device| {
+            let collection = &self.directory.sections[series.section as usize].name;
+            (format!("{} of {collection}", tidelog_model::device::to_text(&device)), range)
+        });
+        ReadError::Damaged { path, window, what }
     }
 
     /// The series table of a section, verified when it is first used.
@@ -257,6 +304,10 @@ impl GroupFile {
 
     /// Reads and verifies a series block.
     pub(crate) fn index(&self, series: &SeriesRef) -> Result<SeriesIndex, ReadError> {
+        self.parse_index(series).map_err(|error| self.hit(error, series, series.range()))
+    }
+
+    fn parse_index(&self, series: &SeriesRef) -> Result<SeriesIndex, ReadError> {
         let bytes = self.verified(series.offset, series.len, series.crc, "series index")?;
         let section = &self.directory.sections[series.section as usize];
         SeriesIndex::decode(&bytes, &section.fields, &self.directory.origins, self.sealed.len())
@@ -265,6 +316,21 @@ impl GroupFile {
 
     /// Reads one page: the columns of `fields`, and versions when they are wanted.
     pub(crate) fn read_page(
+        &self,
+        series: &SeriesRef,
+        index: &SeriesIndex,
+        at: PageAt,
+        fields: &[FieldKey],
+        with_versions: bool,
+        scratch: &mut Scratch,
+    ) -> Result<SeriesRows, ReadError> {
+        self.decode_page(series, index, at, fields, with_versions, scratch).map_err(|error| {
+            let range = TimeRange::inclusive(at.first, at.last).unwrap_or(series.range());
+            self.hit(error, series, range)
+        })
+    }
+
+    fn decode_page(
         &self,
         series: &SeriesRef,
         index: &SeriesIndex,

@@ -20,7 +20,7 @@ use tidelog_model::{
 };
 
 /// Pages hold whole leaf windows up to about this many rows.
-const PAGE_ROWS: usize = 1024;
+pub(super) const PAGE_ROWS: usize = 1024;
 /// Bytes are given to the disk in pieces of this size.
 const BUFFER_BYTES: usize = 1 << 20;
 

@@ -4,7 +4,7 @@
 pub(crate) const FRAME_HEADER_LEN: usize = 48;
 /// The most bytes a payload may have: a batch of the greatest size, encoded, with room to spare.
 pub(crate) const PAYLOAD_LEN_MAX: usize = 192 << 20;
-const MAGIC: [u8; 4] = *b"TLFR";
+pub(crate) const MAGIC: [u8; 4] = *b"TLFR";
 const ALIGN: usize = 16;
 const _: () = assert!(4 + 1 + 3 + 4 + 4 + 8 + 8 + 8 + 4 + 4 == FRAME_HEADER_LEN);
 const _: () = assert!(FRAME_HEADER_LEN.is_multiple_of(ALIGN));

@@ -13,10 +13,11 @@ mod test_disk;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use change::Change;
+pub(crate) use change::{Change, Edit};
 pub(crate) use collection::CollectionEntry;
 pub(crate) use error::{AppendError, ManifestError};
 pub(crate) use file::{Manifest, Mode};
+pub(crate) use invariants::check as check_invariants;
 pub(crate) use state::{FileEntry, Opening, Pin, State};
 
 use crate::format::{Malformed, Reader};

@@ -48,6 +48,20 @@ pub(super) struct ChunkColumn {
 }
 
 impl Chunk {
+    /// An empty chunk with as much room as one that filled up: then the next will too.
+    pub(super) fn with_room_of(full: &Chunk) -> Self {
+        let column = |column: &Option<ChunkColumn>| {
+            let values = with_capacity(&column.as_ref()?.values);
+            Some(ChunkColumn { values, presence: None })
+        };
+        Chunk {
+            times: Vec::with_capacity(full.times.len()),
+            previous: Vec::with_capacity(full.previous.len()),
+            versions: Vec::new(),
+            columns: full.columns.iter().map(column).collect(),
+        }
+    }
+
     pub(super) fn rows(&self) -> usize {
         self.times.len()
     }
@@ -113,6 +127,17 @@ impl ChunkColumn {
             let bits = self.presence.get_or_insert_with(|| Bitmap::filled(have, true));
             bits.extend_with(false, rows - have);
         }
+    }
+}
+
+fn with_capacity(like: &Values) -> Values {
+    match like {
+        Values::F64(v) => Values::F64(Vec::with_capacity(v.len())),
+        Values::F32(v) => Values::F32(Vec::with_capacity(v.len())),
+        Values::I64(v) => Values::I64(Vec::with_capacity(v.len())),
+        Values::U64(v) => Values::U64(Vec::with_capacity(v.len())),
+        Values::Bool(v) => Values::Bool(Vec::with_capacity(v.len())),
+        Values::String(_) | Values::Bytes(_) => Values::new(like.field_type()),
     }
 }
 

@@ -43,7 +43,10 @@ impl Table {
         let fields: Vec<usize> =
             sub.fields().map(|field| self.field_number(field.name(), field.field_type())).collect();
         if self.chunks.last().is_none_or(|chunk| chunk.rows() >= CHUNK_ROWS) {
-            self.chunks.push(Arc::default());
+            let next = self.chunks.last().map(|full| Chunk::with_room_of(full));
+            let next = next.unwrap_or_default();
+            self.chunks_bytes += next.heap_bytes();
+            self.chunks.push(Arc::new(next));
         }
         let number = self.chunks.len() - 1;
         let tail = Arc::make_mut(&mut self.chunks[number]);

@@ -248,7 +248,9 @@ impl<T: Number> Numbers<T> {
             Aggregate::Last => self.last?.1.value(),
             Aggregate::Stddev if self.count < 2 => return None,
             Aggregate::Stddev => {
-                ValueRef::F64((self.squares / (self.count - 1) as f64).max(0.0).sqrt())
+                // Not `max(0.0)`, which would make 0 of a NaN.
+                let variance = self.squares / (self.count - 1) as f64;
+                ValueRef::F64(variance.clamp(0.0, f64::INFINITY).sqrt())
             }
             Aggregate::Sum => return Some(Err(self.sum)),
         };

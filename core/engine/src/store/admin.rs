@@ -147,7 +147,7 @@ impl Store {
             entry.options_version = Version { stamp, origin: inner.store_id };
             let entry = Arc::new(entry);
             let edit = vec![Change::Collection(name.clone(), Arc::clone(&entry))];
-            manifest.append(&edit).map(|()| inner.catalog().merge(name, &entry))
+            inner.edit(&mut manifest, &edit).map(|()| inner.catalog().merge(name, &entry))
         };
         inner.stamps.landed(stamp);
         outcome.map_err(|error| EditProblem(error).into())
@@ -186,7 +186,7 @@ impl Store {
                     options.retention.push((Tier::Raw, days.max(1)));
                 }
                 let edit = vec![Change::Collection(name.clone(), Arc::clone(&entry))];
-                manifest.append(&edit).map_err(UpkeepError::from).map(|()| {
+                inner.edit(&mut manifest, &edit).map_err(UpkeepError::from).map(|()| {
                     inner.catalog().merge(name, &entry);
                     inner.refresh_state(&manifest);
                 })
@@ -226,7 +226,7 @@ impl Store {
             age_max_millis: u64::try_from(age_max.as_millis()).unwrap_or(u64::MAX),
             created_millis: inner.clock().wall_millis(),
         };
-        inner.manifest().append(&vec![Change::Pin(name.to_owned(), pin)])?;
+        inner.edit(&mut inner.manifest(), &vec![Change::Pin(name.to_owned(), pin)])?;
         Ok(())
     }
 
@@ -237,7 +237,7 @@ impl Store {
     pub fn unpin(&self, name: &str) -> Result<(), UpkeepError> {
         let mut manifest = self.inner.manifest();
         if manifest.state().pins.contains_key(name) {
-            manifest.append(&vec![Change::Unpin(name.to_owned())])?;
+            self.inner.edit(&mut manifest, &vec![Change::Unpin(name.to_owned())])?;
         }
         Ok(())
     }
@@ -350,7 +350,7 @@ impl Inner {
         let mut manifest = self.manifest();
         let changes =
             edit.iter().map(|(name, entry)| Change::Collection(name.clone(), Arc::clone(entry)));
-        manifest.append(&changes.collect())?;
+        self.edit(&mut manifest, &changes.collect())?;
         for (name, entry) in edit {
             self.catalog().merge(&name, &entry);
         }

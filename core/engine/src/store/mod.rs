@@ -1,16 +1,26 @@
 //! The store: one directory, one writer, any number of readers.
 
 mod admin;
+mod adopt;
+mod backup;
 mod catalog;
+mod check;
 mod open;
 mod pending;
 mod read;
+mod recover;
+mod rescue;
 mod stamps;
 mod stats;
+mod survey;
 mod write;
 
 pub use admin::{Delete, Retention};
+pub use adopt::{adopt, adopt_on};
+pub use backup::{BackupError, BackupReport};
+pub use check::{CheckReport, Finding};
 pub use open::OpenReport;
+pub use recover::{RecoverError, RecoverReport, recover, recover_on};
 pub use stats::{CollectionStats, GroupInfo, Stats, TierStats};
 pub use write::{Receipt, Ticket};
 
@@ -220,6 +230,19 @@ impl Inner {
 
     pub(crate) fn manifest(&self) -> MutexGuard<'_, Manifest> {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes an edit. Where an fsync failed the whole store is poisoned: no write is acknowledged any more.
+    pub(crate) fn edit(
+        &self,
+        manifest: &mut Manifest,
+        edit: &crate::manifest::Edit,
+    ) -> Result<(), crate::manifest::AppendError> {
+        manifest.append(edit).inspect_err(|error| {
+            if let (crate::manifest::AppendError::Unknown { .. }, Some(wal)) = (error, &self.wal) {
+                wal.poison();
+            }
+        })
     }
 
     pub(crate) fn files(&self) -> FileSet {

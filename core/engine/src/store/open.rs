@@ -48,13 +48,13 @@ impl OpenReport {
     }
 }
 
-const QUARANTINE: &str = "quarantine";
+pub(super) const QUARANTINE: &str = "quarantine";
 /// Quarantine keeps at most so many bytes; beyond, damage is reported but not copied.
 const QUARANTINE_BYTES_MAX: u64 = 1 << 30;
-const GROUPS_DEFAULT: u32 = 8;
+pub(super) const GROUPS_DEFAULT: u32 = 8;
 const GROUPS_MAX: u32 = 4096;
 /// A reader beside a writer starts over this often when files vanish under it.
-const READER_TRIES: usize = 8;
+const READER_TRIES: usize = 64;
 
 impl Inner {
     pub(super) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
@@ -144,17 +144,18 @@ impl Inner {
         let (recovered, newest) =
             replay(&*disk, manifest.state(), &memory, &mut catalog).map_err(io)?;
         let files = open_files(&*disk, manifest.state())?;
-        let vanished = files.all().find_map(|file| match &file.file {
-            Err(broken) if broken.what == MISSING => Some(broken.path.clone()),
-            _ => None,
-        });
-        if vanished.is_some() {
-            // A writer compacted meanwhile: the newer manifest knows the newer files.
-            let again = Manifest::open(Arc::clone(&disk), Mode::ReadOnly)
-                .map_err(|error| manifest_error(&place, error))?;
-            if again.0.state().number != manifest.state().number {
-                return Err(io(io::ErrorKind::NotFound.into()));
-            }
+        // A writer may have flushed or compacted meanwhile, and deleted segments or files that this manifest
+        // still counts on: a newer one knows where their rows and deletes went.
+        let again = Manifest::open(Arc::clone(&disk), Mode::ReadOnly)
+            .map_err(|error| manifest_error(&place, error))?;
+        let now = again.0.state();
+        if now.covered != manifest.state().covered || now.openings != manifest.state().openings {
+            return Err(io(io::ErrorKind::NotFound.into()));
+        }
+        let vanished =
+            |file: &OpenFile| matches!(&file.file, Err(broken) if broken.what == MISSING);
+        if files.all().any(vanished) && now.number != manifest.state().number {
+            return Err(io(io::ErrorKind::NotFound.into()));
         }
         let mut report = OpenReport {
             log_records: recovered.frames,
@@ -226,7 +227,7 @@ struct Parts {
 }
 
 /// Is there no store here, and nothing that looks like the rest of one?
-fn is_fresh(disk: &dyn Disk) -> io::Result<bool> {
+pub(super) fn is_fresh(disk: &dyn Disk) -> io::Result<bool> {
     let ours = |name: &String| {
         name.starts_with("MANIFEST-") && !name.ends_with(".tmp") || name.starts_with("group-")
     };
@@ -256,7 +257,7 @@ fn check_groups(place: &str, options: &Options, state: &State) -> Result<(), Ope
     }
 }
 
-fn manifest_error(place: &str, error: ManifestError) -> OpenError {
+pub(super) fn manifest_error(place: &str, error: ManifestError) -> OpenError {
     match error {
         ManifestError::Io { source, .. } => OpenError::Io { place: place.to_owned(), source },
         other => OpenError::Manifest(ManifestProblem(other)),
@@ -303,7 +304,7 @@ fn replay(
         }
         Ok(())
     };
-    let recovered = wal::recover(disk, state.covered, &openings, &mut apply)?;
+    let recovered = wal::recover(disk, state.store, state.covered, &openings, &mut apply)?;
     Ok((recovered, newest))
 }
 
@@ -365,9 +366,23 @@ fn quarantine_bytes(disk: &dyn Disk) -> io::Result<u64> {
 
 pub(super) fn quarantine_move(disk: &dyn Disk, path: &str) -> io::Result<()> {
     disk.create_dir(QUARANTINE)?;
-    disk.rename(path, &format!("{QUARANTINE}/{}", path.replace('/', "_")))?;
+    let name = quarantine_name(disk, path)?;
+    disk.rename(path, &name)?;
     disk.sync_dir(QUARANTINE)?;
     disk.sync_dir(crate::disk::directory_of(path))
+}
+
+/// A name in quarantine that nothing has yet: what lies there is never replaced.
+pub(super) fn quarantine_name(disk: &dyn Disk, path: &str) -> io::Result<String> {
+    let taken = disk.list(QUARANTINE)?;
+    let plain = path.replace('/', "_");
+    let mut name = plain.clone();
+    let mut number = 1;
+    while taken.contains(&name) {
+        name = format!("{plain}.{number}");
+        number += 1;
+    }
+    Ok(format!("{QUARANTINE}/{name}"))
 }
 
 const MISSING: &str = "the file is missing";
@@ -393,7 +408,11 @@ pub(super) fn open_files(disk: &dyn Disk, state: &Arc<State>) -> Result<FileSet,
 }
 
 /// Is the file the one that the manifest means?
-fn check_identity(entry: &FileEntry, state: &State, file: GroupFile) -> Result<GroupFile, String> {
+pub(super) fn check_identity(
+    entry: &FileEntry,
+    state: &State,
+    file: GroupFile,
+) -> Result<GroupFile, String> {
     let same = file.id() == entry.id
         && file.group() == (entry.group, state.groups)
         && file.len() == entry.len;

@@ -233,7 +233,7 @@ impl Inner {
                     // Another writer may have raised it while this one waited for the manifest.
                     let ceiling = ceiling.max(manifest.state().ceiling);
                     let edit = vec![Change::Ceiling(ceiling)];
-                    manifest.append(&edit).map_err(EditProblem)?;
+                    self.edit(&mut manifest, &edit).map_err(EditProblem)?;
                     self.stamps.raised(ceiling);
                 }
             }

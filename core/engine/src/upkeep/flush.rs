@@ -3,7 +3,7 @@
 use crate::codec::Effort;
 
 use crate::error::UpkeepError;
-use crate::files::OpenFile;
+use crate::files::{FileSet, OpenFile};
 use crate::group::{GroupFile, GroupWriter, Levelling, Written, directory, file_path};
 use crate::ids::{FileId, LogPoint, Tier};
 use crate::manifest::{Change, FileEntry};
@@ -35,6 +35,15 @@ impl Inner {
         let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
         self.seal();
         self.flush_sealed()
+    }
+
+    /// Flushes all of memory; the files that hold it, before anything else happens to them.
+    pub(crate) fn flushed_files(&self) -> Result<FileSet, UpkeepError> {
+        self.check_writable()?;
+        let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        self.seal();
+        self.flush_sealed()?;
+        Ok(self.files())
     }
 
     /// Flushes if half the budget is used: for the thread, which may be woken late.
@@ -112,7 +121,7 @@ impl Inner {
         let files = match published {
             Ok(files) => files,
             Err(error) => {
-                self.discard(&written);
+                self.discard_unpublished(&written, &error);
                 return Err(error);
             }
         };
@@ -138,7 +147,7 @@ impl Inner {
         added: &[Written],
         removed: &[FileId],
         more: impl FnOnce(u32) -> Vec<Change>,
-    ) -> Result<crate::files::FileSet, UpkeepError> {
+    ) -> Result<FileSet, UpkeepError> {
         let mut opened = Vec::with_capacity(added.len());
         for file in added {
             let path = file_path(file.group, file.id);
@@ -154,13 +163,21 @@ impl Inner {
         edit.extend(next.map(Change::NextFile));
         edit.extend(opened.iter().map(|file| Change::AddFile(Arc::clone(&file.entry))));
         edit.extend(removed.iter().map(|id| Change::RemoveFile(*id)));
-        manifest.append(&edit)?;
+        self.edit(&mut manifest, &edit)?;
         let state = Arc::clone(manifest.state());
         Ok(self.files().after(state, opened))
     }
 
+    /// Removes files whose edit was not made. Where that is unknown the manifest may list them when it is
+    /// read again, so they stay; if it does not, that opening sweeps them.
+    pub(super) fn discard_unpublished(&self, files: &[Written], error: &UpkeepError) {
+        if !matches!(error, UpkeepError::Edit(problem) if problem.is_unknown()) {
+            self.discard(files);
+        }
+    }
+
     /// Removes files that no manifest lists.
-    pub(super) fn discard(&self, files: &[Written]) {
+    fn discard(&self, files: &[Written]) {
         for file in files {
             // Best effort: the next opening sweeps what is left.
             let _ = self.disk.remove(&file_path(file.group, file.id));
@@ -354,7 +371,7 @@ impl Inner {
             .filter(|opening| opening.ordinal < point.ordinal && opening.ordinal != own)
             .map(|opening| Change::ForgetOpening(opening.ordinal))
             .collect();
-        manifest.append(&forget)?;
+        self.edit(&mut manifest, &forget)?;
         self.refresh_state(&manifest);
         drop(manifest);
         if point.ordinal == own {
@@ -381,11 +398,11 @@ impl Inner {
                 edit.push(Change::Unpin(name.clone()));
             }
         }
-        Ok(manifest.append(&edit)?)
+        Ok(self.edit(manifest, &edit)?)
     }
 }
 
-pub(super) fn entry_of(file: &Written) -> FileEntry {
+pub(crate) fn entry_of(file: &Written) -> FileEntry {
     let summary = &file.summary;
     FileEntry {
         id: file.id,

@@ -6,5 +6,5 @@ mod merge;
 mod pick;
 mod threads;
 
-pub(crate) use flush::Sealed;
+pub(crate) use flush::{Sealed, entry_of};
 pub(crate) use threads::Threads;

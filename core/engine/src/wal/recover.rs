@@ -7,10 +7,7 @@ use crate::log::{FILE_HEADER_LEN, FileHeader, FrameInfo, HeaderError, LogKind, P
 use rkyv::util::AlignedVec;
 use std::collections::BTreeMap;
 use std::io;
-use tidelog_model::Incarnation;
-
-/// Logs up to this size are kept in memory between the two passes of recovery.
-const KEEP_BYTES_MAX: usize = 128 << 20;
+use tidelog_model::{Incarnation, StoreId};
 
 /// A part of the log that is lost: reported, and copied to quarantine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,14 +46,20 @@ struct SegmentFile {
     header: FileHeader,
     /// Log offset behind the part that belongs to the log.
     limit: u64,
-    pieces: Vec<Piece>,
-    bytes: Option<AlignedVec>,
+}
+
+/// A segment whose header says nothing, and that holds no frame.
+struct Headless {
+    index: u32,
+    path: String,
+    len: u64,
 }
 
 /// Reads all frames behind `covered`, in order, and gives each to `replay` with its payload, aligned
 /// to 16 bytes. `openings` are the ordinals and incarnations that the manifest knows, oldest first.
 pub(crate) fn recover(
     disk: &dyn Disk,
+    store: StoreId,
     covered: LogPoint,
     openings: &[(u32, Incarnation)],
     mut replay: impl FnMut(u32, FrameInfo, &[u8]) -> Result<(), &'static str>,
@@ -68,6 +71,8 @@ pub(crate) fn recover(
         }
     }
     let mut recovered = Recovered { end: covered, ..Recovered::default() };
+    // One buffer for all segments: fresh memory for each would cost more than reading them.
+    let mut buffer = AlignedVec::new();
     let last = openings.last().map(|(ordinal, _)| *ordinal);
     for (ordinal, incarnation) in openings {
         let mut indices = found.remove(ordinal).unwrap_or_default();
@@ -80,10 +85,9 @@ pub(crate) fn recover(
             }
             continue;
         }
-        let mut log =
-            OpeningLog::load(disk, *ordinal, *incarnation, &indices, from, &mut recovered)?;
-        log.find_torn_tail(is_last, from, &mut recovered);
-        log.replay(disk, from, &mut recovered, &mut replay)?;
+        let opening = (*ordinal, *incarnation);
+        let log = OpeningLog::find(disk, store, opening, &indices, from, &mut recovered)?;
+        log.replay(disk, is_last, from, &mut buffer, &mut recovered, &mut replay)?;
     }
     Ok(recovered)
 }
@@ -92,176 +96,253 @@ pub(crate) fn recover(
 struct OpeningLog {
     ordinal: u32,
     segments: Vec<SegmentFile>,
-    /// The log ends here; behind it is the torn tail.
-    end: u64,
+    headless: Vec<Headless>,
 }
 
 impl OpeningLog {
-    fn load(
+    fn find(
         disk: &dyn Disk,
-        ordinal: u32,
-        incarnation: Incarnation,
+        store: StoreId,
+        (ordinal, incarnation): (u32, Incarnation),
         indices: &[u32],
         from: u64,
         recovered: &mut Recovered,
     ) -> io::Result<Self> {
         let mut segments: Vec<SegmentFile> = Vec::new();
-        let mut kept = 0;
+        let mut headless = Vec::new();
         for index in indices {
             let path = segment_path(ordinal, *index);
-            let bytes = read_aligned(disk, &path)?;
-            let header = match FileHeader::decode(LogKind::Wal, &bytes) {
-                Ok(header)
+            let file = disk.open(&path, OpenMode::Read)?;
+            let len = file.len()?;
+            let mut bytes = [0; FILE_HEADER_LEN];
+            let whole = file.read_exact_at(&mut bytes, 0);
+            let header = match whole.ok().map(|()| FileHeader::decode(LogKind::Wal, &bytes)) {
+                Some(Ok(header))
                     if header.incarnation == incarnation
                         && (header.ordinal, header.index) == (ordinal, *index) =>
                 {
                     header
                 }
-                Err(HeaderError::TooNew { .. }) => {
+                Some(Err(HeaderError::TooNew { .. })) => {
                     return Err(io::Error::new(
                         io::ErrorKind::Unsupported,
                         format!("{path} was written by a later version: upgrade tidelog"),
                     ));
                 }
                 _ => {
-                    // The name counts as a segment, so that damage is seen below if frames are gone.
+                    // All of a header is known from elsewhere, so it can be made again, and the frames
+                    // behind it, if there are any, are read as if nothing had happened to it.
+                    let base = segments.last().map_or(0, |before| before.limit);
+                    let kind = LogKind::Wal;
+                    let header = FileHeader { kind, ordinal, index: *index, store, incarnation, base };
+                    let mut buffer = AlignedVec::new();
+                    read_aligned(disk, &path, &mut buffer)?;
+                    let body = buffer.get(FILE_HEADER_LEN..).unwrap_or_default();
+                    let pieces = scan(body, base + FILE_HEADER_LEN as u64, header.seed());
+                    let frames = pieces.iter().any(|piece| matches!(piece, Piece::Frame(_)));
+                    if !frames {
+                        headless.push(Headless { index: *index, path, len });
+                        continue;
+                    }
                     let what = "the segment's header is damaged";
-                    let whole = Some((0, bytes.len() as u64));
-                    recovered.damage.push(Damage { path, bytes: whole, what });
-                    continue;
+                    let bytes = Some((0, len.min(FILE_HEADER_LEN as u64)));
+                    recovered.damage.push(Damage { path: path.clone(), bytes, what });
+                    header
                 }
             };
             if let Some(before) = segments.last_mut() {
                 before.limit = before.limit.min(header.base);
             }
-            let body = bytes.get(FILE_HEADER_LEN..).unwrap_or_default();
-            let pieces = scan(body, header.base + FILE_HEADER_LEN as u64, header.seed());
-            let limit = header.base + bytes.len() as u64;
-            kept += bytes.len();
-            let bytes = (kept <= KEEP_BYTES_MAX).then_some(bytes);
-            segments.push(SegmentFile { index: *index, path, header, limit, pieces, bytes });
+            let limit = header.base + len;
+            segments.push(SegmentFile { index: *index, path, header, limit });
         }
-        let mut expected = from;
-        for segment in &segments {
-            if segment.header.base > expected {
-                recovered.damage.push(Damage {
-                    path: segment.path.clone(),
-                    bytes: None,
-                    what: "the segment before this one is missing",
-                });
-            }
-            expected = segment.limit;
-        }
-        Ok(OpeningLog { ordinal, segments, end: expected })
+        Ok(OpeningLog { ordinal, segments, headless })
     }
 
-    /// Frames and bad stretches in order, those behind a segment's limit left out.
-    fn pieces(&self) -> impl Iterator<Item = (usize, Piece)> + '_ {
-        self.segments.iter().enumerate().flat_map(|(at, segment)| {
-            let inside = segment.pieces.iter().filter_map(move |piece| match *piece {
-                Piece::Frame(info) => (info.end() <= segment.limit).then_some(piece).copied(),
-                Piece::Bad { from, to } => {
-                    (from < segment.limit).then_some(Piece::Bad { from, to: to.min(segment.limit) })
-                }
-            });
-            inside.map(move |piece| (at, piece))
-        })
-    }
-
-    fn find_torn_tail(&mut self, is_last: bool, from: u64, recovered: &mut Recovered) {
-        if !is_last {
-            // A later opening synced what it found here before it wrote: all of it was durable.
-            return;
-        }
-        let durable = |(_, piece): (usize, Piece)| match piece {
-            Piece::Frame(info) => info.durable,
-            Piece::Bad { .. } => 0,
-        };
-        let mark = self.pieces().map(durable).max().unwrap_or(0).max(from);
-        let mut sequence: Option<u64> = None;
-        let cut = self.pieces().find_map(|(at, piece)| match piece {
-            Piece::Bad { from, .. } => (from >= mark).then_some((at, from)),
-            Piece::Frame(info) => {
-                let gap = sequence.is_some_and(|before| before + 1 != info.sequence);
-                sequence = Some(info.sequence);
-                (gap && info.offset >= mark).then_some((at, info.offset))
-            }
-        });
-        let Some((at, cut)) = cut else { return };
+    /// Frames and bad stretches of a segment, those behind its limit left out.
+    fn pieces(
+        &self,
+        disk: &dyn Disk,
+        at: usize,
+        buffer: &mut AlignedVec,
+    ) -> io::Result<Vec<Piece>> {
         let segment = &self.segments[at];
-        recovered.torn = Some((segment.path.clone(), cut - segment.header.base));
-        recovered.torn_bytes = self.end.saturating_sub(cut);
-        recovered.beyond = self.segments[at + 1..].iter().map(|s| s.path.clone()).collect();
-        self.segments.truncate(at + 1);
-        self.segments[at].limit = cut;
-        self.end = cut;
+        read_aligned(disk, &segment.path, buffer)?;
+        let body = buffer.get(FILE_HEADER_LEN..).unwrap_or_default();
+        let base = segment.header.base + FILE_HEADER_LEN as u64;
+        let inside = |piece: Piece| match piece {
+            Piece::Frame(info) => (info.end() <= segment.limit).then_some(piece),
+            Piece::Bad { from, to } => (from < segment.limit)
+                .then_some(Piece::Bad { from, to: to.min(segment.limit) }),
+        };
+        Ok(scan(body, base, segment.header.seed()).into_iter().filter_map(inside).collect())
+    }
+
+    /// The greatest offset that any frame from segment `from` on says is durable.
+    fn mark(&self, disk: &dyn Disk, from: usize) -> io::Result<u64> {
+        let mut mark = 0;
+        let mut buffer = AlignedVec::new();
+        for at in from..self.segments.len() {
+            for piece in self.pieces(disk, at, &mut buffer)? {
+                if let Piece::Frame(info) = piece {
+                    mark = mark.max(info.durable);
+                }
+            }
+        }
+        Ok(mark)
     }
 
     fn replay(
-        &mut self,
+        mut self,
         disk: &dyn Disk,
+        is_last: bool,
         from: u64,
+        buffer: &mut AlignedVec,
         recovered: &mut Recovered,
         replay: &mut impl FnMut(u32, FrameInfo, &[u8]) -> Result<(), &'static str>,
     ) -> io::Result<()> {
         let mut sequence: Option<u64> = None;
-        let pieces: Vec<(usize, Piece)> = self.pieces().collect();
-        let mut loaded = usize::MAX;
-        for (at, piece) in pieces {
-            if at != loaded {
-                if loaded != usize::MAX {
-                    self.segments[loaded].bytes = None;
+        // Looked for when something is bad, which is rare: everything before the mark was durable. A later
+        // opening synced all that it found here.
+        let mut mark = if is_last { None } else { Some(u64::MAX) };
+        let mut at = 0;
+        let mut expected = from;
+        'log: while at < self.segments.len() {
+            let (base, limit) = (self.segments[at].header.base, self.segments[at].limit);
+            if base > expected {
+                // A stretch of the log is not there: a segment's name or header was lost.
+                let known = match mark {
+                    Some(mark) => mark,
+                    None => *mark.insert(self.mark(disk, at)?.max(from)),
+                };
+                if expected >= known {
+                    self.cut_before(at, recovered);
+                    break 'log;
                 }
-                loaded = at;
-                if self.segments[at].bytes.is_none() {
-                    self.segments[at].bytes = Some(read_aligned(disk, &self.segments[at].path)?);
-                }
+                self.report_missing(at, recovered);
+                sequence = None;
             }
-            let segment = &self.segments[at];
-            let base = segment.header.base;
-            let mut damage = |from: u64, to: u64, what| {
-                let path = segment.path.clone();
-                recovered.damage.push(Damage { path, bytes: Some((from - base, to - base)), what });
-            };
-            match piece {
-                Piece::Bad { from: bad, to } if to > from => {
-                    damage(bad, to, "a record is damaged");
+            // A covered segment may be left over, with others behind it deleted.
+            expected = limit.max(from);
+            let pieces = self.pieces(disk, at, buffer)?;
+            for piece in pieces {
+                let (start, end) = match piece {
+                    Piece::Frame(info) => (info.offset, info.end()),
+                    Piece::Bad { from, to } => (from, to),
+                };
+                let gap = match piece {
+                    Piece::Bad { .. } => true,
+                    Piece::Frame(info) => {
+                        sequence.is_some_and(|before| before + 1 != info.sequence)
+                    }
+                };
+                if gap && end > from {
+                    let known = match mark {
+                        Some(mark) => mark,
+                        None => *mark.insert(self.mark(disk, at)?.max(from)),
+                    };
+                    if start >= known {
+                        self.cut(at, start, recovered);
+                        break 'log;
+                    }
+                }
+                let segment = &self.segments[at];
+                let base = segment.header.base;
+                let mut damage = |from: u64, to: u64, what| {
+                    let path = segment.path.clone();
+                    let bytes = Some((from - base, to - base));
+                    recovered.damage.push(Damage { path, bytes, what });
+                };
+                let Piece::Frame(info) = piece else {
+                    if end > from {
+                        damage(start, end, "a record is damaged");
+                    }
                     sequence = None;
+                    continue;
+                };
+                if gap && end > from {
+                    damage(start, start, "records before this one are missing");
                 }
-                Piece::Bad { .. } => sequence = None,
-                Piece::Frame(info) => {
-                    if sequence.is_some_and(|before| before + 1 != info.sequence) {
-                        damage(info.offset, info.offset, "records before this one are missing");
-                    }
-                    sequence = Some(info.sequence);
-                    if info.offset < from {
-                        continue;
-                    }
-                    let start = (info.end() - info.payload_len as u64 - base) as usize;
-                    let bytes = segment.bytes.as_deref().unwrap_or_default();
-                    let payload = bytes.get(start..start + info.payload_len).unwrap_or_default();
-                    match replay(self.ordinal, info, payload) {
-                        Ok(()) => recovered.frames += u64::from(info.kind != super::KIND_END),
-                        Err(what) => damage(info.offset, info.end(), what),
-                    }
-                    recovered.bytes += info.payload_len as u64;
+                sequence = Some(info.sequence);
+                if info.offset < from {
+                    continue;
                 }
+                let payload = usize::try_from(info.end() - info.payload_len as u64 - base)
+                    .ok()
+                    .and_then(|start| buffer.get(start..start + info.payload_len));
+                match replay(self.ordinal, info, payload.unwrap_or_default()) {
+                    Ok(()) => recovered.frames += u64::from(info.kind != super::KIND_END),
+                    Err(what) => damage(start, end, what),
+                }
+                recovered.bytes += info.payload_len as u64;
+            }
+            at += 1;
+        }
+        for lost in std::mem::take(&mut self.headless) {
+            // Behind the last frame: killed while it was made, and never synced.
+            if is_last {
+                recovered.torn_bytes += lost.len;
+                recovered.beyond.push(lost.path);
+            } else {
+                recovered.damage.push(headless_damage(&lost));
             }
         }
+        let end = self.segments.last().map_or(from, |segment| segment.limit);
         for segment in &self.segments {
             recovered.segments.insert((self.ordinal, segment.index), segment.limit);
         }
-        recovered.end = recovered.end.max(LogPoint { ordinal: self.ordinal, offset: self.end });
+        recovered.end = recovered.end.max(LogPoint { ordinal: self.ordinal, offset: end });
         Ok(())
+    }
+
+    /// Reports what is missing before a segment.
+    fn report_missing(&mut self, at: usize, recovered: &mut Recovered) {
+        let segment = &self.segments[at];
+        let (lost, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.headless)
+            .into_iter()
+            .partition(|lost| lost.index < segment.index);
+        self.headless = rest;
+        recovered.damage.extend(lost.iter().map(headless_damage));
+        if lost.is_empty() {
+            let what = "the log before this segment is missing";
+            recovered.damage.push(Damage { path: segment.path.clone(), bytes: None, what });
+        }
+    }
+
+    /// The log ends before a segment; it and what is behind it is the torn tail.
+    fn cut_before(&mut self, at: usize, recovered: &mut Recovered) {
+        for segment in self.segments.drain(at..) {
+            recovered.torn_bytes += segment.limit.saturating_sub(segment.header.base);
+            recovered.beyond.push(segment.path);
+        }
+    }
+
+    /// The log ends here; what is behind is the torn tail.
+    fn cut(&mut self, at: usize, offset: u64, recovered: &mut Recovered) {
+        let end = self.segments.last().map_or(offset, |segment| segment.limit);
+        let segment = &self.segments[at];
+        recovered.torn = Some((segment.path.clone(), offset - segment.header.base));
+        recovered.torn_bytes += end.saturating_sub(offset);
+        let beyond = self.segments[at + 1..].iter().map(|segment| segment.path.clone());
+        recovered.beyond.extend(beyond);
+        self.segments.truncate(at + 1);
+        self.segments[at].limit = offset;
     }
 }
 
+fn headless_damage(lost: &Headless) -> Damage {
+    let what = "the segment's header is damaged, and no record in it is whole";
+    Damage { path: lost.path.clone(), bytes: Some((0, lost.len)), what }
+}
+
 /// Reads a file into memory aligned to 16 bytes, as archives inside want it.
-pub(crate) fn read_aligned(disk: &dyn Disk, path: &str) -> io::Result<AlignedVec> {
+fn read_aligned(disk: &dyn Disk, path: &str, bytes: &mut AlignedVec) -> io::Result<()> {
     let file = disk.open(path, OpenMode::Read)?;
     let len = usize::try_from(file.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    let mut bytes = AlignedVec::with_capacity(len);
+    // Only what is new must be cleared; all of it is read over.
+    if bytes.len() > len {
+        bytes.clear();
+    }
     bytes.resize(len, 0);
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(bytes)
+    file.read_exact_at(bytes, 0)
 }

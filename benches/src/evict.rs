@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{Advice, fadvise};
 
 /// Writes back and drops every file below a directory.
-pub(crate) fn evict(path: &Path) -> io::Result<()> {
+pub fn evict(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         for entry in path.read_dir()? {
             evict(&entry?.path())?;

@@ -1,0 +1,206 @@
+//! What lies in a store's directory, whatever its manifest says: for recovery.
+
+use super::recover::RecoverError;
+use crate::disk::{Disk, OpenMode};
+use crate::group::{Flaw, GroupFile, ReadError, file_path, plain};
+use crate::ids::{LogPoint, Tier};
+use crate::log::{FILE_HEADER_LEN, FileHeader, HeaderError, LogKind};
+use crate::manifest::{FileEntry, Opening, State};
+use crate::rows::FieldKey;
+use crate::wal::{parse_segment, segment_path};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use tidelog_model::{CollectionName, Incarnation, LeafWidth, Stamp, StoreId};
+
+/// What a file says of itself.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) entry: FileEntry,
+    pub(super) groups: u32,
+    pub(super) store: StoreId,
+    pub(super) sections: Vec<(CollectionName, LeafWidth, Vec<FieldKey>)>,
+}
+
+impl Content {
+    pub(super) fn of(file: &GroupFile, blake3: [u8; 32]) -> Self {
+        let summary = file.summary();
+        let sections = file.sections();
+        let entry = FileEntry {
+            id: file.id(),
+            group: file.group().0,
+            tier: Tier::Raw,
+            len: file.len(),
+            blake3,
+            rows: summary.rows,
+            values: summary.values,
+            series: u32::try_from(summary.series).unwrap_or(u32::MAX),
+            range: summary.range,
+            stamps: summary.stamps,
+            cleaned: summary.cleaned,
+            dense: summary.dense,
+            collections: sections.iter().map(|section| section.name.clone()).collect(),
+        };
+        let of_section = sections.iter().map(|s| (s.name.clone(), s.leaf, s.fields.clone()));
+        let sections = of_section.collect();
+        Content { entry, groups: file.group().1, store: file.store(), sections }
+    }
+
+    /// Where it belongs.
+    pub(super) fn path(&self) -> String {
+        file_path(self.entry.group, self.entry.id)
+    }
+}
+
+/// What becomes of a file.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// Not a bit is wrong.
+    Whole(Box<Content>),
+    /// Not a bit is wrong, but it is not part of the store.
+    Foreign(&'static str),
+    /// The file, if it could be opened, and what is wrong.
+    Damaged { file: Option<GroupFile>, flaws: Vec<Flaw> },
+}
+
+/// All group files, by path.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub(super) files: BTreeMap<String, Fate>,
+    /// The greatest stamp that any file tells of.
+    pub(super) newest: Stamp,
+}
+
+impl Survey {
+    /// Opens and verifies every file.
+    pub(super) fn read(
+        disk: &dyn Disk,
+        progress: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<Self, RecoverError> {
+        let io = |source| RecoverError::Io { place: disk.place(), source };
+        let mut paths = Vec::new();
+        let mut total = 0;
+        for group in disk.list("").map_err(io)? {
+            if !group.starts_with("group-") {
+                continue;
+            }
+            let directory = format!("{group}/{}", Tier::Raw.directory());
+            for name in disk.list(&directory).map_err(io)? {
+                if name.ends_with(".tide") {
+                    let path = format!("{directory}/{name}");
+                    total += disk.open(&path, OpenMode::Read).and_then(|f| f.len()).unwrap_or(0);
+                    paths.push(path);
+                }
+            }
+        }
+        let mut survey = Survey::default();
+        let mut done = 0;
+        for path in paths {
+            let (fate, len) = match GroupFile::open(disk, &path) {
+                Ok(file) => {
+                    survey.newest = survey.newest.max(file.summary().stamps.1);
+                    let len = file.len();
+                    let rows = file.summary().rows.max(1);
+                    let mut told = |read: u64| {
+                        let part = u128::from(len) * u128::from(read.min(rows)) / u128::from(rows);
+                        progress(done + u64::try_from(part).unwrap_or(len), total)
+                    };
+                    let verified = file.verify(&mut told).map_err(|_| RecoverError::Cancelled)?;
+                    let fate = match verified.digest {
+                        Some(digest) if verified.flaws.is_empty() => {
+                            Fate::Whole(Box::new(Content::of(&file, digest)))
+                        }
+                        _ => Fate::Damaged { file: Some(file), flaws: verified.flaws },
+                    };
+                    (fate, len)
+                }
+                Err(error @ ReadError::TooNew { .. }) => return Err(error.into()),
+                Err(error) => {
+                    let flaws = vec![Flaw::of_file(plain(&error))];
+                    (Fate::Damaged { file: None, flaws }, 0)
+                }
+            };
+            done += len;
+            survey.files.insert(path, fate);
+        }
+        if !progress(total, total) {
+            return Err(RecoverError::Cancelled);
+        }
+        Ok(survey)
+    }
+
+    /// The files that are whole and belong here.
+    pub(super) fn whole(&self) -> impl Iterator<Item = &Content> + '_ {
+        self.files.values().filter_map(|fate| match fate {
+            Fate::Whole(content) => Some(&**content),
+            _ => None,
+        })
+    }
+}
+
+/// What the log's segments say of themselves.
+#[derive(Debug, Default)]
+pub(super) struct LogSurvey {
+    /// Those of the manifest and those that only segments tell of, oldest first.
+    pub(super) openings: Vec<Opening>,
+    /// The first byte of the log that is still there.
+    pub(super) start: Option<LogPoint>,
+    /// Segments of openings that nobody knows.
+    pub(super) orphans: Vec<String>,
+    /// The store that wrote the newest segment.
+    pub(super) store: Option<StoreId>,
+}
+
+impl LogSurvey {
+    pub(super) fn read(disk: &dyn Disk, known: Option<&State>) -> io::Result<Self> {
+        let mut found: BTreeMap<u32, Vec<(u32, Option<FileHeader>)>> = BTreeMap::new();
+        for name in disk.list("wal")? {
+            let Some((ordinal, index)) = parse_segment(&name) else { continue };
+            let header = read_header(disk, &segment_path(ordinal, index))?
+                .filter(|header| (header.ordinal, header.index) == (ordinal, index));
+            found.entry(ordinal).or_default().push((index, header));
+        }
+        let known = known.map(|state| state.openings.as_slice()).unwrap_or_default();
+        let mut openings: BTreeMap<u32, Incarnation> =
+            known.iter().map(|opening| (opening.ordinal, opening.incarnation)).collect();
+        let mut used: BTreeSet<Incarnation> = openings.values().copied().collect();
+        let mut survey = LogSurvey::default();
+        for (ordinal, mut segments) in found {
+            segments.sort_unstable_by_key(|(index, _)| *index);
+            let mut headers = segments.iter().filter_map(|(_, header)| *header);
+            let first = headers.next();
+            if let (None, Some(header)) = (openings.get(&ordinal), first)
+                && used.insert(header.incarnation)
+            {
+                openings.insert(ordinal, header.incarnation);
+            }
+            if !openings.contains_key(&ordinal) {
+                let path = |(index, _): &(u32, _)| segment_path(ordinal, *index);
+                survey.orphans.extend(segments.iter().map(path));
+                continue;
+            }
+            survey.store = first.map(|header| header.store).or(survey.store);
+            if let (None, Some(header)) = (survey.start, first) {
+                survey.start = Some(LogPoint { ordinal, offset: header.base });
+            }
+        }
+        let opening = |(ordinal, incarnation)| Opening { ordinal, incarnation };
+        survey.openings = openings.into_iter().map(opening).collect();
+        Ok(survey)
+    }
+}
+
+fn read_header(disk: &dyn Disk, path: &str) -> io::Result<Option<FileHeader>> {
+    let file = disk.open(path, OpenMode::Read)?;
+    let mut bytes = [0; FILE_HEADER_LEN];
+    if file.read_exact_at(&mut bytes, 0).is_err() {
+        return Ok(None);
+    }
+    match FileHeader::decode(LogKind::Wal, &bytes) {
+        Ok(header) => Ok(Some(header)),
+        Err(HeaderError::Damaged) => Ok(None),
+        Err(HeaderError::TooNew { .. }) => {
+            let what = format!("{path} was written by a later version: upgrade tidelog");
+            Err(io::Error::new(io::ErrorKind::Unsupported, what))
+        }
+    }
+}

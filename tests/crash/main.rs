@@ -1,0 +1,31 @@
+//! The store on a disk that dies: what was acknowledged is there after any crash, what was not is there
+//! whole or not at all, and what was deleted stays deleted.
+//!
+//! - `sweep`: a death at each call of each operation, what the power failure then loses, and a death at
+//!   each call of the recovery.
+//! - `subsets`: every workload of up to three operations, every subset of what it left un-synced.
+//! - `random`: longer workloads, random deaths.
+//! - `faults`: full disks, failing calls, short and lying writes.
+//! - `log`: torn and damaged logs.
+//! - `reader`: opening for reading beside a writer that does not wait.
+//!
+//! `TIDELOG_LONG=1` runs more of everything.
+
+mod faults;
+mod history;
+mod log;
+mod random;
+mod reader;
+mod subsets;
+mod sweep;
+
+/// Is the long run asked for?
+fn long() -> bool {
+    std::env::var_os("TIDELOG_LONG").is_some()
+}
+
+/// Prints a count; shown with `--nocapture`, and when a test fails.
+#[expect(clippy::print_stdout, reason = "tests say how much they have tried")]
+fn report(what: &str, count: impl std::fmt::Display) {
+    println!("{what}: {count}");
+}

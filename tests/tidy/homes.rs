@@ -1,0 +1,88 @@
+//! Things with one home: files, maps, clocks, randomness, unsafe; and what stands nowhere.
+
+use crate::source::{rust, rust_under};
+
+/// What may stand only in some files of the engine and the model. Tests at the foot are free.
+const HOMES: [(&[&str], &[&str]); 5] = [
+    (&["SystemTime", "getrandom"], &["core/engine/src/clock.rs"]),
+    // The threads sleep on real time; what they do then asks the clock.
+    (&["Instant::now"], &["core/engine/src/clock.rs", "core/engine/src/upkeep/threads.rs"]),
+    (&["std::fs", "fs::"], &["core/engine/src/disk/"]),
+    (&["memmap2", "unsafe "], &["core/engine/src/disk/map.rs"]),
+    (&["std::net", "std::process", "std::env"], &[]),
+];
+
+#[test]
+fn files_clocks_randomness_and_unsafe_have_one_home_each() {
+    for source in rust_under("core") {
+        for (line, code) in source.shipped() {
+            for (words, homes) in HOMES {
+                for word in words.iter().filter(|word| contains_word(&code, word)) {
+                    let home = homes.iter().any(|home| source.path.starts_with(home));
+                    assert!(home, "{}:{line}: {word} belongs in {homes:?}: {code}", source.path);
+                }
+            }
+        }
+    }
+}
+
+/// Each home is still one: a rule about an empty house proves nothing.
+#[test]
+fn each_home_is_lived_in() {
+    let sources = rust_under("core");
+    for (words, homes) in HOMES {
+        for home in homes {
+            let mut own = sources.iter().filter(|source| source.path.starts_with(home));
+            let lived_in = own.any(|source| {
+                source
+                    .shipped()
+                    .iter()
+                    .any(|(_, code)| words.iter().any(|w| contains_word(code, w)))
+            });
+            assert!(lived_in, "{home} has none of {words:?}: take it off the list");
+        }
+    }
+}
+
+#[test]
+fn the_model_reads_no_clock_file_or_thread() {
+    let root = rust_under("core/model/src").into_iter().find(|s| s.path.ends_with("src/lib.rs"));
+    assert!(root.unwrap().text.contains("#![no_std]"));
+    for source in rust_under("core/model/src") {
+        for (line, code) in source.shipped() {
+            assert!(!contains_word(&code, "std::"), "{}:{line}: {code}", source.path);
+        }
+    }
+}
+
+#[test]
+fn no_unfinished_work_and_no_debug_prints() {
+    for source in rust() {
+        for (line, code) in source.code() {
+            for word in ["todo!", "unimplemented!", "dbg!"] {
+                assert!(!contains_word(&code, word), "{}:{line}: {code}", source.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn unsafe_is_denied_everywhere_and_expected_with_a_reason_in_its_home() {
+    let manifest = std::fs::read_to_string(crate::source::root().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"deny\""));
+    for source in rust() {
+        for (line, code) in source.code() {
+            let lifts = code.contains("expect(unsafe_code") || code.contains("allow(unsafe_code");
+            let home = source.path == "core/engine/src/disk/map.rs";
+            assert!(!lifts || home, "{}:{line}: {code}", source.path);
+        }
+    }
+}
+
+/// The word, and not the end of a longer one: `no_std::` is not `std::`.
+fn contains_word(code: &str, word: &str) -> bool {
+    code.match_indices(word).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        before.is_none_or(|c| !(c.is_alphanumeric() || c == '_'))
+    })
+}
