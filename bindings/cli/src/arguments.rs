@@ -67,23 +67,29 @@ impl Opener {
 
     /// For writing; `create` makes one where there is none.
     pub(crate) fn write(&self, path: &Path, create: bool) -> Result<Store, CommandError> {
-        Self::open(self.options.clone().create(create), path)
+        Self::open(self.options.clone().create(create), path).inspect(|store| warn(store, path))
     }
 
     /// For reading, beside a writer if there is one.
     pub(crate) fn read(&self, path: &Path) -> Result<Store, CommandError> {
+        self.read_quietly(path).inspect(|store| warn(store, path))
+    }
+
+    /// [`Self::read`] by a command that tells of damage itself.
+    pub(crate) fn read_quietly(&self, path: &Path) -> Result<Store, CommandError> {
         Self::open(self.options.clone().read_only(true), path)
     }
 
     fn open(options: Options, path: &Path) -> Result<Store, CommandError> {
-        let store = options.open(path)?;
-        for (file, what) in &store.open_report().damage {
-            say(&format!(
-                "warning: {file} is damaged ({what}): run `tidelog verify {}`",
-                path.display()
-            ));
-        }
-        Ok(store)
+        Ok(options.open(path)?)
+    }
+}
+
+/// Tells of damage that was met when the store was opened.
+fn warn(store: &Store, path: &Path) {
+    for (file, what) in &store.open_report().damage {
+        let path = path.display();
+        say(&format!("warning: {file} is damaged ({what}): run `tidelog verify {path}`"));
     }
 }
 

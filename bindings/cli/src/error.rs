@@ -5,7 +5,9 @@ use crate::time::{EveryError, TimeError};
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
-use tidelog::{Kind, OpenError, QueryError, ReadError, UpkeepError, WriteError};
+use tidelog::{
+    BackupError, Kind, OpenError, QueryError, ReadError, RecoverError, UpkeepError, WriteError,
+};
 
 /// How a command ended that could do its work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +60,10 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Upkeep(#[from] UpkeepError),
     #[error(transparent)]
+    Recover(#[from] RecoverError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error(transparent)]
     Input(#[from] InputError),
     #[error("cannot write the output: check where it goes")]
     Output(#[source] io::Error),
@@ -91,7 +97,13 @@ impl CommandError {
                 | InputError::NoSuchColumn { .. }
                 | InputError::Batch { .. },
             ) => USAGE,
-            CommandError::Upkeep(_)
+            CommandError::Backup(BackupError::NotEmpty { .. }) => USAGE,
+            CommandError::Backup(BackupError::Read(error)) => of_read(error),
+            CommandError::Recover(RecoverError::Missing { .. }) => USAGE,
+            CommandError::Recover(RecoverError::TooNew { .. }) => DAMAGED,
+            CommandError::Recover(_)
+            | CommandError::Backup(_)
+            | CommandError::Upkeep(_)
             | CommandError::Input(_)
             | CommandError::Output(_)
             | CommandError::File { .. } => FAILED,

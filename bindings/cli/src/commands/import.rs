@@ -140,7 +140,7 @@ impl Import {
             device_column: self.device_column.clone(),
             time_column: self.time_column.clone(),
             types: self.types.as_ref().map_or_else(HashMap::new, |types| types.0.clone()),
-            known_types: known.into_iter().map(|field| (field.name, field.kind)).collect(),
+            known_types: known.iter().map(|field| (field.name.clone(), field.kind)).collect(),
             same_time: self.same_time,
             batch_rows: self.batch as usize,
             strict: self.strict,
@@ -149,6 +149,14 @@ impl Import {
         let mut plan = CsvPlan::scan(collection.clone(), inputs, options, &mut |done, all| {
             sink.progress.set(done, all);
         })?;
+        for (name, kind) in plan.fields() {
+            if let Some(field) = known.iter().find(|f| f.name == name.as_str() && f.kind != kind) {
+                return Err(CommandError::Usage(format!(
+                    "field {:?} of {collection} is {}, not {kind}: leave it out of --types, or rename the column",
+                    field.name, field.kind
+                )));
+            }
+        }
         sink.progress.turn_to("importing");
         let all = plan.inputs().iter().filter_map(Input::bytes).sum();
         let mut done = 0;

@@ -1,6 +1,6 @@
 //! `tidelog info`: what a store holds and what it costs.
 
-use super::{bytes_on_disk, counted, grouped, print, print_json};
+use super::{bytes_on_disk, counted, grouped, hex, print, print_json};
 use crate::arguments::Opener;
 use crate::error::{CommandError, Outcome};
 use crate::time::print_time;
@@ -174,8 +174,4 @@ fn range_json(range: Option<(i64, i64)>) -> Value {
 
 fn per_value(tier: &TierStats) -> Option<f64> {
     (tier.values > 0).then(|| tier.bytes as f64 / tier.values as f64)
-}
-
-fn hex(id: StoreId) -> String {
-    id.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,14 +1,19 @@
 //! The commands, each in its file.
 
+mod adopt;
+mod backup;
 mod compact;
 mod delete;
+mod demo;
 mod export;
 mod groups;
 mod import;
 mod info;
 mod latest;
 mod query;
+mod recover;
 mod retain;
+mod verify;
 
 use crate::arguments::{Arguments, Opener};
 use crate::error::{CommandError, Outcome};
@@ -27,7 +32,15 @@ pub(crate) enum Command {
     Retain(retain::Retain),
     Info(info::Info),
     Groups(groups::Groups),
+    Verify(verify::Verify),
+    Recover(recover::Recover),
     Compact(compact::Compact),
+    Backup(backup::Backup),
+    Adopt(adopt::Adopt),
+    Demo(demo::Demo),
+    /// The process that the demo kills.
+    #[command(hide = true)]
+    DemoWriter(demo::DemoWriter),
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<Outcome, CommandError> {
@@ -41,7 +54,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<Outcome, CommandError> {
         Command::Retain(command) => command.run(&opener),
         Command::Info(command) => command.run(&opener),
         Command::Groups(command) => command.run(&opener),
+        Command::Verify(command) => command.run(&opener),
+        Command::Recover(command) => command.run(),
         Command::Compact(command) => command.run(&opener),
+        Command::Backup(command) => command.run(&opener),
+        Command::Adopt(command) => command.run(),
+        Command::Demo(command) => command.run(),
+        Command::DemoWriter(command) => command.run(),
     }
 }
 
@@ -76,6 +95,11 @@ fn bytes_on_disk(path: &Path) -> io::Result<u64> {
         }
     }
     Ok(bytes)
+}
+
+/// A store's id as people compare it.
+fn hex(id: tidelog::StoreId) -> String {
+    id.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// 1234567 as 1,234,567.
