@@ -59,14 +59,6 @@ pub(crate) struct SeriesRows {
 }
 
 impl SeriesRows {
-    pub(crate) fn empty(fields: usize) -> Self {
-        SeriesRows {
-            times: Vec::new(),
-            versions: Versions::One(Version::default()),
-            columns: vec![None; fields],
-        }
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.times.len()
     }
@@ -118,19 +110,6 @@ impl SeriesRows {
         for (index, cells) in self.columns.iter_mut().enumerate() {
             append_cells(cells, other.columns[index].as_ref(), rows, more, &self.versions);
         }
-    }
-
-    /// Heap bytes, roughly.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        let versions = |versions: &Versions| match versions {
-            Versions::One(_) => 0,
-            Versions::Rows(rows) => rows.len() * size_of::<Version>(),
-        };
-        let cells =
-            |cells: &Cells| cells.column.heap_bytes() + cells.versions.as_ref().map_or(0, versions);
-        self.times.len() * 8
-            + versions(&self.versions)
-            + self.columns.iter().flatten().map(cells).sum::<usize>()
     }
 
     /// The version of a cell.

@@ -86,6 +86,7 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
 }
 
 /// One open file.
+#[expect(clippy::len_without_is_empty, reason = "an empty file is not a case of its own")]
 pub trait DiskFile: Send + Sync {
     /// Writes some of `bytes` at `offset`; how many is returned.
     ///

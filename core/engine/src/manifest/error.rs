@@ -95,6 +95,8 @@ pub(crate) enum AppendError {
         "an earlier write to the manifest of {place} failed: close the store and open it again"
     )]
     Poisoned { place: String },
+    #[error("{place} was closed: open it again")]
+    Closed { place: String },
     #[error("the generations of the manifest of {place} are used up: copy the data to a new store")]
     Exhausted { place: String },
 }

@@ -40,6 +40,7 @@ enum Standing {
     Good,
     ReadOnly,
     Poisoned,
+    Closed,
 }
 
 impl Manifest {
@@ -150,9 +151,16 @@ impl Manifest {
         &self.state
     }
 
-    /// The newest generation.
-    pub(crate) fn generation(&self) -> u32 {
+    #[cfg(test)]
+    pub(super) fn generation(&self) -> u32 {
         self.ordinal
+    }
+
+    /// Refuses every edit from now on: the lock on the directory is about to be given up.
+    pub(crate) fn end(&mut self) {
+        if self.standing == Standing::Good {
+            self.standing = Standing::Closed;
+        }
     }
 
     /// Makes an edit. When this returns it is durable and [`Self::state`] has it. Blocks for one sync, and for
@@ -283,6 +291,7 @@ impl Manifest {
             Standing::Good => Ok(()),
             Standing::ReadOnly => Err(AppendError::ReadOnly { place: place() }),
             Standing::Poisoned => Err(AppendError::Poisoned { place: place() }),
+            Standing::Closed => Err(AppendError::Closed { place: place() }),
         }
     }
 
@@ -316,7 +325,8 @@ impl Manifest {
             AppendError::Invalid { rule } => ManifestError::Invalid { rule },
             AppendError::Exhausted { .. }
             | AppendError::ReadOnly { .. }
-            | AppendError::Poisoned { .. } => {
+            | AppendError::Poisoned { .. }
+            | AppendError::Closed { .. } => {
                 let file = generation::name(self.ordinal);
                 let what = "its generation has the last number there is".to_owned();
                 ManifestError::Damaged { place, files: vec![file], what }

@@ -147,10 +147,6 @@ impl TableView {
         self.series.iter().map(|series| &series.device)
     }
 
-    pub(crate) fn fields(&self) -> &[FieldKey] {
-        &self.fields
-    }
-
     /// The rows of a device inside a range, merged; `None` when there are none. Columns stand as
     /// `fields` ask for them.
     pub(crate) fn rows(

@@ -60,10 +60,10 @@ struct Owner(Arc<Inner>);
 impl Drop for Owner {
     fn drop(&mut self) {
         // A panic is not a clean shutdown: nothing is written then. Recovery reads the log.
-        if !std::thread::panicking() {
-            if let Err(error) = self.0.close() {
-                tracing::warn!(%error, "the store did not close cleanly");
-            }
+        if std::thread::panicking() {
+            self.0.abandon();
+        } else if let Err(error) = self.0.close() {
+            tracing::warn!(%error, "the store did not close cleanly");
         }
     }
 }
@@ -190,6 +190,20 @@ impl Store {
 }
 
 impl Inner {
+    /// Ends the threads and gives up the directory without writing anything: as if the process had died.
+    fn abandon(&self) {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.threads.stop();
+        self.room.notify_all();
+        if let Some(wal) = &self.wal {
+            wal.poison();
+        }
+        self.manifest().end();
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
     pub(crate) fn close(&self) -> Result<(), UpkeepError> {
         if self.closed.swap(true, Ordering::SeqCst) {
             return Ok(());
@@ -200,6 +214,7 @@ impl Inner {
         // Whoever holds the upkeep lock finishes first.
         let _upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.end_log(wal).and_then(|()| Ok(self.manifest().close()?));
+        self.manifest().end();
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         outcome
     }

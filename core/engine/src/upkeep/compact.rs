@@ -100,7 +100,7 @@ impl Inner {
                 let ids: Vec<FileId> = readable.iter().map(|open| open.entry.id).collect();
                 let base = done;
                 let mut here = |part: u64, of: u64| {
-                    let share = if of == 0 { 0 } else { bytes * part / of };
+                    let share = (bytes * part).checked_div(of).unwrap_or(0);
                     progress(base + share, total)
                 };
                 self.compact_files(group, &ids, &mut here)?;
@@ -133,7 +133,7 @@ impl Inner {
         let levelling = self.levelling(group, stamps, ids, None);
         let id = self.new_file_id();
         let outcome = merge(self, group, id, &inputs, levelling, progress).and_then(|written| {
-            let added = written.as_ref().map(std::slice::from_ref).unwrap_or_default();
+            let added = written.as_slice();
             match self.publish(added, ids, |_| Vec::new()) {
                 Ok(after) => Ok((after, written)),
                 Err(error) => {

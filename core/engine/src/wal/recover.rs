@@ -92,7 +92,7 @@ pub(crate) fn recover(
             continue;
         }
         let opening = (*ordinal, *incarnation);
-        let log = OpeningLog::find(disk, store, opening, &indices, from, &mut recovered)?;
+        let log = OpeningLog::find(disk, store, opening, &indices, &mut recovered)?;
         let end = ends.get(ordinal).copied().filter(|end| end.offset > from);
         let durable = match end {
             _ if !is_last => u64::MAX,
@@ -122,7 +122,6 @@ impl OpeningLog {
         store: StoreId,
         (ordinal, incarnation): (u32, Incarnation),
         indices: &[u32],
-        from: u64,
         recovered: &mut Recovered,
     ) -> io::Result<Self> {
         let mut segments: Vec<SegmentFile> = Vec::new();
