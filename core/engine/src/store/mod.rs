@@ -207,6 +207,7 @@ impl Inner {
     /// Syncs the log, and says in it that everything before is durable: what is bad there later is
     /// damage and no torn tail.
     fn end_log(&self, wal: &Arc<Wal>) -> Result<(), UpkeepError> {
+        wal.refuse_writes();
         if wal.is_poisoned() {
             return Err(UpkeepError::Poisoned);
         }
@@ -221,6 +222,7 @@ impl Inner {
             wal.append(crate::wal::KIND_END, &mut frame, |_| ()).map_err(|error| match error {
                 crate::wal::AppendError::Io(error) => UpkeepError::Io(error),
                 crate::wal::AppendError::Poisoned => UpkeepError::Poisoned,
+                crate::wal::AppendError::Ended => UpkeepError::Closed,
             })?;
         sync(span.end)?;
         let Some(last) = wal.segments().0.last().copied() else { return Ok(()) };

@@ -344,8 +344,14 @@ fn settle_log(disk: &dyn Disk, recovered: &Recovered, report: &mut OpenReport) -
     disk.sync_dir("wal")
 }
 
-fn quarantine_copy(disk: &dyn Disk, path: &str, from: u64, to: u64) -> io::Result<()> {
+/// Makes the directory, and its name durable: else a crash could take it with all that was moved there.
+pub(super) fn make_quarantine(disk: &dyn Disk) -> io::Result<()> {
     disk.create_dir(QUARANTINE)?;
+    disk.sync_dir("")
+}
+
+fn quarantine_copy(disk: &dyn Disk, path: &str, from: u64, to: u64) -> io::Result<()> {
+    make_quarantine(disk)?;
     if quarantine_bytes(disk)? + (to - from) > QUARANTINE_BYTES_MAX {
         return Ok(());
     }
@@ -378,7 +384,7 @@ fn quarantine_bytes(disk: &dyn Disk) -> io::Result<u64> {
 }
 
 pub(super) fn quarantine_move(disk: &dyn Disk, path: &str) -> io::Result<()> {
-    disk.create_dir(QUARANTINE)?;
+    make_quarantine(disk)?;
     let name = quarantine_name(disk, path)?;
     disk.rename(path, &name)?;
     disk.sync_dir(QUARANTINE)?;
