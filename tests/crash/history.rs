@@ -202,6 +202,11 @@ impl History {
     pub(crate) fn allows(&self, rows: &[RowRead], power_failed: bool) -> Result<(), String> {
         let sure = |told: Told| told == Told::Durable || (told == Told::Process && !power_failed);
         let least = self.events.iter().rposition(|(_, told)| sure(*told)).map_or(0, |at| at + 1);
+        self.allows_from(rows, least)
+    }
+
+    /// Is this what a beginning of the events leaves, of so many at least?
+    pub(crate) fn allows_from(&self, rows: &[RowRead], least: usize) -> Result<(), String> {
         let refused = |number: usize| self.events[number].1 == Told::Refused;
         for end in least..=self.events.len() {
             if same(&self.answer(|number| number < end && !refused(number)), rows) {

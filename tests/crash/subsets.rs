@@ -47,10 +47,28 @@ fn try_all(steps: &[Step], counts: &mut [u64; 3]) {
     check_opens(&disk.restart(), &history, false);
     for (number, after) in states.enumerate() {
         counts[1] += 1;
+        let _story = Story { before: &disk, after: &after, steps };
         if long() || number % 8 == 0 {
             check_recovered(&after, &history, true);
         } else {
             check_opens(&after, &history, true);
+        }
+    }
+}
+
+/// Prints how a disk came to be when its check panics.
+struct Story<'a> {
+    before: &'a SimDisk,
+    after: &'a SimDisk,
+    steps: &'a [Step],
+}
+
+impl Drop for Story<'_> {
+    #[expect(clippy::print_stderr, reason = "a test that fails says what led to it")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Story { before, after, steps } = self;
+            eprintln!("{steps:?}\n{}\nthen\n{}", before.trace(), after.history());
         }
     }
 }

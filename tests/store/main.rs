@@ -32,6 +32,29 @@ fn fill(store: &Store, devices: usize, ticks: i64) {
     }
 }
 
+/// A chunk of 65,536 rows is full while another part of its column is not: once it was written with a
+/// presence column that readers did not expect to be without effect.
+#[test]
+fn a_full_chunk_of_a_column_with_gaps_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let rows = 3 * 65_536i64;
+    for start in (0..rows).step_by(4096) {
+        let mut batch = Batch::new("plant.boiler").unwrap();
+        for tick in start..start + 4096 {
+            let value = (tick != 7 && tick != rows - 7).then_some(("level", ValueRef::I64(tick)));
+            batch.push("pump", tick * SECOND, value).unwrap();
+        }
+        store.write(&batch, Durability::Os).unwrap();
+    }
+    let expected = all(&store);
+    store.flush().unwrap();
+    same(&all(&store), &expected);
+    store.compact().unwrap();
+    same(&all(&store), &expected);
+    assert_eq!(expected.columns[0].count_present() as i64, rows - 2);
+}
+
 /// The same rows from memory, after reopening from the log, from flushed and from compacted files.
 #[test]
 fn rows_are_the_same_from_memory_log_and_files() {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use tidelog_model::{CollectionName, FieldType, Value};
+use tidelog::model::{CollectionName, FieldType, Value};
 
 /// Reads a file, and prints what was read as CSV: the header first, then the rows in the order of
 /// batches. Also the number of rows, and of bad lines.

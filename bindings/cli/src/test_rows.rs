@@ -1,8 +1,9 @@
 //! What a batch holds, for tests: a batch shows its rows where it is cut, by device and time.
 
-use crate::print::{Header, RowBatch};
+use crate::print::Header;
 use std::sync::Arc;
-use tidelog_model::{
+use tidelog::RowBatch;
+use tidelog::model::{
     Batch, Bitmap, Column, Cutter, FieldType, LeafWidth, Stamp, StoreId, SubBatch, Value, Values,
     Version,
 };
@@ -30,7 +31,7 @@ pub(crate) fn answer_of(batch: &Batch) -> RowBatch {
         let bytes = sub.write_to(Default::default());
         let sub = SubBatch::read(&bytes).unwrap();
         for (number, (device, rows)) in sub.devices().enumerate() {
-            answer.device_names.push(device.into());
+            answer.devices.push(device.into());
             answer.row_devices.extend(std::iter::repeat_n(number as u32, rows));
         }
         sub.times_into(&mut answer.times);
@@ -64,7 +65,7 @@ pub(crate) fn answer_of(batch: &Batch) -> RowBatch {
 pub(crate) fn cut_rows(batch: &Batch) -> Vec<CutRow> {
     let (header, answer) = (header_of(batch), answer_of(batch));
     let row = |row: usize| CutRow {
-        device: answer.device_names[answer.row_devices[row] as usize].clone(),
+        device: answer.devices[answer.row_devices[row] as usize].clone(),
         time: answer.times[row],
         values: header
             .fields

@@ -3,7 +3,7 @@
 //! Bytes are written in hexadecimal, with or without `0x` before them; `0x` alone is no bytes.
 
 use std::ops::Range;
-use tidelog_model::{FieldType, VALUE_BYTES_MAX, ValueRef};
+use tidelog::model::{FieldType, VALUE_BYTES_MAX, ValueRef};
 
 /// A parsed field. Text and bytes lie in the row's buffer, so that a row of parsed fields borrows
 /// nothing and its memory is used again for the next.
@@ -128,7 +128,7 @@ fn hex_digits(text: &str) -> Option<impl Iterator<Item = u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidelog_model::Value;
+    use tidelog::model::Value;
 
     fn parse(kind: FieldType, text: &str) -> Result<Option<Value>, CellError> {
         let mut row = CellRow::default();

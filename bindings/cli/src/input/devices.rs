@@ -1,7 +1,7 @@
 //! The devices of an input, numbered: each text is parsed once, not once per row.
 
 use std::collections::HashMap;
-use tidelog_model::{Device, NameError};
+use tidelog::model::{Device, NameError};
 
 /// Devices by number. Texts that mean the same device (labels in another order) share a number.
 #[derive(Debug, Default)]

@@ -15,7 +15,7 @@
 //! A decimal counts as the f64 nearest to it, however many digits it has; one that would become
 //! infinite, or zero without being zero, is text. A column without any value has no type.
 
-use tidelog_model::FieldType;
+use tidelog::model::FieldType;
 
 /// What was seen in a column. Order does not matter, and nothing is forgotten.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -13,14 +13,14 @@ mod nudge;
 mod record;
 mod source;
 
-pub(crate) use csv::{CsvOptions, CsvPlan, CsvReader, TypesError, parse_types};
-pub(crate) use line::{LineOptions, LineReader, TargetError, parse_target};
+pub(crate) use csv::{CsvOptions, CsvPlan, TypesError, parse_types};
+pub(crate) use line::{LineOptions, LineReader, parse_target};
 pub(crate) use nudge::SameTime;
 pub(crate) use source::Input;
 
 use std::io;
 use std::sync::Arc;
-use tidelog_model::{Batch, BatchError};
+use tidelog::model::{Batch, BatchError};
 
 /// Rows out of a text, some at a time.
 pub(crate) trait BatchReader {

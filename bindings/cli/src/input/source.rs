@@ -44,6 +44,23 @@ impl Input {
         &self.name
     }
 
+    /// Refuses a file that cannot be opened, before anything is done with the others.
+    ///
+    /// # Errors
+    /// [`InputError::Open`].
+    pub(crate) fn check(&self) -> Result<(), InputError> {
+        match &self.place {
+            // Opening a pipe waits for its writer; only what is missing is told here.
+            Place::File(path) => match path.metadata() {
+                Ok(about) if about.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+                Ok(_) => Ok(()),
+                Err(error) => Err(error),
+            }
+            .map_err(|source| InputError::Open { name: self.name.clone(), source }),
+            Place::Stdin | Place::Spooled(_) => Ok(()),
+        }
+    }
+
     /// How many bytes there are to read, where that is known.
     pub(crate) fn bytes(&self) -> Option<u64> {
         self.bytes

@@ -1,7 +1,7 @@
 //! Rows as an Arrow IPC stream: `device` (utf8), `timestamp_ns` (timestamp in nanoseconds, UTC),
 //! then the fields, each with its own type and nullable.
 
-use super::{Header, Printer, RowBatch};
+use super::{Header, Printer, check};
 use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Float32Array, Float64Array, Int64Array, PrimitiveArray,
@@ -13,7 +13,8 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::time::Duration;
-use tidelog_model::{Column, FieldType, Values, VarBytes, device};
+use tidelog::RowBatch;
+use tidelog::model::{Column, FieldType, Values, VarBytes, device};
 
 /// See the module.
 pub(super) struct ArrowPrinter<W: Write> {
@@ -38,14 +39,13 @@ impl<W: Write> ArrowPrinter<W> {
 
 impl<W: Write> Printer for ArrowPrinter<W> {
     fn print(&mut self, rows: &RowBatch) -> io::Result<()> {
-        rows.check(&self.header);
+        check(rows, &self.header);
         if rows.rows() == 0 {
             return Ok(());
         }
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         if self.header.has_devices {
-            let names: Vec<_> =
-                rows.device_names.iter().map(|name| device::to_text(name)).collect();
+            let names: Vec<_> = rows.devices.iter().map(|name| device::to_text(name)).collect();
             let texts = rows.row_devices.iter().map(|number| names[*number as usize].as_ref());
             arrays.push(Arc::new(StringArray::from_iter_values(texts)));
         }

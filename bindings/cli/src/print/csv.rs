@@ -2,10 +2,11 @@
 //! empty string is `""`, and all else is quoted only where it must be.
 
 use super::value::write_value;
-use super::{Header, Lines, Printer, RowBatch};
+use super::{Header, Lines, Printer, check};
 use std::io::{self, Write};
 use std::time::Duration;
-use tidelog_model::{ValueRef, device};
+use tidelog::RowBatch;
+use tidelog::model::{ValueRef, device};
 
 /// See the module.
 pub(super) struct CsvPrinter<W> {
@@ -32,14 +33,14 @@ impl<W: Write> CsvPrinter<W> {
 
 impl<W: Write> Printer for CsvPrinter<W> {
     fn print(&mut self, rows: &RowBatch) -> io::Result<()> {
-        rows.check(&self.header);
+        check(rows, &self.header);
         let mut name = Vec::new();
         let mut named = None;
         for row in 0..rows.rows() {
             if let Some(number) = rows.row_devices.get(row) {
                 if named != Some(*number) {
                     name.clear();
-                    let canonical = &rows.device_names[*number as usize];
+                    let canonical = &rows.devices[*number as usize];
                     write_quoted(&mut name, &device::to_text(canonical));
                     named = Some(*number);
                 }
@@ -90,7 +91,7 @@ fn write_quoted(out: &mut Vec<u8>, text: &str) {
 mod tests {
     use super::super::Format;
     use super::super::tests::{column, edges, text};
-    use tidelog_model::{Values, VarBytes};
+    use tidelog::model::{Values, VarBytes};
 
     #[test]
     fn all_types_and_absent_values_have_their_text() {

@@ -4,10 +4,11 @@
 //! is text: `"NaN"`, `"inf"`, `"-inf"`, and bytes as `"0x…"`.
 
 use super::value::write_value;
-use super::{Header, Lines, Printer, RowBatch};
+use super::{Header, Lines, Printer, check};
 use std::io::{self, Write};
 use std::time::Duration;
-use tidelog_model::{ValueRef, device};
+use tidelog::RowBatch;
+use tidelog::model::{ValueRef, device};
 
 /// See the module.
 pub(super) struct JsonPrinter<W> {
@@ -33,13 +34,13 @@ impl<W: Write> JsonPrinter<W> {
 
 impl<W: Write> Printer for JsonPrinter<W> {
     fn print(&mut self, rows: &RowBatch) -> io::Result<()> {
-        rows.check(&self.header);
+        check(rows, &self.header);
         for row in 0..rows.rows() {
             let out = &mut self.lines.text;
             out.push(b'{');
             if let Some(number) = rows.row_devices.get(row) {
                 out.extend_from_slice(b"\"device\":");
-                write_text(out, &device::to_text(&rows.device_names[*number as usize]));
+                write_text(out, &device::to_text(&rows.devices[*number as usize]));
                 out.push(b',');
             }
             out.extend_from_slice(b"\"timestamp_ns\":");
@@ -93,7 +94,7 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
 mod tests {
     use super::super::Format;
     use super::super::tests::{column, edges, text};
-    use tidelog_model::Values;
+    use tidelog::model::Values;
 
     #[test]
     fn rows_are_objects_with_exact_numbers() {

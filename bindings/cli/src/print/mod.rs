@@ -11,9 +11,8 @@ mod table;
 mod value;
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::time::Duration;
-use tidelog_model::{Column, FieldType};
+use tidelog::{AnswerField, FieldType, RowBatch};
 
 /// The columns of an answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,38 +24,25 @@ pub(crate) struct Header {
     pub(crate) fields: Vec<(String, FieldType)>,
 }
 
-/// Some rows of an answer.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct RowBatch {
-    /// Canonical texts of devices.
-    pub(crate) device_names: Vec<Arc<str>>,
-    /// Per row: its device in `device_names`. Empty when the header has no devices.
-    pub(crate) row_devices: Vec<u32>,
-    /// Per row: nanoseconds since 1970.
-    pub(crate) times: Vec<i64>,
-    /// Per field of the header: its values.
-    pub(crate) columns: Vec<Column>,
+impl Header {
+    pub(crate) fn new(has_devices: bool, fields: &[AnswerField]) -> Self {
+        let fields = fields.iter().map(|field| (field.name.clone(), field.kind)).collect();
+        Header { has_devices, fields }
+    }
 }
 
-impl RowBatch {
-    pub(crate) fn rows(&self) -> usize {
-        self.times.len()
-    }
-
-    /// Asserts that the batch is as its header says: a mix-up must not print wrong columns.
-    fn check(&self, header: &Header) {
-        let rows = self.rows();
-        let devices = if header.has_devices { rows } else { 0 };
-        assert_eq!(self.row_devices.len(), devices, "one device per row, or none at all");
-        assert_eq!(self.columns.len(), header.fields.len(), "one column per field");
-        for (column, (name, kind)) in self.columns.iter().zip(&header.fields) {
-            assert_eq!((column.len(), column.field_type()), (rows, *kind), "column {name}");
-        }
+/// Asserts that rows are as their header says: a mix-up must not print wrong columns.
+fn check(rows: &RowBatch, header: &Header) {
+    let devices = if header.has_devices { rows.rows() } else { 0 };
+    assert_eq!(rows.row_devices.len(), devices, "one device per row, or none at all");
+    assert_eq!(rows.columns.len(), header.fields.len(), "one column per field");
+    for (column, (name, kind)) in rows.columns.iter().zip(&header.fields) {
+        assert_eq!((column.len(), column.field_type()), (rows.rows(), *kind), "column {name}");
     }
 }
 
 /// How answers look.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Format {
     /// Aligned columns, times in RFC 3339, the number of rows at the end.
     Table,
@@ -66,19 +52,6 @@ pub(crate) enum Format {
     Json,
     /// The Arrow IPC stream format.
     Arrow,
-}
-
-impl Format {
-    /// The format with this name (`table csv json arrow`).
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "table" => Some(Format::Table),
-            "csv" => Some(Format::Csv),
-            "json" => Some(Format::Json),
-            "arrow" => Some(Format::Arrow),
-            _ => None,
-        }
-    }
 }
 
 /// Writes an answer.
@@ -144,7 +117,7 @@ const WRITE_BYTES: usize = 64 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidelog_model::{Value, Values};
+    use tidelog::{Column, Value, Values};
 
     /// Two rows of all types: one full of edges, one without values.
     pub(super) fn edges() -> (Header, RowBatch) {
@@ -166,7 +139,7 @@ mod tests {
             column
         });
         let rows = RowBatch {
-            device_names: vec!["two\\ words".into(), "pump,a=1".into()],
+            devices: vec!["two\\ words".into(), "pump,a=1".into()],
             row_devices: vec![1, 0],
             times: vec![i64::MIN, 0],
             columns: columns.collect(),
@@ -194,12 +167,6 @@ mod tests {
 
     pub(super) fn text(format: Format, header: &Header, batches: &[RowBatch]) -> String {
         String::from_utf8(print(format, header, batches)).unwrap()
-    }
-
-    #[test]
-    fn formats_have_names() {
-        assert_eq!(Format::from_name("csv"), Some(Format::Csv));
-        assert_eq!(Format::from_name("CSV"), None);
     }
 
     #[test]

@@ -6,11 +6,12 @@
 //! the terminal.
 
 use super::value::write_value;
-use super::{Header, Lines, Printer, RowBatch};
+use super::{Header, Lines, Printer, check};
 use crate::time::print_time;
 use std::io::{self, Write};
 use std::time::Duration;
-use tidelog_model::{FieldType, ValueRef, device};
+use tidelog::RowBatch;
+use tidelog::model::{FieldType, ValueRef, device};
 use unicode_width::UnicodeWidthStr;
 
 /// See the module.
@@ -61,7 +62,7 @@ impl<W: Write> TablePrinter<W> {
         let device = rows
             .row_devices
             .get(row)
-            .map(|number| escape(&device::to_text(&rows.device_names[*number as usize])));
+            .map(|number| escape(&device::to_text(&rows.devices[*number as usize])));
         let time = print_time(rows.times[row]);
         let values = rows.columns.iter().map(|column| column.at(row).map_or(String::new(), show));
         device.into_iter().chain([time]).chain(values).collect()
@@ -111,7 +112,7 @@ impl<W: Write> TablePrinter<W> {
 
 impl<W: Write> Printer for TablePrinter<W> {
     fn print(&mut self, rows: &RowBatch) -> io::Result<()> {
-        rows.check(&self.header);
+        check(rows, &self.header);
         for row in 0..rows.rows() {
             let cells = Self::cells(rows, row);
             if self.is_begun {
@@ -183,7 +184,7 @@ mod tests {
     use super::super::Format;
     use super::super::tests::{column, edges, text};
     use super::*;
-    use tidelog_model::Values;
+    use tidelog::model::Values;
 
     #[test]
     fn columns_align_and_text_cannot_drive_the_terminal() {

@@ -5,7 +5,7 @@
 //! which NaN it was is lost in every text format. Bytes are hexadecimal after `0x`.
 
 use std::io::Write;
-use tidelog_model::ValueRef;
+use tidelog::model::ValueRef;
 
 /// Appends the value's text, as it is, without quotes.
 pub(crate) fn write_value(out: &mut Vec<u8>, value: ValueRef<'_>) {

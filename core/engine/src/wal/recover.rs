@@ -95,7 +95,7 @@ pub(crate) fn recover(
             continue;
         }
         let opening = (*ordinal, *incarnation);
-        let log = OpeningLog::find(disk, store, opening, &indices, from, &mut recovered)?;
+        let log = OpeningLog::find(disk, store, opening, &indices)?;
         let end = ends.get(ordinal).copied().filter(|end| end.offset > from);
         let durable = match end {
             _ if !is_last => u64::MAX,
@@ -125,8 +125,6 @@ impl OpeningLog {
         store: StoreId,
         (ordinal, incarnation): (u32, Incarnation),
         indices: &[u32],
-        from: u64,
-        recovered: &mut Recovered,
     ) -> io::Result<Self> {
         let mut segments: Vec<SegmentFile> = Vec::new();
         let mut headless = Vec::new();
@@ -256,8 +254,8 @@ impl OpeningLog {
                 self.report_missing(at, recovered);
                 sequence = None;
             }
-            // A covered segment may be left over, with others behind it deleted.
-            expected = limit.max(from);
+            // A covered segment may be left over, even cut short, with others behind it deleted.
+            expected = expected.max(limit);
             let pieces = self.pieces(disk, at, buffer)?;
             for piece in pieces {
                 let (start, end) = match piece {

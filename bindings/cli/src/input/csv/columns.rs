@@ -8,7 +8,7 @@ use crate::input::record::{Record, RecordReader};
 use crate::input::source::{Input, Source};
 use crate::time::parse_time;
 use std::sync::Arc;
-use tidelog_model::{FieldType, Name, VALUE_BYTES_MAX};
+use tidelog::model::{FieldType, Name, VALUE_BYTES_MAX};
 
 /// A file past its header.
 pub(super) struct CsvText {

@@ -20,7 +20,7 @@ use super::source::Input;
 use columns::CsvText;
 use scan::Scan;
 use std::collections::HashMap;
-use tidelog_model::{CollectionName, FieldType, Name};
+use tidelog::model::{CollectionName, FieldType, Name};
 
 /// What a first reading of all files found out: everything needed to read them into batches.
 #[derive(Debug)]

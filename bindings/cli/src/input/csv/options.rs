@@ -2,7 +2,7 @@
 
 use crate::input::nudge::SameTime;
 use std::collections::HashMap;
-use tidelog_model::FieldType;
+use tidelog::model::FieldType;
 
 /// How CSV is read.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use crate::input::cell::CellRow;
 use crate::input::nudge::SameTime;
 use crate::input::record::RECORD_BYTES_MAX;
 use crate::input::{BadLine, BatchReader, Counts, InputError};
-use tidelog_model::{
+use tidelog::model::{
     BATCH_BYTES_MAX, Batch, BatchError, DeviceIndex, FIELDS_MAX, FieldIndex, FieldType,
 };
 

@@ -9,7 +9,7 @@ use crate::input::infer::Evidence;
 use crate::input::nudge::{Order, SameTime};
 use crate::input::record::Record;
 use std::collections::HashMap;
-use tidelog_model::{FieldType, Name};
+use tidelog::model::{FieldType, Name};
 
 /// What the first reading learns.
 #[derive(Default)]

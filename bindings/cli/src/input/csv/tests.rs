@@ -4,7 +4,7 @@ use super::*;
 use crate::input::nudge::SameTime;
 use crate::input::{BatchReader, Counts};
 use std::io::Write;
-use tidelog_model::Batch;
+use tidelog::model::Batch;
 
 pub(crate) fn input(text: &[u8]) -> (tempfile::NamedTempFile, Input) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -211,7 +211,7 @@ fn large_values_end_a_batch_early() {
     let mut text = b"device,timestamp_ns,a\n".to_vec();
     for n in 0..5 {
         text.extend(format!("x,{n},\"").into_bytes());
-        text.extend(vec![b'v'; tidelog_model::VALUE_BYTES_MAX + usize::from(n == 4)]);
+        text.extend(vec![b'v'; tidelog::model::VALUE_BYTES_MAX + usize::from(n == 4)]);
         text.extend(b"\"\n");
     }
     let (_file, input) = input(&text);

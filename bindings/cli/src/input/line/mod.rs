@@ -15,7 +15,7 @@ use super::{BadLine, BatchReader, Counts, InputError};
 use influxdb_line_protocol::{FieldValue, ParsedLine, parse_lines};
 use lines::LogicalLines;
 use std::collections::HashMap;
-use tidelog_model::{
+use tidelog::model::{
     BATCH_BYTES_MAX, Batch, BatchError, CollectionName, Device, DeviceIndex, FIELDS_MAX, FieldType,
     Name, NameError, VALUE_BYTES_MAX, ValueRef,
 };
@@ -25,6 +25,8 @@ use tidelog_model::{
 pub(crate) struct LineOptions {
     /// The database of all collections, from [`parse_target`].
     pub(crate) database: Name,
+    /// By collection: the types its fields have already.
+    pub(crate) known_types: HashMap<Box<str>, HashMap<Box<str>, FieldType>>,
     /// The time of lines that give none, in nanoseconds: when the import began.
     pub(crate) now: i64,
     /// What happens to rows of one device with equal times.
@@ -165,7 +167,8 @@ impl LineReader {
         }
         let name = CollectionName::new(&self.options.database, measurement)?;
         self.batches.push(Batch::for_collection(name));
-        self.known.push(Known::default());
+        let types = self.options.known_types.get(measurement).cloned().unwrap_or_default();
+        self.known.push(Known { types, series: HashMap::new() });
         self.collections.insert(measurement.into(), self.batches.len() - 1);
         Ok(self.batches.len() - 1)
     }
@@ -227,7 +230,7 @@ enum LineError {
     #[error("this is not line protocol: {0}")]
     Syntax(influxdb_line_protocol::Error),
     #[error(
-        "field {field:?} has type {known} in earlier lines, not {given}: use another field name for {given}"
+        "field {field:?} has type {known} already, not {given}: use another field name for {given}"
     )]
     Conflict { field: String, known: FieldType, given: FieldType },
     #[error("field {field:?} is beyond the range of f64")]

@@ -14,6 +14,7 @@ fn input(text: &[u8]) -> (tempfile::NamedTempFile, Input) {
 fn options() -> LineOptions {
     LineOptions {
         database: parse_target("db.*").unwrap(),
+        known_types: HashMap::new(),
         now: 42,
         same_time: SameTime::Last,
         batch_rows: 3,

@@ -1,0 +1,121 @@
+//! The commands, each in its file.
+
+mod adopt;
+mod backup;
+mod compact;
+mod delete;
+mod demo;
+mod export;
+mod groups;
+mod import;
+mod info;
+mod latest;
+mod query;
+mod recover;
+mod retain;
+mod verify;
+
+use crate::arguments::{Arguments, Opener};
+use crate::error::{CommandError, Outcome};
+use clap::Subcommand;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    Import(import::Import),
+    Query(query::QueryArguments),
+    Export(export::Export),
+    Latest(latest::Latest),
+    Delete(delete::DeleteArguments),
+    Retain(retain::Retain),
+    Info(info::Info),
+    Groups(groups::Groups),
+    Verify(verify::Verify),
+    Recover(recover::Recover),
+    Compact(compact::Compact),
+    Backup(backup::Backup),
+    Adopt(adopt::Adopt),
+    Demo(demo::Demo),
+    /// The process that the demo kills.
+    #[command(hide = true)]
+    DemoWriter(demo::DemoWriter),
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<Outcome, CommandError> {
+    let opener = Opener::new(arguments.memory);
+    match arguments.command {
+        Command::Import(command) => command.run(&opener),
+        Command::Query(command) => command.run(&opener),
+        Command::Export(command) => command.run(&opener),
+        Command::Latest(command) => command.run(&opener),
+        Command::Delete(command) => command.run(&opener),
+        Command::Retain(command) => command.run(&opener),
+        Command::Info(command) => command.run(&opener),
+        Command::Groups(command) => command.run(&opener),
+        Command::Verify(command) => command.run(&opener),
+        Command::Recover(command) => command.run(),
+        Command::Compact(command) => command.run(&opener),
+        Command::Backup(command) => command.run(&opener),
+        Command::Adopt(command) => command.run(),
+        Command::Demo(command) => command.run(),
+        Command::DemoWriter(command) => command.run(),
+    }
+}
+
+/// Text to stdout.
+fn print(text: &str) -> Result<(), CommandError> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CommandError::Output)
+}
+
+/// One JSON object to stdout, on one line.
+fn print_json(value: &serde_json::Value) -> Result<(), CommandError> {
+    print(&format!("{value}\n"))
+}
+
+/// How long a query took, where a person reads it: programs compare output.
+fn shown_time(begun: Instant) -> Option<Duration> {
+    use std::io::IsTerminal;
+    io::stdout().is_terminal().then(|| begun.elapsed())
+}
+
+/// Everything a store takes on disk, directories included: what `du -sb` says.
+fn bytes_on_disk(path: &Path) -> io::Result<u64> {
+    let about = path.symlink_metadata()?;
+    let mut bytes = about.len();
+    if about.is_dir() {
+        for entry in path.read_dir()? {
+            match bytes_on_disk(&entry?.path()) {
+                // Upkeep may remove files meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                counted => bytes += counted?,
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+/// A store's id as people compare it.
+fn hex(id: tidelog::StoreId) -> String {
+    id.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// 1234567 as 1,234,567.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 row`, `2 rows`.
+fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
