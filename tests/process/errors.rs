@@ -130,7 +130,7 @@ fn a_disk_of_one_mebibyte_fills_up_and_the_store_goes_on_when_there_is_space() {
     let (flushed, compacted) = (store.flush().is_ok(), store.compact().is_ok());
     said.compare(&store).unwrap();
     let before = said.acknowledged.len();
-    small.resize("4m");
+    small.resize("1280k");
     fill(&mut said);
     assert!(said.acknowledged.len() > before, "nothing was written with space again");
     said.compare(&store).unwrap();
@@ -144,7 +144,7 @@ fn a_disk_of_one_mebibyte_fills_up_and_the_store_goes_on_when_there_is_space() {
         Ok(store) => said.compare(&store).map(drop).unwrap(),
         Err(error) => assert_eq!(error.kind(), Kind::Retry, "{error}"),
     }
-    small.resize("8m");
+    small.resize("4m");
     let store = open(&path);
     said.compare(&store).unwrap();
     store.delete(&delete(0)).unwrap();

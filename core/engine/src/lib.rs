@@ -6,6 +6,9 @@ pub mod disk;
 mod error;
 mod files;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod ids;
 mod log;

@@ -231,7 +231,8 @@ impl ChunkIndex {
             return Err(Malformed("a chunk passes the end of the file"));
         }
         let has = |role| columns.iter().any(|column| column.role == role);
-        if !has(Role::Times) || (!levelled && !(has(Role::Stamps) && has(Role::Origins))) {
+        let versioned = levelled || (has(Role::Stamps) && has(Role::Origins));
+        if !has(Role::Times) || !versioned {
             return Err(Malformed("a chunk lacks its times or versions"));
         }
         Ok(ChunkIndex { offset, pages, columns })

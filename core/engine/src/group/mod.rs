@@ -16,3 +16,18 @@ pub use reader::ReadError;
 pub(crate) use reader::{GroupFile, PageAt, SeriesRef};
 pub(crate) use verify::{Flaw, Verified, plain};
 pub(crate) use writer::{GroupWriter, Levelling, Written};
+
+/// Decodes the parts of a group file from bytes that no checksum has vouched for.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_parts(bytes: &[u8]) {
+    use tidelog_model::{FieldType, Name, StoreId};
+    let _ = layout::Directory::decode(bytes);
+    let fields: Vec<crate::rows::FieldKey> = FieldType::ALL
+        .into_iter()
+        .filter_map(|kind| {
+            let name = Name::new("field", kind.name()).ok()?;
+            Some(crate::rows::FieldKey { name, kind })
+        })
+        .collect();
+    let _ = SeriesIndex::decode(bytes, &fields, &[StoreId([1; 16])], 1 << 20);
+}

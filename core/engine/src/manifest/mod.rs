@@ -35,3 +35,16 @@ pub(crate) fn decode_tombstone(bytes: &[u8]) -> Result<Tombstone, Malformed> {
 pub(crate) fn encode_tombstone(tombstone: &Tombstone) -> Vec<u8> {
     change::tombstone_bytes(tombstone)
 }
+
+/// Reads a generation, an edit and a tombstone from any bytes.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let middle = bytes.len() / 2;
+    let _ = generation::recover(1, bytes, None);
+    let _ = generation::recover(1, &bytes[middle..], Some(&bytes[..middle]));
+    if let Ok(edit) = change::decode(bytes) {
+        let _ = State::from_snapshot(1, &edit);
+        assert_eq!(change::decode(&change::encode(&edit)).as_ref(), Ok(&edit));
+    }
+    let _ = decode_tombstone(bytes);
+}

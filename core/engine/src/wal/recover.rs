@@ -4,7 +4,8 @@ use super::{parse_segment, segment_path};
 use crate::disk::{Disk, OpenMode};
 use crate::ids::{LogEnd, LogPoint};
 use crate::log::{
-    FILE_HEADER_LEN, FileHeader, FrameInfo, HeaderError, LogKind, Piece, likely_frame, scan,
+    FILE_HEADER_LEN, FRAME_HEADER_LEN, FRAME_MAGIC, FileHeader, FrameInfo, HeaderError, LogKind,
+    Piece, scan,
 };
 use rkyv::util::AlignedVec;
 use std::collections::BTreeMap;
@@ -48,6 +49,8 @@ struct SegmentFile {
     header: FileHeader,
     /// Log offset behind the part that belongs to the log.
     limit: u64,
+    /// The header was bad and made again.
+    remade: bool,
 }
 
 /// A segment whose header says nothing, and that holds no frame.
@@ -92,7 +95,7 @@ pub(crate) fn recover(
             continue;
         }
         let opening = (*ordinal, *incarnation);
-        let log = OpeningLog::find(disk, store, opening, &indices, &mut recovered)?;
+        let log = OpeningLog::find(disk, store, opening, &indices)?;
         let end = ends.get(ordinal).copied().filter(|end| end.offset > from);
         let durable = match end {
             _ if !is_last => u64::MAX,
@@ -122,7 +125,6 @@ impl OpeningLog {
         store: StoreId,
         (ordinal, incarnation): (u32, Incarnation),
         indices: &[u32],
-        recovered: &mut Recovered,
     ) -> io::Result<Self> {
         let mut segments: Vec<SegmentFile> = Vec::new();
         let mut headless = Vec::new();
@@ -131,6 +133,7 @@ impl OpeningLog {
             let file = disk.open(&path, OpenMode::Read)?;
             let len = file.len()?;
             let mut bytes = [0; FILE_HEADER_LEN];
+            let mut remade = false;
             let whole = file.read_exact_at(&mut bytes, 0);
             let header = match whole.ok().map(|()| FileHeader::decode(LogKind::Wal, &bytes)) {
                 Some(Ok(header))
@@ -146,37 +149,27 @@ impl OpeningLog {
                     ));
                 }
                 _ => {
-                    // All of a header is known from elsewhere, so it can be made again, and the frames
-                    // behind it, if there are any, are read as if nothing had happened to it.
-                    let mut buffer = AlignedVec::new();
-                    read_aligned(disk, &path, &mut buffer)?;
-                    let body = buffer.get(FILE_HEADER_LEN..).unwrap_or_default();
-                    // Where the segments before are deleted, frames tell where they stand.
-                    let base = segments.last().map(|before| before.limit);
-                    let base = base.or_else(|| likely_base(body)).unwrap_or(0);
-                    let kind = LogKind::Wal;
-                    let header =
-                        FileHeader { kind, ordinal, index: *index, store, incarnation, base };
-                    let start = base.saturating_add(FILE_HEADER_LEN as u64);
-                    let pieces = scan(body, start, header.seed());
-                    let frames = pieces.iter().any(|piece| matches!(piece, Piece::Frame(_)));
-                    if !frames {
-                        let unfinished =
-                            len < FILE_HEADER_LEN as u64 || bytes == [0; FILE_HEADER_LEN];
-                        headless.push(Headless { index: *index, path, len, unfinished });
-                        continue;
+                    let before = segments.last().map_or(0, |before: &SegmentFile| before.limit);
+                    let identity = (ordinal, *index, store, incarnation);
+                    match remade_header(disk, &path, identity, before)? {
+                        Some(header) => {
+                            remade = true;
+                            header
+                        }
+                        None => {
+                            let unfinished =
+                                len < FILE_HEADER_LEN as u64 || bytes == [0; FILE_HEADER_LEN];
+                            headless.push(Headless { index: *index, path, len, unfinished });
+                            continue;
+                        }
                     }
-                    let what = "the segment's header is damaged";
-                    let bytes = Some((0, len.min(FILE_HEADER_LEN as u64)));
-                    recovered.damage.push(Damage { path: path.clone(), bytes, what });
-                    header
                 }
             };
             if let Some(before) = segments.last_mut() {
                 before.limit = before.limit.min(header.base);
             }
             let limit = header.base + len;
-            segments.push(SegmentFile { index: *index, path, header, limit });
+            segments.push(SegmentFile { index: *index, path, header, limit, remade });
         }
         Ok(OpeningLog { ordinal, segments, headless })
     }
@@ -234,6 +227,20 @@ impl OpeningLog {
         let mut expected = from;
         'log: while at < self.segments.len() {
             let (base, limit) = (self.segments[at].header.base, self.segments[at].limit);
+            if self.segments[at].remade {
+                let known = match mark {
+                    Some(mark) => mark,
+                    None => *mark.insert(self.mark(disk, at)?.max(durable)),
+                };
+                if base >= known {
+                    // Never synced: power went while its first frames were on their way.
+                    self.cut_before(at, recovered);
+                    break 'log;
+                }
+                let (path, bytes) = (self.segments[at].path.clone(), (0, FILE_HEADER_LEN as u64));
+                let what = "the segment's header is damaged";
+                recovered.damage.push(Damage { path, bytes: Some(bytes), what });
+            }
             if base > expected {
                 // A stretch of the log is not there: a segment's name or header was lost.
                 let known = match mark {
@@ -357,17 +364,34 @@ impl OpeningLog {
     }
 }
 
+/// Makes a damaged header again: all of it is known from elsewhere but the base, which every frame tells
+/// by its own offset. `None` when no frame behind it is whole under such a header.
+fn remade_header(
+    disk: &dyn Disk,
+    path: &str,
+    (ordinal, index, store, incarnation): (u32, u32, StoreId, Incarnation),
+    before: u64,
+) -> io::Result<Option<FileHeader>> {
+    let mut bytes = AlignedVec::new();
+    read_aligned(disk, path, &mut bytes)?;
+    let body = bytes.get(FILE_HEADER_LEN..).unwrap_or_default();
+    let told = (0..body.len()).step_by(16).find_map(|at| {
+        let frame = body.get(at..)?.first_chunk::<FRAME_HEADER_LEN>()?;
+        let offset = u64::from_le_bytes(*frame.get(32..)?.first_chunk()?);
+        let base = offset.checked_sub((FILE_HEADER_LEN + at) as u64)?;
+        frame.starts_with(&FRAME_MAGIC).then_some(base)
+    });
+    let header = |base| FileHeader { kind: LogKind::Wal, ordinal, index, store, incarnation, base };
+    let holds = |header: &FileHeader| {
+        let pieces = scan(body, header.base + FILE_HEADER_LEN as u64, header.seed());
+        pieces.iter().any(|piece| matches!(piece, Piece::Frame(_)))
+    };
+    Ok(told.into_iter().chain([before]).map(header).find(holds))
+}
+
 fn headless_damage(lost: &Headless) -> Damage {
     let what = "the segment's header is damaged, and no record in it is whole";
     Damage { path: lost.path.clone(), bytes: Some((0, lost.len)), what }
-}
-
-/// What the first frame behind a file header says is the file's base; its checksum will tell.
-fn likely_base(body: &[u8]) -> Option<u64> {
-    let (at, offset) = likely_frame(body)?;
-    let base = offset.checked_sub((FILE_HEADER_LEN + at) as u64)?;
-    // No log is that long; sums with offsets inside the file must not overflow.
-    (base < u64::MAX / 2).then_some(base)
 }
 
 /// Reads a file into memory aligned to 16 bytes, as archives inside want it.

@@ -1,0 +1,4 @@
+//! A group file or a part of one, from any bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tidelog_engine::fuzzing::group_file(bytes));

@@ -1,0 +1,99 @@
+//! The fuzz targets on a stable compiler: golden files, mutated at random from a seed, through every
+//! decoder. `TIDELOG_FUZZ_SECONDS` says for how long (5 unless set), `TIDELOG_FUZZ_SEED` from where.
+//!
+//! libFuzzer finds more: `cargo +nightly fuzz run manifest` in this directory.
+
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tidelog_engine::fuzzing;
+
+type Target = (&'static str, fn(&[u8]));
+const TARGETS: [Target; 4] = [
+    ("wal_frame", fuzzing::wal_frame),
+    ("batch_v1", fuzzing::batch_v1),
+    ("manifest", fuzzing::manifest),
+    ("group_file", fuzzing::group_file),
+];
+
+#[test]
+fn mutated_golden_files_never_panic() {
+    let number = |name: &str, otherwise: u64| {
+        std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+    };
+    let seconds = Duration::from_secs(number("TIDELOG_FUZZ_SECONDS", 5));
+    let seed = number("TIDELOG_FUZZ_SEED", 1);
+    let files = files_under(&Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/v1"));
+    let mut seeds: Vec<Vec<u8>> = files.iter().map(|path| fs::read(path).unwrap()).collect();
+    // Payloads too, so that mutations reach what checksums protect.
+    for at in 0..seeds.len() {
+        let from = [b"TIDEWAL\0", b"TIDEMAN\0"].iter().any(|magic| seeds[at].starts_with(*magic));
+        if from && seeds[at].len() > 128 {
+            let len = u32::from_le_bytes(*seeds[at][88..].first_chunk().unwrap()) as usize;
+            seeds.push(seeds[at][128..128 + len].to_vec());
+        }
+    }
+    let (started, mut runs, mut random) = (Instant::now(), 0u64, seed);
+    while started.elapsed() < seconds {
+        for _ in 0..100 {
+            let bytes = mutate(&seeds, &mut random);
+            for (name, target) in TARGETS {
+                let outcome = catch_unwind(|| target(&bytes));
+                assert!(outcome.is_ok(), "{name}, seed {seed}, run {runs}: {bytes:02x?}");
+            }
+            runs += 1;
+        }
+    }
+    note(&format!("{runs} inputs through {} decoders each from seed {seed}", TARGETS.len()));
+}
+
+fn mutate(seeds: &[Vec<u8>], random: &mut u64) -> Vec<u8> {
+    let mut bytes = seeds[draw(random) % seeds.len()].clone();
+    for _ in 0..=draw(random) % 4 {
+        let len = bytes.len();
+        if len == 0 {
+            break;
+        }
+        let at = draw(random) % len;
+        match draw(random) % 6 {
+            0 => bytes[at] ^= 1 << (draw(random) % 8),
+            1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][draw(random) % 5],
+            2 => bytes.truncate(at),
+            3 => bytes.drain(..at).for_each(drop),
+            4 => {
+                let other = &seeds[draw(random) % seeds.len()];
+                let from = draw(random) % (other.len() + 1);
+                bytes.splice(at..at, other[from..].iter().take(64).copied());
+            }
+            _ => {
+                let end = (at + draw(random) % 9).min(len);
+                bytes[at..end].iter_mut().for_each(|byte| *byte = draw(random) as u8);
+            }
+        }
+    }
+    bytes
+}
+
+/// SplitMix64.
+fn draw(state: &mut u64) -> usize {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((z ^ (z >> 31)) >> 1) as usize
+}
+
+fn files_under(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(files_under(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+#[expect(clippy::print_stderr, reason = "figures of a run")]
+fn note(text: &str) {
+    eprintln!("{text}");
+}
