@@ -262,11 +262,12 @@ fn exit_codes_tell_what_kind_of_thing_went_wrong() {
         &["query", "store", "db.c", "--where", "temp > hot"],
         &["query", "store", "db.c", "--where", "none > 1"],
         &["query", "store", "db.c", "--agg", "median"],
-        &["query", "nowhere", "db.c"],
-        &["compact", "nowhere"],
         &["frobnicate"],
     ] {
         assert_eq!(shell.code(wrong), 2, "{wrong:?}");
+    }
+    for command in ["info", "compact", "verify", "recover", "adopt"] {
+        assert_eq!(shell.code(&[command, "nowhere"]), 3, "{command}");
     }
     assert!(!shell.path("nowhere").exists());
     assert_eq!(shell.code(&["--help"]), 0);
