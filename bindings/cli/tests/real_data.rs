@@ -1,5 +1,7 @@
 //! Real series through the command, against a computation in another language (`real_data/compare.py`).
 
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
 use std::path::PathBuf;
 use std::process::Command;
 
