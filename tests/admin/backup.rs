@@ -1,6 +1,8 @@
+//! Backups open, answer, and can become stores of their own.
+
 use super::*;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tidelog_engine::{BackupError, Delete, DeviceSelector, Device, OpenError, adopt};
+use tidelog_engine::{BackupError, Delete, Device, DeviceSelector, OpenError, adopt};
 
 #[test]
 fn a_backup_opens_and_answers_like_the_store() {
@@ -49,7 +51,7 @@ fn backups_beside_writes_hold_whole_batches_and_all_acknowledged_ones() {
                 batch.clear();
                 for device in 0..20 {
                     let values = [("level", tick as f64)];
-                    batch.push(&format!("pump_{device}"), tick * SECOND, values).unwrap();
+                    batch.push(&format!("pump_{device}"), tick * STEP, values).unwrap();
                 }
                 writer.write(&batch, Durability::Os).unwrap();
                 acknowledged.store(tick + 1, Ordering::SeqCst);
@@ -67,8 +69,8 @@ fn backups_beside_writes_hold_whole_batches_and_all_acknowledged_ones() {
             let held = rows(&copied).len() as i64;
             assert_eq!(held % 20, 0, "whole batches");
             assert!(held / 20 >= before, "{held} rows, {before} batches were acknowledged");
-            let last = rows(&copied).keys().map(|(_, time)| *time).max().unwrap_or(-SECOND);
-            assert_eq!(last / SECOND + 1, held / 20, "and none is left out");
+            let last = rows(&copied).keys().map(|(_, time)| *time).max().unwrap_or(-STEP);
+            assert_eq!(last / STEP + 1, held / 20, "and none is left out");
             assert_eq!(findings(&copied), []);
             if round == 2 {
                 store.compact().unwrap();

@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod crash;
 mod recover;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,8 @@ use tidelog_engine::{
     Batch, CollectionName, Durability, Finding, Options, Query, Store, Upkeep, ValueRef,
 };
 
-const SECOND: i64 = 1_000_000_000;
+/// Between two rows of a device: an hour's window has 360, a page two windows.
+const STEP: i64 = 10_000_000_000;
 const DEVICES: usize = 6;
 const TICKS: i64 = 4000;
 
@@ -35,7 +37,7 @@ fn write(store: &Store, from: i64, to: i64) {
             let level = ("level", ValueRef::F64(tick as f64 / 4.0 + device as f64));
             let state = ("state", ValueRef::String(if tick % 7 == 0 { "off" } else { "on" }));
             let values = [level, state].into_iter().take(1 + usize::from(tick % 3 == 0));
-            batch.push(&format!("pump_{device}"), tick * SECOND, values).unwrap();
+            batch.push(&format!("pump_{device}"), tick * STEP, values).unwrap();
         }
         if tick % 500 == 499 || tick == to - 1 {
             store.write(&batch, Durability::Os).unwrap();

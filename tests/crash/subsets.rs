@@ -31,7 +31,8 @@ fn every_subset_of_what_up_to_three_operations_left_unsynced() {
         }
     }
     let [workloads, states, sampled] = counts;
-    let text = format!("{states} states of {workloads} workloads, {sampled} workloads only sampled");
+    let text =
+        format!("{states} states of {workloads} workloads, {sampled} workloads only sampled");
     report("subsets", text);
     assert_eq!(sampled, 0, "every subset is to be tried");
 }
@@ -46,10 +47,28 @@ fn try_all(steps: &[Step], counts: &mut [u64; 3]) {
     check_opens(&disk.restart(), &history, false);
     for (number, after) in states.enumerate() {
         counts[1] += 1;
+        let _story = Story { before: &disk, after: &after, steps };
         if long() || number % 8 == 0 {
             check_recovered(&after, &history, true);
         } else {
             check_opens(&after, &history, true);
+        }
+    }
+}
+
+/// Prints how a disk came to be when its check panics.
+struct Story<'a> {
+    before: &'a SimDisk,
+    after: &'a SimDisk,
+    steps: &'a [Step],
+}
+
+impl Drop for Story<'_> {
+    #[expect(clippy::print_stderr, reason = "a test that fails says what led to it")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Story { before, after, steps } = self;
+            eprintln!("{steps:?}\n{}\nthen\n{}", before.trace(), after.history());
         }
     }
 }
@@ -69,9 +88,10 @@ fn every_subset_at_each_death_in_the_last_operation() {
                 history.run(disk, &subject::clock(6), 10, &[second], false);
                 history
             };
-            let done = tidelog_tests::disk::sweep(&start.restart(), limit, work, |after, history| {
-                check_opens(after, history, !after.history().is_empty());
-            });
+            let done =
+                tidelog_tests::disk::sweep(&start.restart(), limit, work, |after, history| {
+                    check_opens(after, history, !after.history().is_empty());
+                });
             total.calls += done.calls;
             total.states += done.states;
             total.sampled += done.sampled;

@@ -1,18 +1,23 @@
 //! The end of a store while others still hold it.
 
 use crate::{all, name, rows};
+use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use tidelog_engine::clock::Clock;
 use tidelog_engine::{
-    Delete, Durability, Kind, OpenError, Options, Store, UpkeepError, WriteError,
+    Delete, Durability, Kind, OpenError, Options, Store, Upkeep, UpkeepError, WriteError,
 };
 
 /// S-B16, S-B28: theirs appends to a buffer that nobody writes any more, or closes a channel twice.
 #[test]
 fn a_write_that_races_with_close_is_kept_or_refused() {
-    for round in 0..20 {
+    for round in 0..30 {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
+        store.write(&rows(1, -1..0), Durability::Sync).unwrap();
         let next = AtomicI64::new(0);
+        let mut seen = Vec::new();
         let acknowledged: Vec<i64> = std::thread::scope(|threads| {
             let writers: Vec<_> = (0..4)
                 .map(|_| {
@@ -31,16 +36,15 @@ fn a_write_that_races_with_close_is_kept_or_refused() {
                 })
                 .collect();
             std::thread::sleep(std::time::Duration::from_millis(5 + round));
-            let closing: Vec<_> = (0..2).map(|_| threads.spawn(|| store.close())).collect();
-            for closed in closing {
-                closed.join().unwrap().unwrap();
-            }
+            // Who opens the store next must see all that was acknowledged, also by a writer that was
+            // in the middle of a call when it was closed.
+            store.close().unwrap();
+            store.close().unwrap();
+            seen = all(&Store::open(dir.path()).unwrap()).times;
             writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
         });
-        drop(store);
-        let times = all(&Store::open(dir.path()).unwrap()).times;
         for time in &acknowledged {
-            assert!(times.contains(time), "round {round}: row {time} was acknowledged");
+            assert!(seen.contains(time), "round {round}: row {time} was acknowledged");
         }
     }
 }
@@ -66,4 +70,41 @@ fn a_closed_store_answers_by_a_typed_error_and_frees_its_directory() {
     assert_eq!(all(&reader).rows(), 1);
     let refused = reader.write(&rows(1, 1..2), Durability::Os).unwrap_err();
     assert!(matches!(refused, WriteError::ReadOnly));
+}
+
+/// A clock that does something once, in the middle of the call that asks it.
+#[derive(Default)]
+struct Trap(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl fmt::Debug for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trap")
+    }
+}
+
+impl Clock for Trap {
+    fn wall_millis(&self) -> u64 {
+        let act = self.0.lock().unwrap().take();
+        if let Some(act) = act {
+            act();
+        }
+        1_700_000_000_000
+    }
+}
+
+/// S-B16, by the moment that threads meet too seldom: a write asks the clock after it saw the store open.
+#[test]
+fn a_write_caught_by_close_in_mid_call_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let trap = Arc::new(Trap::default());
+    let options = Options::new().upkeep(Upkeep::Caller).clock(trap.clone());
+    let store = options.open(dir.path()).unwrap();
+    store.write(&rows(1, 0..1), Durability::Sync).unwrap();
+    let (closing, path) = (store.clone(), dir.path().to_owned());
+    *trap.0.lock().unwrap() = Some(Box::new(move || {
+        closing.close().unwrap();
+        assert_eq!(all(&Store::open(path).unwrap()).times, [0]);
+    }));
+    let refused = store.write(&rows(1, 1..2), Durability::Sync);
+    assert!(matches!(refused, Err(WriteError::Closed)), "{refused:?}");
 }

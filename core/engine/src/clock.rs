@@ -27,9 +27,7 @@ pub trait Entropy: Send + Sync + Debug {
 /// How many threads can run at once. Asked once: the answer is read from several files.
 pub(crate) fn cores() -> usize {
     static CORES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-    *CORES.get_or_init(|| {
-        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-    })
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 /// The operating system's clock and randomness.

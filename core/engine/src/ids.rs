@@ -48,3 +48,10 @@ pub(crate) struct LogPoint {
     pub(crate) ordinal: u32,
     pub(crate) offset: u64,
 }
+
+/// Where the log of an opening ends for good, and in which segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LogEnd {
+    pub(crate) offset: u64,
+    pub(crate) segment: u32,
+}

@@ -589,6 +589,8 @@ pub struct Cutter {
     starts: Vec<u32>,
     /// Row numbers by device, in time order once `merge_rows` ran over a device.
     rows: Vec<u32>,
+    /// Where the devices of each group begin, while they are sorted.
+    group_starts: Vec<u32>,
     /// The rows of one sub-batch, in order.
     picked: Vec<u32>,
     /// By row kept: the older rows at its time, newest first. Empty unless times repeat.
@@ -612,7 +614,7 @@ impl Cutter {
             }
             self.starts[device + 1] += self.starts[device];
         }
-        self.device_order.sort_by_key(|device| batch.group_of(*device, groups));
+        self.sort_devices(batch, groups);
         self.rows.clear();
         self.rows.resize(batch.rows(), 0);
         let mut next = core::mem::take(&mut self.picked);
@@ -625,6 +627,28 @@ impl Cutter {
             *slot += 1;
         }
         self.picked = next;
+    }
+
+    /// Counting sort of `device_order` by group: devices of a group stay in their order.
+    fn sort_devices(&mut self, batch: &Batch, groups: u32) {
+        let mut next = core::mem::take(&mut self.group_starts);
+        next.clear();
+        next.resize(groups as usize + 1, 0u32);
+        for device in &self.device_order {
+            next[batch.group_of(*device, groups) as usize + 1] += 1;
+        }
+        for group in 0..groups as usize {
+            next[group + 1] += next[group];
+        }
+        self.picked.clear();
+        self.picked.resize(self.device_order.len(), 0);
+        for device in &self.device_order {
+            let slot = &mut next[batch.group_of(*device, groups) as usize];
+            self.picked[*slot as usize] = *device;
+            *slot += 1;
+        }
+        core::mem::swap(&mut self.device_order, &mut self.picked);
+        self.group_starts = next;
     }
 
     /// Fills the scratch sub-batch with the devices at `order` of `device_order`.

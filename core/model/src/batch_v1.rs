@@ -429,8 +429,8 @@ fn check_devices(archive: &ArchivedBatchV1) -> Result<usize, &'static str> {
     if archive.device_ends.len() != archive.device_rows.len() || archive.device_rows.is_empty() {
         return Err("the device table does not fit");
     }
-    let names = core::str::from_utf8(&archive.device_names)
-        .map_err(|_| "a device's name is not UTF-8")?;
+    let names =
+        core::str::from_utf8(&archive.device_names).map_err(|_| "a device's name is not UTF-8")?;
     let (mut start, mut rows) = (0usize, 0usize);
     for (end, count) in archive.device_ends.iter().zip(archive.device_rows.iter()) {
         let end = end.to_native() as usize;

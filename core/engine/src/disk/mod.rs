@@ -6,7 +6,7 @@
 //!
 //! What is assumed of a disk, and nothing more: bytes given to [`DiskFile::write_at`] may reach the medium
 //! in any order, in part, or not at all, until [`DiskFile::sync`] returns; a name made by
-//! [`Disk::create`], [`Disk::rename`] or [`Disk::create_dir`], or removed, may be lost until
+//! [`Disk::open`], [`Disk::rename`] or [`Disk::create_dir`], or removed, may be lost until
 //! [`Disk::sync_dir`] of its directory returns; a rename replaces its target whole or not at all.
 
 mod file;

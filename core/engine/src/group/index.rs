@@ -169,7 +169,14 @@ impl ChunkIndex {
                 writer.varint(origin.unwrap_or_default() as u64);
             }
         }
-        writer.list(self.columns.iter(), |w, column| column.encode(w, &self.pages));
+        let mut packed = None;
+        writer.list(self.columns.iter(), |w, column| {
+            column.encode(w, &self.pages, packed);
+            packed = match column.role {
+                Role::Presence(field) => Some(field),
+                _ => None,
+            };
+        });
     }
 
     fn decode(
@@ -237,11 +244,12 @@ impl ChunkIndex {
 }
 
 impl ColumnIndex {
-    fn encode(&self, writer: &mut Writer, pages: &[PageIndex]) {
+    /// `packed` is the field whose presence stands before: its values are counted page by page.
+    fn encode(&self, writer: &mut Writer, pages: &[PageIndex], packed: Option<u32>) {
         let (role, field) = self.role.numbers();
         writer.u8(role).varint(u64::from(field));
         writer.varint(u64::from(self.meta_len)).u32(self.meta_crc);
-        let packed = self.values != pages.iter().map(|page| page.rows).sum::<u32>();
+        let packed = matches!(self.role, Role::Values(field) if packed == Some(field));
         for page in &self.pages {
             writer.varint(u64::from(page.len)).u32(page.crc);
             if packed {

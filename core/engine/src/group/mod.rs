@@ -14,5 +14,5 @@ pub(crate) use index::SeriesIndex;
 pub(crate) use layout::{directory, file_path, parse_file_name, temporary_path};
 pub use reader::ReadError;
 pub(crate) use reader::{GroupFile, PageAt, SeriesRef};
-pub(crate) use verify::{Cancelled, Flaw, Verified, plain};
+pub(crate) use verify::{Flaw, Verified, plain};
 pub(crate) use writer::{GroupWriter, Levelling, Written};

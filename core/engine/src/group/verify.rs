@@ -163,10 +163,7 @@ impl Walk<'_> {
                 let flaw = place.flaw(found.range(), "the device belongs to another group");
                 self.found.flaws.push(flaw);
             }
-            self.series(&place);
-            if !(self.go_on)(self.found.rows) {
-                return Err(Cancelled);
-            }
+            self.series(&place)?;
         }
         let hull = series.iter().map(|(_, found)| found.range()).reduce(TimeRange::hull);
         if self.found.flaws.len() == before.2 {
@@ -192,10 +189,10 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn series(&mut self, place: &Place<'_>) {
+    fn series(&mut self, place: &Place<'_>) -> Result<(), Cancelled> {
         let series = &place.series;
         match self.file.index(series) {
-            Ok(index) => self.chunks(place, index),
+            Ok(index) => self.chunks(place, index)?,
             Err(error) => {
                 self.found.flaws.push(place.flaw(series.range(), plain(&error)));
                 self.at = None;
@@ -205,9 +202,10 @@ impl Walk<'_> {
             place.flaw(series.range(), "bytes before the series block are of no page")
         });
         self.at = series.offset.checked_add(u64::from(series.len));
+        Ok(())
     }
 
-    fn chunks(&mut self, place: &Place<'_>, mut index: SeriesIndex) {
+    fn chunks(&mut self, place: &Place<'_>, mut index: SeriesIndex) -> Result<(), Cancelled> {
         let pages = index.pages(TimeRange::ALL);
         let count: usize = index.chunks.iter().map(|chunk| chunk.pages.len()).sum();
         let hull = || TimeRange::inclusive(pages.first()?.first, pages.last()?.last);
@@ -240,7 +238,11 @@ impl Walk<'_> {
             for column in &mut index.chunks[number].columns {
                 column.decoder = OnceLock::new();
             }
+            if !(self.go_on)(self.found.rows) {
+                return Err(Cancelled);
+            }
         }
+        Ok(())
     }
 
     /// Verifies the bytes of a chunk, columns that no reader asks for included; the pages that are

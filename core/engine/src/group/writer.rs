@@ -16,7 +16,7 @@ use crate::rows::{Cells, FieldKey, SeriesRows, Versions};
 use std::io;
 use std::sync::{Arc, OnceLock};
 use tidelog_model::{
-    CollectionName, GroupId, LeafWidth, Stamp, StoreId, TimeRange, Values, Version,
+    Bitmap, CollectionName, GroupId, LeafWidth, Stamp, StoreId, TimeRange, Values, Version,
 };
 
 /// Pages hold whole leaf windows up to about this many rows.
@@ -345,11 +345,9 @@ impl GroupWriter {
         lengths: &[u32],
         columns: &mut Vec<ColumnIndex>,
     ) -> io::Result<()> {
-        // A part of a column may be full where the whole is not: it has no presence then, for readers
-        // take a column after its presence to have fewer values than rows.
-        let presence = cells.column.presence();
-        let partial = presence.filter(|bits| bits.count() < bits.len());
-        let Some(presence) = partial else {
+        // A bitmap may be left from rows that are gone: one without a gap is none.
+        let gaps = |presence: &&Bitmap| presence.count() < presence.len();
+        let Some(presence) = cells.column.presence().filter(gaps) else {
             let chunk = encode(cells.column.values(), lengths, self.effort);
             let mut column = self.column(Role::Values(field), chunk, lengths)?;
             set_bounds(&mut column, cells.column.values());

@@ -4,7 +4,7 @@
 pub(crate) const FRAME_HEADER_LEN: usize = 48;
 /// The most bytes a payload may have: a batch of the greatest size, encoded, with room to spare.
 pub(crate) const PAYLOAD_LEN_MAX: usize = 192 << 20;
-pub(crate) const MAGIC: [u8; 4] = *b"TLFR";
+const MAGIC: [u8; 4] = *b"TLFR";
 const ALIGN: usize = 16;
 const _: () = assert!(4 + 1 + 3 + 4 + 4 + 8 + 8 + 8 + 4 + 4 == FRAME_HEADER_LEN);
 const _: () = assert!(FRAME_HEADER_LEN.is_multiple_of(ALIGN));
@@ -105,6 +105,14 @@ pub(crate) fn scan(bytes: &[u8], base: u64, seed: u32) -> Vec<Piece> {
     }
     push_bad(&mut pieces, &mut bad_from, base + bytes.len() as u64);
     pieces
+}
+
+/// Where the first thing that looks like a frame stands, and the log offset that it claims. For files
+/// whose seed is not known: nothing is verified.
+pub(crate) fn likely_frame(bytes: &[u8]) -> Option<(usize, u64)> {
+    let at = (0..bytes.len()).step_by(ALIGN).find(|at| bytes[*at..].starts_with(&MAGIC))?;
+    let offset = bytes.get(at + 32..)?.first_chunk()?;
+    Some((at, u64::from_le_bytes(*offset)))
 }
 
 fn push_bad(pieces: &mut Vec<Piece>, from: &mut Option<u64>, to: u64) {

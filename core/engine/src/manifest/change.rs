@@ -3,7 +3,7 @@
 use super::collection::CollectionEntry;
 use super::state::{FileEntry, Opening, Pin};
 use crate::format::{Malformed, Reader, Writer};
-use crate::ids::{FileId, LogPoint, Tier};
+use crate::ids::{FileId, LogEnd, LogPoint, Tier};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidelog_model::{
@@ -21,6 +21,8 @@ pub(crate) enum Change {
     Opened(Opening),
     /// No segment of this opening is needed any more.
     ForgetOpening(u32),
+    /// The log of this opening ends there, and all before is durable.
+    Ended(u32, LogEnd),
     Covered(LogPoint),
     Ceiling(Stamp),
     NextFile(FileId),
@@ -67,6 +69,7 @@ const TOMBSTONE: u8 = 11;
 const DROP_TOMBSTONE: u8 = 12;
 const PIN: u8 = 13;
 const UNPIN: u8 = 14;
+const ENDED: u8 = 15;
 
 /// An edit as a frame's payload.
 pub(super) fn encode(edit: &[Change]) -> Vec<u8> {
@@ -123,6 +126,9 @@ fn write_change(writer: &mut Writer, change: &Change) {
         Change::ForgetOpening(ordinal) => {
             writer.u8(FORGET_OPENING).u32(*ordinal);
         }
+        Change::Ended(ordinal, end) => {
+            writer.u8(ENDED).u32(*ordinal).u32(end.segment).varint(end.offset);
+        }
         Change::Covered(point) => write_point(writer.u8(COVERED), *point),
         Change::Ceiling(stamp) => {
             writer.u8(CEILING).u64(stamp.0);
@@ -169,6 +175,10 @@ fn read_change(reader: &mut Reader<'_>) -> Result<Change, DecodeError> {
         DROP_TOMBSTONE => Change::DropTombstone(Arc::new(read_tombstone(reader)?)),
         PIN => Change::Pin(reader.text()?.to_owned(), read_pin(reader)?),
         UNPIN => Change::Unpin(reader.text()?.to_owned()),
+        ENDED => {
+            let (ordinal, segment) = (reader.u32()?, reader.u32()?);
+            Change::Ended(ordinal, LogEnd { offset: reader.varint()?, segment })
+        }
         // The count said that a change is here, so zero is no padding.
         0 => return Err(Malformed("a change of kind 0").into()),
         kind => return Err(DecodeError::TooNew { kind }),
@@ -383,7 +393,7 @@ mod tests {
     #[test]
     fn kinds_of_a_later_version_are_refused_as_such() {
         let payload = |kind: u8| [&[2, UNPIN, 0, kind][..], &[0; 12]].concat();
-        for kind in 15..=255 {
+        for kind in 16..=255 {
             assert_eq!(decode(&payload(kind)), Err(DecodeError::TooNew { kind }));
         }
         assert!(matches!(decode(&payload(0)), Err(DecodeError::Malformed(_))));

@@ -7,6 +7,7 @@ use crate::log::{
     FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameInfo, HeaderError, LogKind, Piece,
     encode_frame, scan,
 };
+use std::collections::BTreeSet;
 use tidelog_model::{Incarnation, StoreId};
 
 /// The whole state; the first frame, and the only one of its kind.
@@ -121,12 +122,13 @@ pub(super) fn recover(
     newest: &[u8],
     previous: Option<&[u8]>,
 ) -> Result<Recovered, Fault> {
+    let before_bytes = previous.unwrap_or_default();
     let previous = match (ordinal.checked_sub(1), previous) {
         (Some(before), Some(bytes)) => Some(read(before, bytes)),
         _ => None,
     };
     let recovered = match read(ordinal, newest) {
-        Ok(newest) => settle(newest, previous)?,
+        Ok(newest) => settle(newest, previous, before_bytes)?,
         Err(start @ Fault::Start { .. }) => match previous {
             Some(Ok(before)) => resume(&before, newest, start)?,
             _ => return Err(start),
@@ -146,6 +148,7 @@ pub(super) fn recover(
 fn settle(
     newest: Generation,
     previous: Option<Result<Generation, Fault>>,
+    before_bytes: &[u8],
 ) -> Result<Recovered, Fault> {
     let mut faults = Vec::new();
     let mut leads = false;
@@ -158,7 +161,7 @@ fn settle(
             leads = before.leads_to(newest.ordinal)
                 && before.state.number == newest.first_number
                 && before.seal.is_some_and(|seal| seal.fresh_len == newest.fresh_len);
-            if before.torn > 0 {
+            if before.torn > 0 && !is_torn_seal(&before, before_bytes, &newest) {
                 let what = format!("{} bad bytes at its end", before.torn);
                 faults.push(Fault::Damaged { ordinal: before.ordinal, what });
             }
@@ -168,6 +171,29 @@ fn settle(
     }
     Ok(Recovered { settled: leads && newest.is_fresh(), newest, whole: true, faults })
 }
+
+/// Is what stands at the end of the generation before the rest of the very seal that a death interrupted? Then
+/// nothing is damaged: no edit follows in the newest one before the seal is durable. A disk loses whole
+/// sectors, a process that dies or is refused leaves a beginning; any other bytes are damage.
+fn is_torn_seal(before: &Generation, bytes: &[u8], newest: &Generation) -> bool {
+    let seal = Seal { next: newest.ordinal, fresh_len: newest.fresh_len };
+    let number = before.state.number;
+    let whole = frame(SEAL, number, before.end, before.seed, &seal.encode());
+    let found = usize::try_from(before.end).ok().and_then(|end| bytes.get(end..));
+    let (Ok(whole), Some(found)) = (whole, found) else { return false };
+    let sector_of = |at: usize| (before.end + at as u64) / SECTOR_LEN;
+    let sectors: BTreeSet<u64> = (0..found.len()).map(sector_of).collect();
+    let kept_or_lost = |sector: &u64| {
+        let mut own = (0..found.len()).filter(|at| sector_of(*at) == *sector).peekable();
+        let lost = own.clone().all(|at| found[at] == 0);
+        own.peek().is_some() && (lost || own.all(|at| whole.get(at) == Some(&found[at])))
+    };
+    let fresh = newest.is_fresh() && newest.first_number == number && before.seal.is_none();
+    fresh && found.len() <= whole.len() && sectors.iter().all(kept_or_lost)
+}
+
+/// The least that a disk writes whole.
+const SECTOR_LEN: u64 = 512;
 
 /// The state at the end of the generation before, then the edits that are behind the bad snapshot.
 /// Where they begin stands in the seal. Any bad byte among them is one too many: behind two bad places

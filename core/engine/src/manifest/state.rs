@@ -6,7 +6,7 @@ use super::change::Change;
 use super::collection::CollectionEntry;
 use super::invariants;
 use crate::format::Malformed;
-use crate::ids::{FileId, LogPoint, Tier};
+use crate::ids::{FileId, LogEnd, LogPoint, Tier};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) groups: u32,
     /// The openings whose log segments may still exist, oldest first; the last is the current one.
     pub(crate) openings: Vec<Opening>,
+    /// Where the logs of openings end, once that is known: a clean close or the next opening says so.
+    pub(crate) ends: BTreeMap<u32, LogEnd>,
     /// What the log holds before this point is in group files or here.
     pub(crate) covered: LogPoint,
     /// No stamp above this one was drawn: it is raised before stamps are.
@@ -84,6 +86,7 @@ impl State {
             store,
             groups,
             openings: Vec::new(),
+            ends: BTreeMap::new(),
             covered: LogPoint::default(),
             ceiling: Stamp::ZERO,
             next_file: FileId(0),
@@ -122,6 +125,7 @@ impl State {
             Change::NextFile(self.next_file),
         ];
         edit.extend(self.openings.iter().map(|opening| Change::Opened(*opening)));
+        edit.extend(self.ends.iter().map(|(ordinal, end)| Change::Ended(*ordinal, *end)));
         let collections = self.collections.iter();
         edit.extend(
             collections.map(|(name, entry)| Change::Collection(name.clone(), entry.clone())),
@@ -153,6 +157,12 @@ impl State {
                 let kept = self.openings.len();
                 self.openings.retain(|opening| opening.ordinal != *ordinal);
                 require(self.openings.len() < kept, "an opening to forget is not known")?;
+                self.ends.remove(ordinal);
+            }
+            Change::Ended(ordinal, end) => {
+                let known = self.openings.iter().any(|opening| opening.ordinal == *ordinal);
+                require(known, "an opening that ended is not known")?;
+                self.ends.insert(*ordinal, *end);
             }
             Change::Covered(point) => {
                 require(*point >= self.covered, "the covered point of the log would go back")?;

@@ -775,3 +775,36 @@ proptest! {
         let _ = Manifest::salvage(&TestDisk::of(&image)).unwrap();
     }
 }
+
+/// A death while the generation before was being sealed left a part of the seal. It was reported as damage, so
+/// that a strict opening refused a store to which nothing had happened but a crash.
+#[test]
+fn a_seal_that_a_death_interrupted_is_no_damage() {
+    let disk = TestDisk::default();
+    let mut manifest = created(&disk);
+    append(&mut manifest, 0..4);
+    manifest.roll().unwrap();
+    let image = disk.image();
+    let newest = generation::read(3, &image["MANIFEST-00000003"]).unwrap();
+    assert_eq!(newest.seal, None);
+    let sealed = &image["MANIFEST-00000002"];
+    let seal_len = 64;
+    let start = sealed.len() - seal_len;
+    let opened = |before: Vec<u8>| {
+        let mut image = image.clone();
+        image.insert("MANIFEST-00000002".to_owned(), before);
+        let (manifest, report) = open(&image, Mode::ReadWrite).unwrap();
+        assert_eq!(manifest.state().number, newest.state.number);
+        report.damage.len()
+    };
+    for kept in 0..=seal_len {
+        assert_eq!(opened(sealed[..start + kept].to_vec()), 0, "{kept} bytes");
+    }
+    let lost = [&sealed[..start], &[0; 64]].concat();
+    assert_eq!(opened(lost), 0, "the sector was not written");
+    for bit in 0..seal_len * 8 {
+        let mut flipped = sealed.clone();
+        flipped[start + bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(opened(flipped), 1, "bit {bit}");
+    }
+}

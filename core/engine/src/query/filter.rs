@@ -35,7 +35,9 @@ pub(super) fn apply(predicate: &Predicate, column: Option<&Column>, keep: &mut B
         return;
     };
     match (column.values(), &predicate.value) {
-        (Values::F64(values), Value::F64(with)) => floats(predicate.comparison, values, *with, keep),
+        (Values::F64(values), Value::F64(with)) => {
+            floats(predicate.comparison, values, *with, keep)
+        }
         (values, with) => {
             for row in 0..keep.len() {
                 if keep.at(row) {
@@ -54,7 +56,8 @@ pub(super) fn apply(predicate: &Predicate, column: Option<&Column>, keep: &mut B
 fn floats(comparison: Comparison, values: &[f64], with: f64, keep: &mut Bitmap) {
     fn words(values: &[f64], keep: &mut Bitmap, holds: impl Fn(f64) -> bool) {
         for (number, chunk) in values.chunks(64).enumerate() {
-            let word = chunk.iter().rev().fold(0u64, |word, value| word << 1 | u64::from(holds(*value)));
+            let word =
+                chunk.iter().rev().fold(0u64, |word, value| word << 1 | u64::from(holds(*value)));
             keep.and_word(number, word);
         }
     }

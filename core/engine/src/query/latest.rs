@@ -9,7 +9,7 @@ use crate::codec::Scratch;
 use crate::rows::{SeriesRows, combine};
 use hashbrown::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use tidelog_model::{CollectionName, TimeRange};
+use tidelog_model::{CollectionName, Stamp, TimeRange};
 
 /// The latest rows that files hold, for one version of the files.
 #[derive(Debug, Default)]
@@ -19,8 +19,9 @@ pub(crate) struct LatestCache {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// Number of the manifest's edit, of tombstones, and of fields: what rows depend on.
-    version: (u64, usize, usize),
+    /// Number of the manifest's edit, the newest tombstone, and the number of fields: what rows depend on. A new
+    /// tombstone may take the place of others, so their number says nothing.
+    version: (u64, Option<Stamp>, usize),
     rows: HashMap<Arc<str>, Option<Arc<SeriesRows>>>,
 }
 
@@ -38,9 +39,11 @@ pub(crate) fn latest(
     };
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
     let snapshot = &context.snapshot;
-    let version = (snapshot.files.state.number, snapshot.tombstones.len(), snapshot.fields.len());
+    let deleted = snapshot.tombstones.iter().map(|tombstone| tombstone.version.stamp).max();
+    let version = (snapshot.files.state.number, deleted, snapshot.fields.len());
     // Rows are kept with all fields, in the schema's order; a narrower query has its own answer.
-    let whole = !context.named && context.range == Some(TimeRange::ALL);
+    let whole =
+        !context.named && context.filter.is_empty() && context.range == Some(TimeRange::ALL);
     if known.version != version {
         *known = Known { version, rows: HashMap::new() };
     }
@@ -107,7 +110,9 @@ fn newest_in_memory(context: &Context, device: &str, files: Option<&SeriesRows>)
         .tombstones
         .iter()
         .any(|tombstone| tombstone.range.contains(newest) && tombstone.devices.matches(device));
-    if deleted || in_files == Some(newest) {
+    // The newest row may not be one that the query selects.
+    let selective = context.named || !context.filter.is_empty();
+    if deleted || selective || in_files == Some(newest) {
         return Newest::Look;
     }
     let Some(at) = TimeRange::inclusive(newest, newest) else { return Newest::Look };

@@ -395,7 +395,15 @@ impl Context {
                 let time = rows.times[from];
                 if !totals.windows.last().is_some_and(|last| last.window.contains(time)) {
                     let window = self.windows.at(time);
-                    totals.windows.push(Window { window, first: time });
+                    // A row that is filtered out is not seen: whether it comes along depends on its page.
+                    let kept = |row: &usize| keep.as_ref().is_none_or(|keep| keep.at(*row));
+                    let Some(first) = (from..rows.len()).find(kept) else { break };
+                    if !window.contains(rows.times[first]) {
+                        from = first;
+                        continue;
+                    }
+                    let first = rows.times[first];
+                    totals.windows.push(Window { window, first });
                     let fields = self.read[..self.asked].iter();
                     totals.fields.extend(fields.map(|field| Accumulator::new(field.kind)));
                 }
@@ -404,7 +412,13 @@ impl Context {
                 let at = totals.fields.len() - self.asked;
                 for (field, cells) in totals.fields[at..].iter_mut().zip(&rows.columns) {
                     if let Some(cells) = cells {
-                        field.add(&rows.times, &cells.column, (from, to), keep.as_ref(), self.wants);
+                        field.add(
+                            &rows.times,
+                            &cells.column,
+                            (from, to),
+                            keep.as_ref(),
+                            self.wants,
+                        );
                     }
                 }
                 from = to;

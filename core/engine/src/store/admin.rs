@@ -116,6 +116,7 @@ impl Store {
             match error {
                 AppendError::Io(error) => WriteError::Io(error),
                 AppendError::Poisoned => WriteError::Poisoned,
+                AppendError::Ended => WriteError::Closed,
             }
         })?;
         inner.make_durable(span.end)?;

@@ -241,7 +241,14 @@ impl Store {
             state.openings.iter().map(|opening| (opening.ordinal, opening.incarnation)).collect();
         let verify =
             |_: u32, frame: FrameInfo, payload: &[u8]| read_record(frame, payload, state.groups);
-        let recovered = match wal::recover(&*inner.disk, state.store, state.covered, &openings, verify) {
+        let recovered = match wal::recover(
+            &*inner.disk,
+            state.store,
+            state.covered,
+            &openings,
+            &state.ends,
+            verify,
+        ) {
             Ok(recovered) => recovered,
             Err(error) => {
                 let what = format!("the log cannot be read: {error}");

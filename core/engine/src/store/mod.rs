@@ -29,7 +29,8 @@ use crate::disk::Disk;
 use crate::error::{OpenError, UpkeepError};
 use crate::files::FileSet;
 use crate::group::IndexCache;
-use crate::manifest::Manifest;
+use crate::ids::LogEnd;
+use crate::manifest::{Change, Manifest};
 use crate::memory::Memory;
 use crate::options::{Options, Upkeep};
 use crate::query::LatestCache;
@@ -206,6 +207,7 @@ impl Inner {
     /// Syncs the log, and says in it that everything before is durable: what is bad there later is
     /// damage and no torn tail.
     fn end_log(&self, wal: &Arc<Wal>) -> Result<(), UpkeepError> {
+        wal.refuse_writes();
         if wal.is_poisoned() {
             return Err(UpkeepError::Poisoned);
         }
@@ -220,8 +222,13 @@ impl Inner {
             wal.append(crate::wal::KIND_END, &mut frame, |_| ()).map_err(|error| match error {
                 crate::wal::AppendError::Io(error) => UpkeepError::Io(error),
                 crate::wal::AppendError::Poisoned => UpkeepError::Poisoned,
+                crate::wal::AppendError::Ended => UpkeepError::Closed,
             })?;
-        sync(span.end)
+        sync(span.end)?;
+        let Some(last) = wal.segments().0.last().copied() else { return Ok(()) };
+        let end = LogEnd { offset: span.end, segment: last.index };
+        let edit = vec![Change::Ended(wal.identity().ordinal, end)];
+        Ok(self.edit(&mut self.manifest(), &edit)?)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -9,6 +9,7 @@ use crate::disk::{Disk, OpenMode};
 use crate::error::{EditProblem, ManifestProblem, OpenError};
 use crate::files::{Broken, FileSet, OpenFile};
 use crate::group::{GroupFile, IndexCache, ReadError, directory, file_path, parse_file_name};
+use crate::ids::LogEnd;
 use crate::log::FrameInfo;
 use crate::manifest::{
     Change, FileEntry, Manifest, ManifestError, Mode, Opening, State, decode_tombstone,
@@ -109,7 +110,8 @@ impl Inner {
         let incarnation = Incarnation(options.entropy.id().map_err(io)?);
         let ordinal = manifest.state().openings.last().map_or(0, |opening| opening.ordinal + 1);
         let ceiling = Stamp::from_millis(now.max(last.millis()) + CEILING_STEP_MILLIS);
-        let edit = vec![Change::Opened(Opening { ordinal, incarnation }), Change::Ceiling(ceiling)];
+        let mut edit: Vec<Change> = log_end(manifest.state(), &recovered).into_iter().collect();
+        edit.extend([Change::Opened(Opening { ordinal, incarnation }), Change::Ceiling(ceiling)]);
         manifest.append(&edit).map_err(|error| OpenError::Edit(EditProblem(error)))?;
         let state = Arc::clone(manifest.state());
         let files = open_files(&*disk, &state)?;
@@ -304,8 +306,19 @@ fn replay(
         }
         Ok(())
     };
-    let recovered = wal::recover(disk, state.store, state.covered, &openings, &mut apply)?;
+    let recovered =
+        wal::recover(disk, state.store, state.covered, &openings, &state.ends, &mut apply)?;
     Ok((recovered, newest))
+}
+
+/// Where the log of the opening before this one ends, unless it said so itself: a last segment that is
+/// lost later is missed then.
+fn log_end(state: &State, recovered: &Recovered) -> Option<Change> {
+    let ordinal = state.openings.last()?.ordinal;
+    let (_, segment) = *recovered.segments.range((ordinal, 0)..=(ordinal, u32::MAX)).next_back()?.0;
+    let said = state.ends.contains_key(&ordinal) || recovered.end.ordinal != ordinal;
+    let end = LogEnd { offset: recovered.end.offset, segment };
+    (!said).then_some(Change::Ended(ordinal, end))
 }
 
 /// Cuts off the torn tail, copies damage to quarantine, and makes durable what was read: from now on
@@ -331,8 +344,14 @@ fn settle_log(disk: &dyn Disk, recovered: &Recovered, report: &mut OpenReport) -
     disk.sync_dir("wal")
 }
 
-fn quarantine_copy(disk: &dyn Disk, path: &str, from: u64, to: u64) -> io::Result<()> {
+/// Makes the directory, and its name durable: else a crash could take it with all that was moved there.
+pub(super) fn make_quarantine(disk: &dyn Disk) -> io::Result<()> {
     disk.create_dir(QUARANTINE)?;
+    disk.sync_dir("")
+}
+
+fn quarantine_copy(disk: &dyn Disk, path: &str, from: u64, to: u64) -> io::Result<()> {
+    make_quarantine(disk)?;
     if quarantine_bytes(disk)? + (to - from) > QUARANTINE_BYTES_MAX {
         return Ok(());
     }
@@ -365,7 +384,7 @@ fn quarantine_bytes(disk: &dyn Disk) -> io::Result<u64> {
 }
 
 pub(super) fn quarantine_move(disk: &dyn Disk, path: &str) -> io::Result<()> {
-    disk.create_dir(QUARANTINE)?;
+    make_quarantine(disk)?;
     let name = quarantine_name(disk, path)?;
     disk.rename(path, &name)?;
     disk.sync_dir(QUARANTINE)?;

@@ -5,12 +5,12 @@
 
 use super::catalog::new_entry;
 use super::check::{Finding, read_record};
-use super::open::{QUARANTINE, is_fresh, quarantine_move, quarantine_name};
+use super::open::{QUARANTINE, is_fresh, make_quarantine, quarantine_move, quarantine_name};
 use super::rescue::rescue;
 use super::survey::{Content, Fate, LogSurvey, Survey};
 use crate::disk::{Disk, FileDisk, OpenMode, directory_of, read_all};
 use crate::error::ManifestProblem;
-use crate::group::{ReadError, directory, file_path, parse_file_name};
+use crate::group::{directory, file_path, parse_file_name};
 use crate::ids::FileId;
 use crate::manifest::{Manifest, ManifestError, Mode, State, decode_tombstone};
 use crate::options::Options;
@@ -256,13 +256,20 @@ impl Recovery<'_> {
         let mut logged = None;
         let start = self.log.start.unwrap_or_default();
         let store = self.known.state.as_ref().map(|state| state.store).unwrap_or_default();
-        wal::recover(&*self.disk, store, start, &self.openings(), |_, frame, payload| {
-            if frame.kind == KIND_ROWS && logged.is_none() {
-                let subs = RowsPayload::read(payload).map_err(|error| error.0)?;
-                logged = subs.first().map(|sub| sub.group().1);
-            }
-            Ok(())
-        })?;
+        wal::recover(
+            &*self.disk,
+            store,
+            start,
+            &self.openings(),
+            &BTreeMap::new(),
+            |_, frame, payload| {
+                if frame.kind == KIND_ROWS && logged.is_none() {
+                    let subs = RowsPayload::read(payload).map_err(|error| error.0)?;
+                    logged = subs.first().map(|sub| sub.group().1);
+                }
+                Ok(())
+            },
+        )?;
         let damaged = self.survey.files.values().filter_map(|fate| match fate {
             Fate::Damaged { file: Some(file), .. } => Some(file.group().1),
             _ => None,
@@ -288,6 +295,14 @@ impl Recovery<'_> {
     fn judge(&mut self, groups: u32) {
         let mut seen = BTreeSet::new();
         let known = &self.known;
+        let found: BTreeSet<FileId> = self.survey.whole().map(|content| content.entry.id).collect();
+        // Otherwise what is left over may hold rows that are lost elsewhere, and recovery may have been
+        // here before and not got further.
+        let nothing_lost = known.complete
+            && known
+                .state
+                .as_ref()
+                .is_some_and(|state| state.files.keys().all(|id| found.contains(id)));
         // One in its right place goes before a copy elsewhere.
         let mut paths: Vec<String> = self.survey.files.keys().cloned().collect();
         paths.sort_by_key(|path| match self.survey.files.get(path) {
@@ -302,7 +317,7 @@ impl Recovery<'_> {
                 "it is of a store with another number of groups"
             } else if content.entry.group.0 >= groups || id.0 >= FILE_ID_END {
                 "its numbers are out of range"
-            } else if known.complete && !known.lists(id) {
+            } else if nothing_lost && !known.lists(id) {
                 "the manifest, which is whole, does not list it: it is left over"
             } else if !seen.insert(id) {
                 "it is a copy of another file of the store"
@@ -323,7 +338,8 @@ impl Recovery<'_> {
         };
         let names = quarantined.iter().chain(self.survey.files.keys()).filter_map(name);
         let whole = self.survey.whole().map(|content| content.entry.id);
-        let used = names.chain(whole).filter(|id| id.0 < FILE_ID_END).max();
+        let unfinished = self.survey.unfinished.iter().copied();
+        let used = names.chain(whole).chain(unfinished).filter(|id| id.0 < FILE_ID_END).max();
         Ok(used.map_or(state.next_file, |id| state.next_file.max(FileId(id.0 + 1))))
     }
 
@@ -333,18 +349,25 @@ impl Recovery<'_> {
         let groups = state.groups;
         let openings = self.openings();
         let store = state.store;
-        let read = wal::recover(&*self.disk, store, state.covered, &openings, |_, frame, payload| {
-            read_record(frame, payload, groups)?;
-            if frame.kind == KIND_ROWS {
-                let subs = RowsPayload::read(payload).map_err(|error| error.0)?;
-                newest = subs.iter().map(|sub| sub.version().stamp).fold(newest, Stamp::max);
-            } else if frame.kind == KIND_TOMBSTONE {
-                let encoded = wal::read_tombstone_payload(payload).map_err(|error| error.0)?;
-                let tombstone = decode_tombstone(encoded).map_err(|error| error.0)?;
-                newest = newest.max(tombstone.version.stamp);
-            }
-            Ok(())
-        })?;
+        let read = wal::recover(
+            &*self.disk,
+            store,
+            state.covered,
+            &openings,
+            &state.ends,
+            |_, frame, payload| {
+                read_record(frame, payload, groups)?;
+                if frame.kind == KIND_ROWS {
+                    let subs = RowsPayload::read(payload).map_err(|error| error.0)?;
+                    newest = subs.iter().map(|sub| sub.version().stamp).fold(newest, Stamp::max);
+                } else if frame.kind == KIND_TOMBSTONE {
+                    let encoded = wal::read_tombstone_payload(payload).map_err(|error| error.0)?;
+                    let tombstone = decode_tombstone(encoded).map_err(|error| error.0)?;
+                    newest = newest.max(tombstone.version.stamp);
+                }
+                Ok(())
+            },
+        )?;
         self.report.log_records = read.frames;
         let damage = read.damage.into_iter();
         self.report.findings.extend(damage.map(|bad| Finding::of_file(bad.path, bad.what)));
@@ -358,12 +381,13 @@ impl Recovery<'_> {
         state.files.clear();
         for (path, fate) in std::mem::take(&mut self.survey.files) {
             match fate {
-                Fate::Whole(content) if content.path() == path => self.list(state, *content, &path),
+                Fate::Whole(content) if content.path() == path => self.list_found(state, *content),
                 Fate::Whole(content) => {
-                    // Through quarantine, for another file may stand where this one belongs.
-                    let aside = quarantine_name(&*self.disk, &path)?;
-                    self.disk.create_dir(QUARANTINE)?;
+                    // Aside first, for another file may stand where this one belongs; still as a group
+                    // file, so that a second run finds it.
+                    let aside = self.name_aside(&path)?;
                     self.disk.rename(&path, &aside)?;
+                    self.disk.sync_dir(directory_of(&path))?;
                     misplaced.push((aside, path, content));
                     moved = true;
                 }
@@ -384,7 +408,7 @@ impl Recovery<'_> {
                             let mut content = Content::of(&file, written.blake3);
                             content.entry = entry_of(&written);
                             let new = content.path();
-                            self.list(state, content, &new);
+                            list(state, content);
                             self.report.rescued.push((path.clone(), new));
                         }
                     }
@@ -401,9 +425,20 @@ impl Recovery<'_> {
             self.disk.sync_dir(directory_of(&right))?;
             self.disk.sync_dir(directory_of(&path))?;
             self.report.findings.push(Finding::of_file(path, format!("it is {right}, moved back")));
-            self.list(state, *content, &right);
+            self.list_found(state, *content);
         }
         Ok(moved)
+    }
+
+    fn name_aside(&self, path: &str) -> io::Result<String> {
+        let directory = directory_of(path);
+        let taken = self.disk.list(directory)?;
+        let stem = path.strip_suffix(".tide").unwrap_or(path);
+        let names = (0u64..).map(|number| format!("{stem}.moved{number}.tide"));
+        let mut free = names.filter(|name| {
+            name.rsplit('/').next().is_some_and(|name| !taken.iter().any(|known| known == name))
+        });
+        free.next().ok_or_else(|| io::ErrorKind::AlreadyExists.into())
     }
 
     fn make_directory(&self, path: &str) -> io::Result<()> {
@@ -414,25 +449,12 @@ impl Recovery<'_> {
         self.disk.sync_dir(parent)
     }
 
-    /// Makes a file part of the store, and its collections known.
-    fn list(&mut self, state: &mut State, content: Content, path: &str) {
-        let Content { entry, store, sections, .. } = content;
-        let first = Version { stamp: entry.stamps.0, origin: store };
-        for (name, leaf, fields) in sections {
-            let known = &mut state.collections;
-            let collection = known.entry(name).or_insert_with(|| Arc::new(new_entry(leaf)));
-            for field in fields {
-                let key = (field.name, field.kind);
-                if !collection.fields.contains_key(&key) {
-                    Arc::make_mut(collection).fields.insert(key, first);
-                }
-            }
+    /// Lists a file that was found whole.
+    fn list_found(&mut self, state: &mut State, content: Content) {
+        if !self.known.lists(content.entry.id) {
+            self.report.listed_again.push(content.path());
         }
-        let rescued = entry.id >= self.known.state.as_ref().map_or(FileId(0), |s| s.next_file);
-        if !self.known.lists(entry.id) && !(rescued && self.known.complete) {
-            self.report.listed_again.push(path.to_owned());
-        }
-        state.files.insert(entry.id, Arc::new(entry));
+        list(state, content);
     }
 
     fn replace_manifest(&mut self, state: State) -> Result<(), Failure> {
@@ -440,7 +462,7 @@ impl Recovery<'_> {
             if !name.starts_with("MANIFEST-") || name.ends_with(".tmp") {
                 continue;
             }
-            self.disk.create_dir(QUARANTINE)?;
+            make_quarantine(&*self.disk)?;
             let copy = quarantine_name(&*self.disk, &name)?;
             // One that cannot be read is moved instead, for a new one is not written over it.
             let Ok(bytes) = read_all(&*self.disk, &name) else {
@@ -493,11 +515,22 @@ impl Recovery<'_> {
     }
 }
 
+/// Makes a file part of the store, and its collections known.
+fn list(state: &mut State, content: Content) {
+    let Content { entry, store, sections, .. } = content;
+    let first = Version { stamp: entry.stamps.0, origin: store };
+    for (name, leaf, fields) in sections {
+        let known = &mut state.collections;
+        let collection = known.entry(name).or_insert_with(|| Arc::new(new_entry(leaf)));
+        for field in fields {
+            let key = (field.name, field.kind);
+            if !collection.fields.contains_key(&key) {
+                Arc::make_mut(collection).fields.insert(key, first);
+            }
+        }
+    }
+    state.files.insert(entry.id, Arc::new(entry));
+}
+
 /// Ids from here on were never given: a greater one is damage.
 const FILE_ID_END: u64 = 1 << 63;
-
-impl From<ReadError> for RecoverError {
-    fn from(error: ReadError) -> Self {
-        RecoverError::TooNew { what: error.to_string() }
-    }
-}

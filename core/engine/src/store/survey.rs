@@ -2,8 +2,8 @@
 
 use super::recover::RecoverError;
 use crate::disk::{Disk, OpenMode};
-use crate::group::{Flaw, GroupFile, ReadError, file_path, plain};
-use crate::ids::{LogPoint, Tier};
+use crate::group::{Flaw, GroupFile, ReadError, file_path, parse_file_name, plain};
+use crate::ids::{FileId, LogPoint, Tier};
 use crate::log::{FILE_HEADER_LEN, FileHeader, HeaderError, LogKind};
 use crate::manifest::{FileEntry, Opening, State};
 use crate::rows::FieldKey;
@@ -11,6 +11,9 @@ use crate::wal::{parse_segment, segment_path};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use tidelog_model::{CollectionName, Incarnation, LeafWidth, Stamp, StoreId};
+
+/// The error number of a medium that cannot be read.
+const EIO: i32 = 5;
 
 /// What a file says of itself.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ pub(super) enum Fate {
     /// Not a bit is wrong, but it is not part of the store.
     Foreign(&'static str),
     /// The file, if it could be opened, and what is wrong.
-    Damaged { file: Option<GroupFile>, flaws: Vec<Flaw> },
+    Damaged { file: Option<Box<GroupFile>>, flaws: Vec<Flaw> },
 }
 
 /// All group files, by path.
@@ -68,6 +71,8 @@ pub(super) struct Survey {
     pub(super) files: BTreeMap<String, Fate>,
     /// The greatest stamp that any file tells of.
     pub(super) newest: Stamp,
+    /// Ids of files that were never finished.
+    pub(super) unfinished: Vec<FileId>,
 }
 
 impl Survey {
@@ -77,6 +82,7 @@ impl Survey {
         progress: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<Self, RecoverError> {
         let io = |source| RecoverError::Io { place: disk.place(), source };
+        let mut survey = Survey::default();
         let mut paths = Vec::new();
         let mut total = 0;
         for group in disk.list("").map_err(io)? {
@@ -85,14 +91,15 @@ impl Survey {
             }
             let directory = format!("{group}/{}", Tier::Raw.directory());
             for name in disk.list(&directory).map_err(io)? {
-                if name.ends_with(".tide") {
+                if let Some(name) = name.strip_suffix(".tmp") {
+                    survey.unfinished.extend(parse_file_name(&format!("{name}.tide")));
+                } else if name.ends_with(".tide") {
                     let path = format!("{directory}/{name}");
                     total += disk.open(&path, OpenMode::Read).and_then(|f| f.len()).unwrap_or(0);
                     paths.push(path);
                 }
             }
         }
-        let mut survey = Survey::default();
         let mut done = 0;
         for path in paths {
             let (fate, len) = match GroupFile::open(disk, &path) {
@@ -109,11 +116,17 @@ impl Survey {
                         Some(digest) if verified.flaws.is_empty() => {
                             Fate::Whole(Box::new(Content::of(&file, digest)))
                         }
-                        _ => Fate::Damaged { file: Some(file), flaws: verified.flaws },
+                        _ => Fate::Damaged { file: Some(Box::new(file)), flaws: verified.flaws },
                     };
                     (fate, len)
                 }
-                Err(error @ ReadError::TooNew { .. }) => return Err(error.into()),
+                Err(error @ ReadError::TooNew { .. }) => {
+                    return Err(RecoverError::TooNew { what: error.to_string() });
+                }
+                // Short of descriptors or rights, say: that tells nothing about the file.
+                Err(ReadError::Io { source, .. }) if source.raw_os_error() != Some(EIO) => {
+                    return Err(io(source));
+                }
                 Err(error) => {
                     let flaws = vec![Flaw::of_file(plain(&error))];
                     (Fate::Damaged { file: None, flaws }, 0)

@@ -182,6 +182,7 @@ impl Inner {
             let span = wal.append(KIND_ROWS, &mut frame, logged).map_err(|error| match error {
                 AppendError::Io(error) => WriteError::Io(error),
                 AppendError::Poisoned => WriteError::Poisoned,
+                AppendError::Ended => WriteError::Closed,
             })?;
             Ok((span, rows, frame))
         })

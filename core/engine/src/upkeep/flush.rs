@@ -31,16 +31,16 @@ pub(crate) struct Sealed {
 impl Inner {
     /// Flushes all of memory.
     pub(crate) fn flush(&self) -> Result<(), UpkeepError> {
-        self.check_writable()?;
         let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_writable()?;
         self.seal();
         self.flush_sealed()
     }
 
     /// Flushes all of memory; the files that hold it, before anything else happens to them.
     pub(crate) fn flushed_files(&self) -> Result<FileSet, UpkeepError> {
-        self.check_writable()?;
         let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_writable()?;
         self.seal();
         self.flush_sealed()?;
         Ok(self.files())
@@ -48,8 +48,8 @@ impl Inner {
 
     /// Flushes if half the budget is used: for the thread, which may be woken late.
     pub(crate) fn flush_full(&self) -> Result<(), UpkeepError> {
-        self.check_writable()?;
         let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_writable()?;
         let (active, _) = self.memory.heap_bytes();
         if active >= self.options.memory_budget / 2 {
             self.seal();

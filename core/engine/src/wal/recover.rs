@@ -2,8 +2,10 @@
 
 use super::{parse_segment, segment_path};
 use crate::disk::{Disk, OpenMode};
-use crate::ids::LogPoint;
-use crate::log::{FILE_HEADER_LEN, FileHeader, FrameInfo, HeaderError, LogKind, Piece, scan};
+use crate::ids::{LogEnd, LogPoint};
+use crate::log::{
+    FILE_HEADER_LEN, FileHeader, FrameInfo, HeaderError, LogKind, Piece, likely_frame, scan,
+};
 use rkyv::util::AlignedVec;
 use std::collections::BTreeMap;
 use std::io;
@@ -53,15 +55,19 @@ struct Headless {
     index: u32,
     path: String,
     len: u64,
+    /// Its header is cut short or zeros, as one that was never synced.
+    unfinished: bool,
 }
 
 /// Reads all frames behind `covered`, in order, and gives each to `replay` with its payload, aligned
-/// to 16 bytes. `openings` are the ordinals and incarnations that the manifest knows, oldest first.
+/// to 16 bytes. `openings` are the ordinals and incarnations that the manifest knows, oldest first, and
+/// `ends` says where the logs of some of them end.
 pub(crate) fn recover(
     disk: &dyn Disk,
     store: StoreId,
     covered: LogPoint,
     openings: &[(u32, Incarnation)],
+    ends: &BTreeMap<u32, LogEnd>,
     mut replay: impl FnMut(u32, FrameInfo, &[u8]) -> Result<(), &'static str>,
 ) -> io::Result<Recovered> {
     let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
@@ -87,7 +93,18 @@ pub(crate) fn recover(
         }
         let opening = (*ordinal, *incarnation);
         let log = OpeningLog::find(disk, store, opening, &indices, from, &mut recovered)?;
-        log.replay(disk, is_last, from, &mut buffer, &mut recovered, &mut replay)?;
+        let end = ends.get(ordinal).copied().filter(|end| end.offset > from);
+        let durable = match end {
+            _ if !is_last => u64::MAX,
+            Some(end) => end.offset,
+            None => from,
+        };
+        let found = log.replay(disk, durable, from, &mut buffer, &mut recovered, &mut replay)?;
+        if let Some(end) = end.filter(|end| end.offset > found) {
+            let what = "the log is shorter than it was when it ended";
+            let path = segment_path(*ordinal, end.segment);
+            recovered.damage.push(Damage { path, bytes: None, what });
+        }
     }
     Ok(recovered)
 }
@@ -132,16 +149,22 @@ impl OpeningLog {
                 _ => {
                     // All of a header is known from elsewhere, so it can be made again, and the frames
                     // behind it, if there are any, are read as if nothing had happened to it.
-                    let base = segments.last().map_or(0, |before| before.limit);
-                    let kind = LogKind::Wal;
-                    let header = FileHeader { kind, ordinal, index: *index, store, incarnation, base };
                     let mut buffer = AlignedVec::new();
                     read_aligned(disk, &path, &mut buffer)?;
                     let body = buffer.get(FILE_HEADER_LEN..).unwrap_or_default();
-                    let pieces = scan(body, base + FILE_HEADER_LEN as u64, header.seed());
+                    // Where the segments before are deleted, frames tell where they stand.
+                    let base = segments.last().map(|before| before.limit);
+                    let base = base.or_else(|| likely_base(body)).unwrap_or(0);
+                    let kind = LogKind::Wal;
+                    let header =
+                        FileHeader { kind, ordinal, index: *index, store, incarnation, base };
+                    let start = base.saturating_add(FILE_HEADER_LEN as u64);
+                    let pieces = scan(body, start, header.seed());
                     let frames = pieces.iter().any(|piece| matches!(piece, Piece::Frame(_)));
                     if !frames {
-                        headless.push(Headless { index: *index, path, len });
+                        let unfinished =
+                            len < FILE_HEADER_LEN as u64 || bytes == [0; FILE_HEADER_LEN];
+                        headless.push(Headless { index: *index, path, len, unfinished });
                         continue;
                     }
                     let what = "the segment's header is damaged";
@@ -172,8 +195,9 @@ impl OpeningLog {
         let base = segment.header.base + FILE_HEADER_LEN as u64;
         let inside = |piece: Piece| match piece {
             Piece::Frame(info) => (info.end() <= segment.limit).then_some(piece),
-            Piece::Bad { from, to } => (from < segment.limit)
-                .then_some(Piece::Bad { from, to: to.min(segment.limit) }),
+            Piece::Bad { from, to } => {
+                (from < segment.limit).then_some(Piece::Bad { from, to: to.min(segment.limit) })
+            }
         };
         Ok(scan(body, base, segment.header.seed()).into_iter().filter_map(inside).collect())
     }
@@ -192,19 +216,21 @@ impl OpeningLog {
         Ok(mark)
     }
 
+    /// Replays the frames; where the log ends. All before `durable` is known to have been: what is bad there
+    /// is damage, never a torn tail.
     fn replay(
         mut self,
         disk: &dyn Disk,
-        is_last: bool,
+        durable: u64,
         from: u64,
         buffer: &mut AlignedVec,
         recovered: &mut Recovered,
         replay: &mut impl FnMut(u32, FrameInfo, &[u8]) -> Result<(), &'static str>,
-    ) -> io::Result<()> {
+    ) -> io::Result<u64> {
         let mut sequence: Option<u64> = None;
         // Looked for when something is bad, which is rare: everything before the mark was durable. A later
         // opening synced all that it found here.
-        let mut mark = if is_last { None } else { Some(u64::MAX) };
+        let mut mark = (durable == u64::MAX).then_some(durable);
         let mut at = 0;
         let mut expected = from;
         'log: while at < self.segments.len() {
@@ -213,7 +239,7 @@ impl OpeningLog {
                 // A stretch of the log is not there: a segment's name or header was lost.
                 let known = match mark {
                     Some(mark) => mark,
-                    None => *mark.insert(self.mark(disk, at)?.max(from)),
+                    None => *mark.insert(self.mark(disk, at)?.max(durable)),
                 };
                 if expected >= known {
                     self.cut_before(at, recovered);
@@ -222,8 +248,8 @@ impl OpeningLog {
                 self.report_missing(at, recovered);
                 sequence = None;
             }
-            // A covered segment may be left over, with others behind it deleted.
-            expected = limit.max(from);
+            // A covered segment may be left over, even cut short, with others behind it deleted.
+            expected = expected.max(limit);
             let pieces = self.pieces(disk, at, buffer)?;
             for piece in pieces {
                 let (start, end) = match piece {
@@ -239,7 +265,7 @@ impl OpeningLog {
                 if gap && end > from {
                     let known = match mark {
                         Some(mark) => mark,
-                        None => *mark.insert(self.mark(disk, at)?.max(from)),
+                        None => *mark.insert(self.mark(disk, at)?.max(durable)),
                     };
                     if start >= known {
                         self.cut(at, start, recovered);
@@ -263,10 +289,12 @@ impl OpeningLog {
                 if gap && end > from {
                     damage(start, start, "records before this one are missing");
                 }
-                sequence = Some(info.sequence);
                 if info.offset < from {
+                    // Nothing of what is covered is needed, nor what came between it and the rest.
+                    sequence = None;
                     continue;
                 }
+                sequence = Some(info.sequence);
                 let payload = usize::try_from(info.end() - info.payload_len as u64 - base)
                     .ok()
                     .and_then(|start| buffer.get(start..start + info.payload_len));
@@ -280,7 +308,7 @@ impl OpeningLog {
         }
         for lost in std::mem::take(&mut self.headless) {
             // Behind the last frame: killed while it was made, and never synced.
-            if is_last {
+            if durable < u64::MAX && lost.unfinished {
                 recovered.torn_bytes += lost.len;
                 recovered.beyond.push(lost.path);
             } else {
@@ -292,7 +320,7 @@ impl OpeningLog {
             recovered.segments.insert((self.ordinal, segment.index), segment.limit);
         }
         recovered.end = recovered.end.max(LogPoint { ordinal: self.ordinal, offset: end });
-        Ok(())
+        Ok(end)
     }
 
     /// Reports what is missing before a segment.
@@ -333,6 +361,14 @@ impl OpeningLog {
 fn headless_damage(lost: &Headless) -> Damage {
     let what = "the segment's header is damaged, and no record in it is whole";
     Damage { path: lost.path.clone(), bytes: Some((0, lost.len)), what }
+}
+
+/// What the first frame behind a file header says is the file's base; its checksum will tell.
+fn likely_base(body: &[u8]) -> Option<u64> {
+    let (at, offset) = likely_frame(body)?;
+    let base = offset.checked_sub((FILE_HEADER_LEN + at) as u64)?;
+    // No log is that long; sums with offsets inside the file must not overflow.
+    (base < u64::MAX / 2).then_some(base)
 }
 
 /// Reads a file into memory aligned to 16 bytes, as archives inside want it.

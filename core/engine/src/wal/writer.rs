@@ -4,7 +4,7 @@
 //! appended or promised any more.
 //! Threads: any number append and wait. Appends take one lock; of the waiters one syncs for all.
 
-use super::segment_path;
+use super::{KIND_END, segment_path};
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::log::{FILE_HEADER_LEN, FileHeader, LogKind, encode_frame};
 use std::collections::VecDeque;
@@ -19,6 +19,8 @@ pub(crate) enum AppendError {
     Io(io::Error),
     /// An fsync failed earlier: nothing is promised until the store is reopened.
     Poisoned,
+    /// The store was closed.
+    Ended,
 }
 
 /// Where a frame stands: its log offset and the one right behind it.
@@ -61,6 +63,8 @@ struct Writer {
     unsynced: Vec<Arc<dyn DiskFile>>,
     names_unsynced: bool,
     poisoned: bool,
+    /// Closed: only the frame that says so may follow.
+    ended: bool,
     bytes_written: u64,
 }
 
@@ -102,6 +106,12 @@ impl Wal {
         self.identity
     }
 
+    /// Takes no more writes. A writer that saw the store open, and comes to the log after it was closed, must
+    /// not be acknowledged: the next opener may have read the log by then.
+    pub(crate) fn refuse_writes(&self) {
+        self.lock_writer().ended = true;
+    }
+
     /// Appends a frame (room for a header, then the payload). `registered` runs before anyone else
     /// can append, so that what is in flight is never unknown.
     pub(crate) fn append(
@@ -113,6 +123,9 @@ impl Wal {
         let mut writer = self.lock_writer();
         if writer.poisoned {
             return Err(AppendError::Poisoned);
+        }
+        if writer.ended && kind != KIND_END {
+            return Err(AppendError::Ended);
         }
         let writer = &mut *writer;
         let full = |current: &Current| writer.end - current.base >= self.segment_bytes;
