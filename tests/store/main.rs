@@ -32,6 +32,13 @@ fn fill(store: &Store, devices: usize, ticks: i64) {
     }
 }
 
+#[test]
+fn a_reader_of_what_is_no_store_is_told_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = Options::new().read_only(true).open(dir.path()).unwrap_err();
+    assert!(matches!(error, tidelog_engine::OpenError::Missing { .. }), "{error}");
+}
+
 /// A chunk of 65,536 rows is full while another part of its column is not: once it was written with a
 /// presence column that readers did not expect to be without effect.
 #[test]

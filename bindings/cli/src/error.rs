@@ -82,6 +82,8 @@ impl CommandError {
             | CommandError::Name(_)
             | CommandError::Time(_)
             | CommandError::Every(_) => USAGE,
+            // Whatever path does not lead to a store, the code is one.
+            CommandError::Open(OpenError::Missing { .. }) => FAILED,
             CommandError::Open(error) => of_kind(error.kind()),
             CommandError::Write(error) => of_kind(error.kind()),
             CommandError::Query(QueryError::Read(error)) | CommandError::Read(error) => {
@@ -99,7 +101,6 @@ impl CommandError {
             ) => USAGE,
             CommandError::Backup(BackupError::NotEmpty { .. }) => USAGE,
             CommandError::Backup(BackupError::Read(error)) => of_read(error),
-            CommandError::Recover(RecoverError::Missing { .. }) => USAGE,
             CommandError::Recover(RecoverError::TooNew { .. }) => DAMAGED,
             CommandError::Recover(_)
             | CommandError::Backup(_)
@@ -158,7 +159,7 @@ mod tests {
         let missing = CommandError::from(OpenError::Missing { place: place() });
         let locked = CommandError::from(OpenError::Locked { place: place() });
         let damaged = OpenError::Damaged { place: place(), what: "x".to_owned() };
-        assert_eq!(missing.exit_code(), USAGE);
+        assert_eq!(missing.exit_code(), FAILED);
         assert_eq!(locked.exit_code(), FAILED);
         assert_eq!(CommandError::from(damaged).exit_code(), DAMAGED);
         assert_eq!(CommandError::from(WriteError::Poisoned).exit_code(), FAILED);

@@ -132,6 +132,7 @@ const COPY_BYTES: u64 = 1 << 20;
 fn of_copy(state: &State) -> State {
     State {
         openings: Vec::new(),
+        ends: std::collections::BTreeMap::new(),
         covered: LogPoint::default(),
         pins: std::collections::BTreeMap::new(),
         ..State::clone(state)

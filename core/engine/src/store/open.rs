@@ -138,6 +138,10 @@ impl Inner {
     fn open_reader(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
         let place = disk.place();
         let io = |source| OpenError::Io { place: place.clone(), source };
+        // As a writer that may not create one says it: a path that leads elsewhere is no damage.
+        if is_fresh(&*disk).map_err(io)? {
+            return Err(OpenError::Missing { place });
+        }
         let (manifest, found) = Manifest::open(Arc::clone(&disk), Mode::ReadOnly)
             .map_err(|error| manifest_error(&place, error))?;
         check_groups(&place, &options, manifest.state())?;

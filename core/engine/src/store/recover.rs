@@ -207,6 +207,8 @@ impl Recovery<'_> {
             state.covered = start;
         }
         state.openings = self.log.openings.clone();
+        let known = |ordinal: &u32| self.log.openings.iter().any(|o| o.ordinal == *ordinal);
+        state.ends.retain(|ordinal, _| known(ordinal));
         if state.openings.last().is_none_or(|last| last.ordinal < state.covered.ordinal) {
             state.covered = self.log.start.unwrap_or_default();
         }

@@ -3,7 +3,7 @@
 use crate::error::CommandError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tidelog::{CollectionName, Every, Query, Store, Value};
+use tidelog::{CollectionName, Every, Query, Store, Value, ValueRef};
 
 /// Rows by device and time: the values that are present, by field.
 pub(super) type Rows = BTreeMap<(String, i64), BTreeMap<String, Value>>;
@@ -40,6 +40,9 @@ pub(super) fn difference(expected: &Rows, found: &Rows) -> Option<String> {
     ))
 }
 
+/// By device, hour and field: the mean.
+type Means = BTreeMap<(String, i64, String), f64>;
+
 /// Asks for the hourly means of all numbers and compares them with means of the expected rows. How many
 /// there are, and the first difference.
 pub(super) fn hourly_means(
@@ -47,8 +50,28 @@ pub(super) fn hourly_means(
     collection: &CollectionName,
     expected: &Rows,
 ) -> Result<(u64, Option<String>), CommandError> {
+    let expected = own_means(expected);
+    let fields: BTreeSet<String> = expected.keys().map(|(_, _, field)| field.clone()).collect();
+    let found = asked_means(store, collection, &fields)?;
+    let keys: BTreeSet<_> = expected.keys().chain(found.keys()).collect();
+    let difference = keys.into_iter().find_map(|key| {
+        let (own, found) = (expected.get(key), found.get(key));
+        // The engine may add in another order: the last bits differ.
+        let is_equal = match (own, found) {
+            (Some(own), Some(found)) => (found - own).abs() <= 1e-12 * own.abs().max(1.0),
+            _ => false,
+        };
+        let (device, hour, field) = key;
+        let told =
+            || format!("the mean of {field} of {device} at {hour} ns is {found:?}, not {own:?}");
+        (!is_equal).then(told)
+    });
+    Ok((found.len() as u64, difference))
+}
+
+fn own_means(rows: &Rows) -> Means {
     let mut sums: BTreeMap<(String, i64, String), (f64, u64)> = BTreeMap::new();
-    for ((device, time), values) in expected {
+    for ((device, time), values) in rows {
         for (field, value) in values {
             let number = match value {
                 Value::F64(number) => *number,
@@ -60,41 +83,28 @@ pub(super) fn hourly_means(
             (*sum, *count) = (*sum + number, *count + 1);
         }
     }
-    let fields: BTreeSet<String> = sums.keys().map(|(_, _, field)| field.clone()).collect();
-    let query = Query::new().fields(&fields).every(Every::Duration(Duration::from_secs(3600)));
-    let answer = store.query(collection, query)?;
-    let (mut windows, mut difference) = (0, None);
-    for batch in answer {
+    sums.into_iter().map(|(key, (sum, count))| (key, sum / count as f64)).collect()
+}
+
+fn asked_means(
+    store: &Store,
+    collection: &CollectionName,
+    fields: &BTreeSet<String>,
+) -> Result<Means, CommandError> {
+    let hour = Every::Duration(Duration::from_nanos(HOUR.unsigned_abs()));
+    let mut means = Means::new();
+    for batch in store.query(collection, Query::new().fields(fields).every(hour))? {
         let batch = batch?;
         for row in 0..batch.rows() {
             let device = batch.device(row).map_or("", |device| device.as_ref());
             for (field, column) in fields.iter().zip(&batch.columns) {
-                let key = (device.to_owned(), batch.times[row], field.clone());
-                let mean = match column.at(row) {
-                    Some(tidelog::ValueRef::F64(mean)) => Some(mean),
-                    _ => None,
-                };
-                let own = sums.remove(&key).map(|(sum, count)| sum / count as f64);
-                // The engine may add in another order: the last bits differ.
-                let is_equal = match (mean, own) {
-                    (Some(mean), Some(own)) => (mean - own).abs() <= 1e-12 * own.abs().max(1.0),
-                    (mean, own) => mean == own,
-                };
-                windows += u64::from(mean.is_some());
-                if !is_equal && difference.is_none() {
-                    difference = Some(format!(
-                        "the mean of {field} of {device} at {} ns is {mean:?}, not {own:?}",
-                        batch.times[row]
-                    ));
+                if let Some(ValueRef::F64(mean)) = column.at(row) {
+                    means.insert((device.to_owned(), batch.times[row], field.clone()), mean);
                 }
             }
         }
     }
-    if let Some((device, hour, field)) = sums.keys().next() {
-        difference = difference
-            .or_else(|| Some(format!("the mean of {field} of {device} at {hour} ns is missing")));
-    }
-    Ok((windows, difference))
+    Ok(means)
 }
 
 #[cfg(test)]

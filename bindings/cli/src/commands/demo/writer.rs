@@ -54,7 +54,7 @@ pub(super) fn rows(batches: Range<u64>) -> Rows {
 /// The number of the batch that a row is of, if it can be of one.
 pub(super) fn batch_of(time: i64) -> Option<u64> {
     let steps = time.checked_sub(FIRST_TIME)?;
-    (steps >= 0 && steps % STEP == 0).then(|| (steps / STEP) as u64 / TIMES)
+    (steps >= 0 && steps % STEP == 0).then_some((steps / STEP) as u64 / TIMES)
 }
 
 fn rows_of(number: u64) -> impl Iterator<Item = ((String, i64), BTreeMap<String, Value>)> {

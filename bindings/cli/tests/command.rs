@@ -1,0 +1,380 @@
+//! The command as scripts use it: what goes in comes out, shapes of JSON, exit codes.
+
+use serde_json::Value;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A directory with a store in it.
+struct Shell {
+    directory: tempfile::TempDir,
+}
+
+impl Shell {
+    fn new() -> Self {
+        Shell { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Runs in the directory; the first word is the command.
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_tidelog"))
+            .args(arguments)
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    fn code(&self, arguments: &[&str]) -> i32 {
+        self.run(arguments).status.code().unwrap()
+    }
+
+    fn text(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {told}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.text(arguments)).unwrap()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+}
+
+fn demo_file(name: &str) -> String {
+    format!("{}/demo/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+const READINGS: &str = "\
+device,timestamp_ns,temp,state,count
+a,0,1.5,on,1
+a,1800000000000,2.5,\"\",2
+a,7200000000000,,,
+b,0,-0.0,off,9007199254740993
+a,7200000000001,90.5,on,4
+";
+
+fn with_readings() -> Shell {
+    let shell = Shell::new();
+    shell.write("readings.csv", READINGS);
+    shell.text(&["import", "store", "db.c", "readings.csv"]);
+    shell
+}
+
+#[test]
+fn export_and_import_are_inverse_bit_for_bit() {
+    let shell = Shell::new();
+    for set in ["tide_gauge", "geolife_gps", "comma_wheel"] {
+        let (first, second) = (format!("one.{set}"), format!("two.{set}"));
+        shell.text(&["import", "store", &first, &demo_file(&format!("{set}.csv.zst"))]);
+        shell.text(&["export", "store", &first, "--out", "first.csv"]);
+        shell.text(&["import", "store", &second, "first.csv"]);
+        let again = shell.text(&["export", "store", &second]);
+        assert!(again == std::fs::read_to_string(shell.path("first.csv")).unwrap(), "{set}");
+        let source = std::fs::read(demo_file(&format!("{set}.csv.zst"))).unwrap();
+        let source = String::from_utf8(zstd::decode_all(&source[..]).unwrap()).unwrap();
+        assert_eq!(again.lines().count(), source.lines().count(), "{set}");
+    }
+}
+
+#[test]
+fn absent_and_empty_stay_apart_and_rows_without_values_stay() {
+    let shell = with_readings();
+    let expected = "device,timestamp_ns,count,state,temp\n\
+                    a,0,1,on,1.5\n\
+                    a,1800000000000,2,\"\",2.5\n\
+                    a,7200000000000,,,\n\
+                    a,7200000000001,4,on,90.5\n\
+                    b,0,9007199254740993,off,-0.0\n";
+    let sorted_columns = |text: &str| -> Vec<Vec<String>> {
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+        let mut order: Vec<usize> = (0..rows[0].len()).collect();
+        order[2..].sort_by_key(|column| rows[0][*column]);
+        rows.iter().map(|row| order.iter().map(|at| row[*at].to_owned()).collect()).collect()
+    };
+    assert_eq!(sorted_columns(&shell.text(&["export", "store", "db.c"])), sorted_columns(expected));
+    shell.text(&["compact", "store"]);
+    assert_eq!(sorted_columns(&shell.text(&["export", "store", "db.c"])), sorted_columns(expected));
+}
+
+#[test]
+fn rows_with_one_time_merge_or_are_nudged_apart() {
+    let shell = Shell::new();
+    shell.write("ticks.csv", "device,timestamp_ns,p,q\nx,5,1,\nx,5,2,7\nx,6,3,\nx,5,4,\n");
+    shell.text(&["import", "store", "db.last", "ticks.csv"]);
+    shell.text(&["import", "store", "db.nudge", "ticks.csv", "--same-time", "nudge"]);
+    let csv = |name: &str| {
+        shell.text(&["query", "store", name, "--field", "p", "--field", "q", "--format", "csv"])
+    };
+    assert_eq!(csv("db.last"), "device,timestamp_ns,p,q\nx,5,4,7\nx,6,3,\n");
+    assert_eq!(csv("db.nudge"), "device,timestamp_ns,p,q\nx,5,1,\nx,6,2,7\nx,7,3,\nx,8,4,\n");
+}
+
+#[test]
+fn conditions_order_limit_and_ranges_narrow() {
+    let shell = with_readings();
+    let times = |arguments: &[&str]| -> Vec<String> {
+        let all = [&["query", "store", "db.c", "--format", "csv"][..], arguments].concat();
+        let rows = shell.text(&all);
+        rows.lines()
+            .skip(1)
+            .map(|line| line.split(',').take(2).collect::<Vec<_>>().join(" "))
+            .collect()
+    };
+    assert_eq!(times(&["--where", "temp > 2"]), ["a 1800000000000", "a 7200000000001"]);
+    assert_eq!(times(&["--where", "state = \"\""]), ["a 1800000000000"]);
+    assert_eq!(times(&["--where", "count = 9007199254740993"]), ["b 0"]);
+    assert_eq!(times(&["--where", "temp >= 1.5", "--where", "state != on"]), ["a 1800000000000"]);
+    assert_eq!(
+        times(&["--device", "a", "--order", "desc", "--limit", "2"]),
+        ["a 7200000000001", "a 7200000000000"]
+    );
+    assert_eq!(times(&["--from", "1", "--to", "1970-01-01T02:00:00Z"]), ["a 1800000000000"]);
+    assert_eq!(times(&["--device-prefix", "b"]), ["b 0"]);
+}
+
+#[test]
+fn windows_are_named_by_their_start_and_filled_when_asked() {
+    let shell = with_readings();
+    let query = |arguments: &[&str]| {
+        let common =
+            ["query", "store", "db.c", "--device", "a", "--field", "temp", "--format", "csv"];
+        shell.text(&[&common[..], &["--every", "1h"], arguments].concat())
+    };
+    assert_eq!(
+        query(&["--agg", "mean,count"]),
+        "device,timestamp_ns,temp_mean,temp_count\na,0,2.0,2\na,7200000000000,90.5,1\n"
+    );
+    assert_eq!(
+        query(&["--fill", "null"]),
+        "device,timestamp_ns,temp_mean\na,0,2.0\na,3600000000000,\na,7200000000000,90.5\n"
+    );
+    assert!(query(&["--fill", "previous"]).contains("a,3600000000000,2.0\n"));
+    assert!(query(&["--fill", "linear"]).contains("a,3600000000000,46.25\n"));
+    assert!(query(&["--fill", "-1"]).contains("a,3600000000000,-1.0\n"));
+    let together =
+        ["query", "store", "db.c", "--agg", "max", "--field", "temp", "--group-by", "none"];
+    let together = shell.text(
+        &[&together[..], &["--every", "1d", "--tz", "Europe/Berlin", "--format", "csv"]].concat(),
+    );
+    assert_eq!(together, "timestamp_ns,temp_max\n-3600000000000,90.5\n");
+}
+
+#[test]
+fn line_protocol_makes_a_collection_of_each_measurement() {
+    let shell = Shell::new();
+    shell.write("a.lp", "cpu,host=a use=1.5 10\nmem,host=a free=7i 10\ncpu,host=b use=2.5 20\n");
+    let printed = shell.json(&["import", "store", "tele.*", "a.lp", "--json"]);
+    assert_eq!(printed["rows"], 3);
+    let rows = shell.text(&["query", "store", "tele.cpu", "--label", "host=b", "--format", "json"]);
+    assert_eq!(rows, "{\"device\":\"cpu,host=b\",\"timestamp_ns\":20,\"fields\":{\"use\":2.5}}\n");
+    // A type that the store knows otherwise is one bad line, in a later import too.
+    shell.write("b.lp", "cpu,host=a use=1i 30\ncpu,host=a use=3.5 40\n");
+    let output = shell.run(&["import", "store", "tele.*", "b.lp", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("b.lp:1: field \"use\" has type f64"));
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&printed["rows"], &printed["rejected"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn figures_are_one_json_object_each() {
+    let shell = Shell::new();
+    shell.write("readings.csv", READINGS);
+    let import =
+        shell.json(&["import", "store", "db.c", "readings.csv", "--json", "--durability", "os"]);
+    assert_eq!(
+        (&import["rows"], &import["values"], &import["rejected"]),
+        (&5.into(), &12.into(), &0.into())
+    );
+    assert!(import["seconds"].as_f64().is_some() && import["bytes_on_disk"].as_u64().is_some());
+    let info = shell.json(&["info", "store", "--json"]);
+    assert_eq!(
+        (&info["devices"], &info["rows"], &info["values"]),
+        (&2.into(), &5.into(), &12.into())
+    );
+    assert_eq!(info["time_range"]["last_ns"], 7_200_000_000_001_i64);
+    assert_eq!(info["collections"][0]["fields"]["count"], "i64");
+    assert_eq!(info["tiers"][0]["tier"], "raw");
+    for figure in ["files", "file_bytes", "wal_bytes", "bytes_on_disk"] {
+        assert!(info[figure].as_u64().is_some(), "{figure}: {info}");
+    }
+    assert!(info["memory"]["budget"].as_u64() > Some(0));
+    assert_eq!(shell.json(&["groups", "store", "--json"])["groups"].as_array().unwrap().len(), 8);
+    let of = shell.json(&["groups", "store", "db.c", "--device", "a", "--json"]);
+    assert!(of["devices"][0]["group"].as_u64() < Some(8));
+    assert!(shell.json(&["compact", "store", "--json"])["files"].as_u64() >= Some(1));
+    let verify = shell.json(&["verify", "store", "--json"]);
+    assert_eq!((&verify["clean"], &verify["rows"]), (&true.into(), &5.into()));
+    let latest = shell.text(&["latest", "store", "db.c", "--field", "count", "--format", "csv"]);
+    assert_eq!(latest, "device,timestamp_ns,count\na,7200000000001,4\nb,0,9007199254740993\n");
+}
+
+#[test]
+fn deletes_hide_and_need_to_be_meant() {
+    let shell = with_readings();
+    let rows = || shell.text(&["export", "store", "db.c"]).lines().count() - 1;
+    assert_eq!(shell.code(&["delete", "store", "db.c"]), 2);
+    assert_eq!(shell.code(&["delete", "store", "db.other", "--all"]), 2);
+    assert_eq!(shell.code(&["delete", "store", "other", "--all"]), 2);
+    assert_eq!(shell.code(&["delete", "store", "db.c", "--field", "none"]), 2);
+    assert_eq!(shell.code(&["delete", "store", "db.c", "--from", "5", "--to", "5"]), 2);
+    assert_eq!(rows(), 5);
+    shell.text(&["delete", "store", "db.c", "--device", "a", "--to", "1"]);
+    assert_eq!(rows(), 4);
+    shell.text(&["delete", "store", "db.c", "--field", "temp"]);
+    assert!(!shell.text(&["export", "store", "db.c"]).contains("90.5"));
+    assert_eq!(rows(), 4);
+    shell.text(&["delete", "store", "db", "--all"]);
+    assert_eq!(rows(), 0);
+    shell.text(&["compact", "store"]);
+    assert_eq!(shell.json(&["info", "store", "--json"])["rows"], 0);
+}
+
+#[test]
+fn exit_codes_tell_what_kind_of_thing_went_wrong() {
+    let shell = with_readings();
+    shell.write("bad.csv", "device,timestamp_ns,temp\na,soon,1.0\na,99,2.0\n");
+    let output = shell.run(&["import", "store", "db.c", "bad.csv"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("bad.csv:2: "), "{output:?}");
+    assert_eq!(shell.code(&["import", "store", "db.c", "bad.csv", "--strict"]), 1);
+    assert_eq!(shell.code(&["import", "store", "db", "readings.csv"]), 2);
+    assert_eq!(
+        shell.code(&["import", "store", "db.c", "readings.csv", "--types", "temp=string"]),
+        2
+    );
+    assert_eq!(shell.code(&["import", "fresh", "db.c", "missing.csv"]), 3);
+    assert!(!shell.path("fresh").exists(), "a mistyped file must not leave a store behind");
+    for wrong in [
+        &["query", "store", "db.none"][..],
+        &["query", "store", "db.c", "--every", "2mo"],
+        &["query", "store", "db.c", "--every", "6h", "--tz", "Europe/Berlin"],
+        &["query", "store", "db.c", "--every", "1d", "--tz", "Mars/Olympus"],
+        &["query", "store", "db.c", "--where", "temp > hot"],
+        &["query", "store", "db.c", "--where", "none > 1"],
+        &["query", "store", "db.c", "--agg", "median"],
+        &["frobnicate"],
+    ] {
+        assert_eq!(shell.code(wrong), 2, "{wrong:?}");
+    }
+    for command in ["info", "compact", "verify", "recover", "adopt"] {
+        assert_eq!(shell.code(&[command, "nowhere"]), 3, "{command}");
+    }
+    assert!(!shell.path("nowhere").exists());
+    assert_eq!(shell.code(&["--help"]), 0);
+}
+
+#[test]
+fn damage_is_found_named_and_recovered_from() {
+    let shell = with_readings();
+    let file = a_group_file(&shell.path("store"));
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let output = shell.run(&["verify", "store", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let named = report["damage"][0]["path"].as_str().unwrap();
+    assert!(file.ends_with(named), "{report}");
+    assert_eq!(shell.code(&["verify", "store"]), 1);
+    assert_eq!(shell.code(&["recover", "store"]), 1);
+    assert_eq!(shell.code(&["verify", "store"]), 0);
+    assert!(shell.path("store/quarantine").is_dir());
+}
+
+fn a_group_file(store: &Path) -> PathBuf {
+    let groups = (0..8).map(|group| store.join(format!("group-{group:04}/raw")));
+    let mut files = groups.filter_map(|raw| raw.read_dir().ok()).flatten();
+    files.next().unwrap().unwrap().path()
+}
+
+#[test]
+fn a_backup_is_a_store_and_can_become_another() {
+    let shell = with_readings();
+    shell.text(&["backup", "store", "copy"]);
+    assert_eq!(shell.text(&["export", "copy", "db.c"]), shell.text(&["export", "store", "db.c"]));
+    assert_eq!(shell.code(&["backup", "store", "copy"]), 2);
+    let id = |store: &str| shell.json(&["info", store, "--json"])["store_id"].clone();
+    assert_eq!(id("copy"), id("store"));
+    shell.text(&["adopt", "copy"]);
+    assert_ne!(id("copy"), id("store"));
+    assert_eq!(shell.text(&["export", "copy", "db.c"]), shell.text(&["export", "store", "db.c"]));
+    shell.text(&["retain", "copy", "db.c", "raw=30d"]);
+    assert_eq!(shell.json(&["info", "copy", "--json"])["collections"][0]["keep_days"], 30);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let shell = Shell::new();
+    shell.text(&["import", "store", "db.c", &demo_file("tide_gauge.csv.zst")]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidelog"))
+        .args(["export", "store", "db.c"])
+        .current_dir(&shell.directory)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn stdin_is_read_and_a_writer_elsewhere_does_not_keep_readers_out() {
+    let shell = with_readings();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidelog"))
+        .args(["import", "store", "db.other", "-", "--format", "line"])
+        .current_dir(&shell.directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"cpu use=1\n").unwrap();
+    // Line protocol needs DB.*.
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(2));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidelog"))
+        .args(["import", "store", "db.*", "-", "--format", "line"])
+        .current_dir(&shell.directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // The importer holds the store once its lock is taken, and waits for its input.
+    let locked = (0..500).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        shell.code(&["compact", "store"]) == 3
+    });
+    assert!(locked, "a second writer is refused");
+    assert_eq!(shell.text(&["export", "store", "db.c"]).lines().count(), 6);
+    stdin.write_all(b"cpu use=1 5\n").unwrap();
+    drop(stdin);
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert_eq!(
+        shell.text(&["query", "store", "db.cpu", "--format", "csv"]),
+        "device,timestamp_ns,use\ncpu,5,1.0\n"
+    );
+}
+
+#[test]
+fn the_demo_holds() {
+    let shell = Shell::new();
+    let demo = shell.json(&["demo", "--json", "--dir", "demo"]);
+    assert_eq!(demo["ok"], true, "{demo}");
+    assert_eq!(demo["rounds"].as_array().unwrap().len(), 3);
+    assert!(demo["rounds"][0]["acknowledged_rows"].as_u64() > Some(0), "{demo}");
+    assert!(demo["rows_compared"].as_u64() > Some(50_000), "{demo}");
+    assert_eq!(shell.code(&["demo", "--dir", "demo"]), 2);
+    assert_eq!(shell.code(&["verify", "demo/store"]), 0);
+}
