@@ -83,7 +83,7 @@ pub(crate) fn recover(
         let mut log = OpeningLog::load(disk, *ordinal, *incarnation, &indices, from)?;
         log.find_torn_tail(is_last, from, &mut recovered);
         log.judge_headless(is_last, &mut recovered);
-        log.replay(disk, from, &mut recovered, &mut replay)?;
+        log.replay(disk, &mut recovered, &mut replay)?;
     }
     Ok(recovered)
 }
@@ -146,7 +146,12 @@ impl OpeningLog {
                 before.limit = before.limit.min(header.base);
             }
             let body = bytes.get(FILE_HEADER_LEN..).unwrap_or_default();
-            let pieces = scan(body, header.base + FILE_HEADER_LEN as u64, header.seed());
+            let mut pieces = scan(body, header.base + FILE_HEADER_LEN as u64, header.seed());
+            // What is covered says nothing: of covered segments some may be gone and others not.
+            pieces.retain(|piece| match *piece {
+                Piece::Frame(info) => info.offset >= from,
+                Piece::Bad { to, .. } => to > from,
+            });
             let limit = header.base + bytes.len() as u64;
             kept += bytes.len();
             let bytes = (kept <= KEEP_BYTES_MAX).then_some(bytes);
@@ -240,7 +245,6 @@ impl OpeningLog {
     fn replay(
         &mut self,
         disk: &dyn Disk,
-        from: u64,
         recovered: &mut Recovered,
         replay: &mut impl FnMut(u32, FrameInfo, &[u8]) -> Result<(), &'static str>,
     ) -> io::Result<()> {
@@ -271,7 +275,7 @@ impl OpeningLog {
                     sequence = None;
                     debug_assert!(to == base, "a gap ends where its segment begins");
                 }
-                Piece::Bad { from: bad, to } if to > from => {
+                Piece::Bad { from: bad, to } if to > bad => {
                     damage(bad, to, "a record is damaged");
                     sequence = None;
                 }
@@ -281,9 +285,6 @@ impl OpeningLog {
                         damage(info.offset, info.offset, "records before this one are missing");
                     }
                     sequence = Some(info.sequence);
-                    if info.offset < from {
-                        continue;
-                    }
                     let start = (info.end() - info.payload_len as u64 - base) as usize;
                     let bytes = segment.bytes.as_deref().unwrap_or_default();
                     let payload = bytes.get(start..start + info.payload_len).unwrap_or_default();
