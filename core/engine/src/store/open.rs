@@ -148,13 +148,13 @@ impl Inner {
             Err(broken) if broken.what == MISSING => Some(broken.path.clone()),
             _ => None,
         });
-        if vanished.is_some() {
-            // A writer compacted meanwhile: the newer manifest knows the newer files.
-            let again = Manifest::open(Arc::clone(&disk), Mode::ReadOnly)
-                .map_err(|error| manifest_error(&place, error))?;
-            if again.0.state().number != manifest.state().number {
-                return Err(io(io::ErrorKind::NotFound.into()));
-            }
+        // A writer that compacted meanwhile has newer files, known to a newer manifest. One that flushed has
+        // deleted log that this manifest counts on, before it was read or not.
+        let (again, _) = Manifest::open(Arc::clone(&disk), Mode::ReadOnly)
+            .map_err(|error| manifest_error(&place, error))?;
+        let moved = again.state().number != manifest.state().number;
+        if moved && (vanished.is_some() || again.state().covered != manifest.state().covered) {
+            return Err(io(io::ErrorKind::NotFound.into()));
         }
         let mut report = OpenReport {
             log_records: recovered.frames,
