@@ -114,6 +114,13 @@ pub struct ManifestProblem(#[from] pub(crate) ManifestError);
 #[error(transparent)]
 pub struct EditProblem(#[from] pub(crate) EditError);
 
+impl EditProblem {
+    /// May the edit have been made all the same?
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self.0, EditError::Unknown { .. })
+    }
+}
+
 /// Why a write was not acknowledged.
 ///
 /// Unless it says so, nothing of the batch was written and nothing of it is visible.

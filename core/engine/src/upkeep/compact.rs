@@ -137,7 +137,7 @@ impl Inner {
             match self.publish(added, ids, |_| Vec::new()) {
                 Ok(after) => Ok((after, written)),
                 Err(error) => {
-                    self.discard(added);
+                    self.discard_unlisted(added, &error);
                     Err(error)
                 }
             }

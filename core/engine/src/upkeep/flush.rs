@@ -112,7 +112,7 @@ impl Inner {
         let files = match published {
             Ok(files) => files,
             Err(error) => {
-                self.discard(&written);
+                self.discard_unlisted(&written, &error);
                 return Err(error);
             }
         };
@@ -157,6 +157,14 @@ impl Inner {
         manifest.append(&edit)?;
         let state = Arc::clone(manifest.state());
         Ok(self.files().after(state, opened))
+    }
+
+    /// Removes files that an edit was to list, when it surely does not. After a failed fsync of the manifest nobody
+    /// knows: the next opening may find the edit, which then counts on them and not on the log.
+    pub(super) fn discard_unlisted(&self, files: &[Written], error: &UpkeepError) {
+        if !matches!(error, UpkeepError::Edit(problem) if problem.is_unknown()) {
+            self.discard(files);
+        }
     }
 
     /// Removes files that no manifest lists.
