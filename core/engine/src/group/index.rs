@@ -171,7 +171,7 @@ impl ChunkIndex {
         }
         let mut packed = None;
         writer.list(self.columns.iter(), |w, column| {
-            column.encode(w, &self.pages, packed);
+            column.encode(w, packed);
             packed = match column.role {
                 Role::Presence(field) => Some(field),
                 _ => None,
@@ -245,7 +245,7 @@ impl ChunkIndex {
 
 impl ColumnIndex {
     /// `packed` is the field whose presence stands before: its values are counted page by page.
-    fn encode(&self, writer: &mut Writer, pages: &[PageIndex], packed: Option<u32>) {
+    fn encode(&self, writer: &mut Writer, packed: Option<u32>) {
         let (role, field) = self.role.numbers();
         writer.u8(role).varint(u64::from(field));
         writer.varint(u64::from(self.meta_len)).u32(self.meta_crc);
