@@ -36,9 +36,10 @@ fn run(at: At, fault: Fault) -> bool {
     let met = disk.faults_fired() > 0;
     disk.heal();
     let _story = Story(&disk);
-    let at_sync = disk.trace().iter().any(|call| {
-        call.fault.is_some() && matches!(call.call, Call::Sync | Call::SyncDir)
-    });
+    let at_sync = disk
+        .trace()
+        .iter()
+        .any(|call| call.fault.is_some() && matches!(call.call, Call::Sync | Call::SyncDir));
     history.check_alive_and_after(&disk, &clock, store, at_sync);
     met
 }
@@ -192,7 +193,8 @@ fn lying_disks_lose_whole_batches_or_are_found_out() {
         Step::Compact,
     ];
     let (mut tried, mut noticed) = (0, 0);
-    for fault in [Fault::LyingSync, Fault::LyingWrite { bytes: 0 }, Fault::LyingWrite { bytes: 40 }] {
+    for fault in [Fault::LyingSync, Fault::LyingWrite { bytes: 0 }, Fault::LyingWrite { bytes: 40 }]
+    {
         for nth in 1.. {
             let disk = SimDisk::new();
             disk.fail(At::nth(nth).of(&[Call::Write, Call::Sync, Call::SyncDir]), fault);

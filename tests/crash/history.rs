@@ -69,7 +69,11 @@ pub(crate) fn rows(number: usize, large: bool) -> Vec<RowWrite> {
     };
     let text = if large { "x".repeat(70_000) } else { format!("step {n}") };
     vec![
-        row("pump_1", n * SECOND, &[("level", Value::F64(n as f64)), ("state", Value::String(text))]),
+        row(
+            "pump_1",
+            n * SECOND,
+            &[("level", Value::F64(n as f64)), ("state", Value::String(text))],
+        ),
         row("pump_1", 0, &[("count", Value::I64(n))]),
         row("pump_2", n * SECOND, &[("count", Value::I64(-n))]),
         row("valve", (n - 1) * SECOND, &[]),
@@ -149,7 +153,8 @@ impl History {
             Step::Tickets => self.tickets(store, number),
             Step::DeleteRange | Step::DeleteDevice | Step::DeleteField => {
                 let delete = delete(step, number);
-                let told = told(store.delete(&delete_of(NAME, false, &delete).unwrap()), Told::Durable);
+                let told =
+                    told(store.delete(&delete_of(NAME, false, &delete).unwrap()), Told::Durable);
                 self.events.push((Effect::Delete(delete), told));
             }
             Step::Flush => self.note(store.flush()),
@@ -209,7 +214,11 @@ impl History {
             }
         }
         let expected = self.answer(|number| number < least && !refused(number));
-        Err(format!("{least} events are certain, which leaves\n{}\nfound\n{}", show(&expected), show(rows)))
+        Err(format!(
+            "{least} events are certain, which leaves\n{}\nfound\n{}",
+            show(&expected),
+            show(rows)
+        ))
     }
 
     /// The history as it is known after a recovery: what is there happened, the rest did not.
@@ -240,7 +249,8 @@ impl History {
     /// Is this what the store must show now, alive?
     pub(crate) fn check_alive(&self, store: &Store) {
         let rows = whole_answer(store, NAME).unwrap();
-        let visible = |number: usize| matches!(self.events[number].1, Told::Durable | Told::Process);
+        let visible =
+            |number: usize| matches!(self.events[number].1, Told::Durable | Told::Process);
         let expected = self.answer(visible);
         assert!(same(&expected, &rows), "expected\n{}\nfound\n{}", show(&expected), show(&rows));
     }
@@ -265,9 +275,9 @@ fn told<T>(outcome: Result<T, WriteError>, acknowledged: Told) -> Told {
 fn same(a: &[RowRead], b: &[RowRead]) -> bool {
     let values = |row: &RowRead| -> Vec<Value> { row.values.iter().flatten().cloned().collect() };
     a.len() == b.len()
-        && a.iter().zip(b).all(|(a, b)| {
-            (&a.device, a.time) == (&b.device, b.time) && values(a) == values(b)
-        })
+        && a.iter()
+            .zip(b)
+            .all(|(a, b)| (&a.device, a.time) == (&b.device, b.time) && values(a) == values(b))
 }
 
 fn show(rows: &[RowRead]) -> String {

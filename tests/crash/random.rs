@@ -37,7 +37,8 @@ fn lives() -> impl Strategy<Value = Vec<Life>> {
 #[test]
 fn random_lives_end_in_random_deaths() {
     let cases = if long() { 20_000 } else { 250 };
-    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(cases) });
+    let mut runner =
+        TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(cases) });
     let outcome = runner.run(&lives(), |lives| {
         live(&lives);
         Ok(())

@@ -16,7 +16,7 @@ const STEPS: [Step; 6] = [
 ];
 
 /// All choices up to this number are tried; beyond, so many of them.
-const CHOICES_MAX: usize = 1 << 12;
+const CHOICES_MAX: usize = 1 << 16;
 
 #[test]
 fn every_subset_of_what_up_to_three_operations_left_unsynced() {
@@ -31,7 +31,8 @@ fn every_subset_of_what_up_to_three_operations_left_unsynced() {
         }
     }
     let [workloads, states, sampled] = counts;
-    let text = format!("{states} states of {workloads} workloads, {sampled} workloads only sampled");
+    let text =
+        format!("{states} states of {workloads} workloads, {sampled} workloads only sampled");
     report("subsets", text);
     assert_eq!(sampled, 0, "every subset is to be tried");
 }
@@ -75,7 +76,7 @@ impl Drop for Story<'_> {
 /// The same with a death at each call of the last operation.
 #[test]
 fn every_subset_at_each_death_in_the_last_operation() {
-    let limit = if long() { CHOICES_MAX } else { 64 };
+    let limit = if long() { 1 << 12 } else { 64 };
     let mut total = tidelog_tests::disk::Sweep::default();
     for first in [Step::Write(Os), Step::Write(Sync), Step::Flush] {
         for second in STEPS {
@@ -87,9 +88,10 @@ fn every_subset_at_each_death_in_the_last_operation() {
                 history.run(disk, &subject::clock(6), 10, &[second], false);
                 history
             };
-            let done = tidelog_tests::disk::sweep(&start.restart(), limit, work, |after, history| {
-                check_opens(after, history, !after.history().is_empty());
-            });
+            let done =
+                tidelog_tests::disk::sweep(&start.restart(), limit, work, |after, history| {
+                    check_opens(after, history, !after.history().is_empty());
+                });
             total.calls += done.calls;
             total.states += done.states;
             total.sampled += done.sampled;

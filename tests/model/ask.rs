@@ -86,14 +86,18 @@ fn shape() -> impl Strategy<Value = Shape> {
         1 => select(vec![None, Some(Duration::from_secs(7200))]).prop_map(Fill::Previous),
         1 => select(vec![None, Some(Duration::from_secs(7200))]).prop_map(Fill::Linear),
     ];
-    let windows =
-        (option::weighted(0.8, every), vec(select(Aggregate::ALL.to_vec()), 1..4), any::<bool>(), fill)
-            .prop_map(|(every, aggregates, together, fill)| Shape::Windows {
-                every,
-                aggregates,
-                together,
-                fill,
-            });
+    let windows = (
+        option::weighted(0.8, every),
+        vec(select(Aggregate::ALL.to_vec()), 1..4),
+        any::<bool>(),
+        fill,
+    )
+        .prop_map(|(every, aggregates, together, fill)| Shape::Windows {
+            every,
+            aggregates,
+            together,
+            fill,
+        });
     prop_oneof![3 => Just(Shape::Raw), 2 => Just(Shape::Latest), 4 => windows]
 }
 
@@ -184,7 +188,8 @@ impl Ask {
             None => None,
             Some(filter) => Some((column(&filter.field).ok_or(Refusal::Field)?, filter)),
         };
-        let Some(range) = TimeRange::inclusive(cut, i64::MAX).and_then(|c| self.range.intersection(c))
+        let Some(range) =
+            TimeRange::inclusive(cut, i64::MAX).and_then(|c| self.range.intersection(c))
         else {
             return Ok(Vec::new());
         };
@@ -384,7 +389,13 @@ impl Windows<'_> {
         Ok(filled)
     }
 
-    fn between(&self, all: &[RowRead], row: usize, column: usize, kind: FieldType) -> Option<Value> {
+    fn between(
+        &self,
+        all: &[RowRead],
+        row: usize,
+        column: usize,
+        kind: FieldType,
+    ) -> Option<Value> {
         let there = |at: &usize| all[*at].values[column].is_some();
         let before = (0..row).rev().find(there);
         let after = (row..all.len()).find(there);
@@ -394,9 +405,9 @@ impl Windows<'_> {
         };
         match self.fill {
             Fill::None | Fill::Null => None,
-            Fill::Previous(max) => {
-                before.filter(|at| near(*at, row, max)).and_then(|at| all[at].values[column].clone())
-            }
+            Fill::Previous(max) => before
+                .filter(|at| near(*at, row, max))
+                .and_then(|at| all[at].values[column].clone()),
             Fill::Linear(max) => match (before, after) {
                 (Some(a), Some(b)) if near(a, b, max) => {
                     let (Some(Value::F64(x)), Some(Value::F64(y))) =
@@ -467,7 +478,8 @@ fn fold(
         Aggregate::Min | Aggregate::MinTime => extreme(&all, Ordering::Less, aggregate),
         Aggregate::Max | Aggregate::MaxTime => extreme(&all, Ordering::Greater, aggregate),
         Aggregate::Sum | Aggregate::Mean if float => {
-            let sum_of = |part: &&[(i64, Value)]| part.iter().fold(0.0, |sum, (_, v)| sum + number(v));
+            let sum_of =
+                |part: &&[(i64, Value)]| part.iter().fold(0.0, |sum, (_, v)| sum + number(v));
             let sums: Vec<f64> = parts.iter().filter(|part| !part.is_empty()).map(sum_of).collect();
             let sum = sums[1..].iter().fold(sums[0], |sum, part| sum + part);
             let mean = aggregate == Aggregate::Mean;

@@ -249,7 +249,9 @@ impl World {
     fn look_at_cuts(&mut self, moved: bool) {
         let all = self.store().collections().unwrap();
         for (at, name) in NAMES.iter().enumerate() {
-            let Some(stats) = all.iter().find(|stats| stats.name.to_string() == *name) else { continue };
+            let Some(stats) = all.iter().find(|stats| stats.name.to_string() == *name) else {
+                continue;
+            };
             let cut = stats.cut.unwrap_or(i64::MIN);
             assert!(cut >= self.cuts[at], "a cut went back");
             assert_eq!(stats.keep_days, self.keeps[at]);
@@ -279,7 +281,13 @@ impl World {
             let query = Query { range: self.after_cut(at), ..Query::all() };
             let (found, expected) =
                 (whole_answer(store, NAMES[at]).unwrap(), self.oracles[at].rows(&query));
-            assert_eq!(found.len(), expected.len(), "{} rows\n{}", NAMES[at], differ(&found, &expected));
+            assert_eq!(
+                found.len(),
+                expected.len(),
+                "{} rows\n{}",
+                NAMES[at],
+                differ(&found, &expected)
+            );
             for (found, expected) in found.iter().zip(&expected) {
                 assert_eq!(found, expected, "{}", NAMES[at]);
             }
@@ -318,7 +326,7 @@ fn row_of_one() -> Vec<RowWrite> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(150)) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(64)) })]
 
     #[test]
     fn whatever_is_done_the_answers_are_those_of_the_oracle(steps in vec(step(), 1..40)) {

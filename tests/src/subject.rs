@@ -73,7 +73,11 @@ pub fn submit(store: &Store, collection: &str, rows: &[RowWrite]) -> Result<Tick
 ///
 /// # Errors
 /// When a name is not one.
-pub fn delete_of(collection: &str, whole_database: bool, delete: &Delete) -> Result<StoreDelete, NameError> {
+pub fn delete_of(
+    collection: &str,
+    whole_database: bool,
+    delete: &Delete,
+) -> Result<StoreDelete, NameError> {
     let name = CollectionName::parse(collection)?;
     let base = if whole_database {
         StoreDelete::database(name.database().as_str())?
@@ -115,7 +119,8 @@ pub fn rows_of(batch: &RowBatch) -> Vec<RowRead> {
     (0..batch.rows())
         .map(|row| {
             let device = batch.row_devices.get(row).map(|number| &devices[*number as usize]);
-            let values = batch.columns.iter().map(|column| column.at(row).map(|value| value.to_owned()));
+            let values =
+                batch.columns.iter().map(|column| column.at(row).map(|value| value.to_owned()));
             RowRead {
                 device: device.unwrap_or(&everybody).clone(),
                 time: batch.times[row],

@@ -1,6 +1,5 @@
 //! The bytes of one generation, and what two of them together say; see FORMAT.md. Pure: no files here.
 
-use std::collections::BTreeSet;
 use super::change::{self, Change, DecodeError};
 use super::state::State;
 use crate::format::{Malformed, Reader, Writer};
@@ -8,6 +7,7 @@ use crate::log::{
     FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameInfo, HeaderError, LogKind, Piece,
     encode_frame, scan,
 };
+use std::collections::BTreeSet;
 use tidelog_model::{Incarnation, StoreId};
 
 /// The whole state; the first frame, and the only one of its kind.

@@ -1,7 +1,7 @@
 //! What the manifest promises, over whole directories.
 
-use super::error::AppendError;
 use super::change::Edit;
+use super::error::AppendError;
 use super::error::Report;
 use super::generation;
 use super::invariants::check;
