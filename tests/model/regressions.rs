@@ -114,3 +114,27 @@ fn a_column_whose_gaps_were_cut_off_can_be_read_again() {
         Step::Compact,
     ]);
 }
+
+/// A write waits for its fsync while an older and a newer one are flushed: their file may not lift the older one's
+/// stamp above the waiting one's.
+#[test]
+fn a_write_in_flight_during_a_flush_keeps_its_place() {
+    use tidelog_tests::subject;
+    let (disk, clock) = (tidelog_tests::disk::SimDisk::new(), subject::clock(1));
+    let store = subject::open(&disk, &clock).unwrap();
+    let put = |time, value| {
+        let rows = [row(time, &[("i64", Value::I64(value))])];
+        subject::write(&store, "plant.boiler", &rows, Durability::Os).unwrap();
+    };
+    put(1, 10);
+    let waiting = [row(1, &[("i64", Value::I64(20))])];
+    let ticket = subject::submit(&store, "plant.boiler", &waiting).unwrap();
+    put(2, 30);
+    store.flush().unwrap();
+    ticket.wait().unwrap();
+    for _ in 0..2 {
+        let rows = subject::whole_answer(&store, "plant.boiler").unwrap();
+        assert_eq!(rows[0].values, [Some(Value::I64(20))]);
+        store.compact().unwrap();
+    }
+}
