@@ -1,6 +1,6 @@
 //! Disks that are full, fail, do half of what they say, or lie.
 
-use crate::history::{History, NAME, Step, Told, rows};
+use crate::history::{History, NAME, Step, Told, check_lives_on, rows};
 use crate::report;
 use tidelog_engine::Durability::{Os, Sync};
 use tidelog_engine::{OpenError, Store, WriteError};
@@ -35,13 +35,24 @@ fn run(at: At, fault: Fault) -> bool {
     }
     let met = disk.faults_fired() > 0;
     disk.heal();
-    history.check_alive_and_after(&disk, &clock, store);
+    let _story = Story(&disk);
+    let at_sync = disk
+        .trace()
+        .iter()
+        .any(|call| call.fault.is_some() && matches!(call.call, Call::Sync | Call::SyncDir));
+    history.check_alive_and_after(&disk, &clock, store, at_sync);
     met
 }
 
 impl History {
     /// Holds the store against the history as it is, after one more write, and after the process ended.
-    fn check_alive_and_after(mut self, disk: &SimDisk, clock: &SimClock, store: Store) {
+    fn check_alive_and_after(
+        mut self,
+        disk: &SimDisk,
+        clock: &SimClock,
+        store: Store,
+        fault_at_sync: bool,
+    ) {
         let poisoned = store.stats().poisoned || self.events.iter().any(|e| e.1 == Told::Unknown);
         self.check_alive(&store);
         let last = write(&store, NAME, &rows(30, false), Sync);
@@ -52,15 +63,28 @@ impl History {
                 self.check_alive(&store);
             }
             Err(WriteError::Poisoned) => assert!(poisoned),
-            // The manifest may be the one that is poisoned; then nothing moves but what needs it not.
+            // A manifest whose fsync failed takes no edits either, so that memory stays full.
+            Err(WriteError::Full { .. } | WriteError::Edit(_)) if fault_at_sync => {}
             Err(error) => panic!("the disk is well again: {error}"),
         }
         disk.kill();
         drop(store);
         let after = disk.restart();
-        crate::history::check_recovered(&after, &self, false);
+        check_lives_on(&after, &self, false, SimDisk::restart);
         let store = subject::open(&after, clock).unwrap();
         store.compact().unwrap();
+    }
+}
+
+/// Prints the calls when a check panics.
+struct Story<'a>(&'a SimDisk);
+
+impl Drop for Story<'_> {
+    #[expect(clippy::print_stderr, reason = "a test that fails says what led to it")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0.trace());
+        }
     }
 }
 
@@ -149,7 +173,7 @@ fn an_error_at_each_call_of_an_opening() {
                 assert!(typed, "{error:?}");
             }
             drop(opened);
-            crate::history::check_recovered(&failing.restart(), &history, false);
+            check_lives_on(&failing.restart(), &history, false, SimDisk::restart);
         }
     }
     report("openings that fail", tried);
@@ -218,6 +242,6 @@ fn a_full_disk_refuses_and_recovers_without_restart() {
             history.check_alive(&store);
         }
         disk.set_capacity(None);
-        history.check_alive_and_after(&disk, &clock, store);
+        history.check_alive_and_after(&disk, &clock, store, false);
     }
 }

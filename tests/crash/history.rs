@@ -292,6 +292,17 @@ fn show(rows: &[RowRead]) -> String {
 /// Opens what a crash left, with a clock of its own, and holds it against the history: it opens, nothing is
 /// reported as damaged, what is there is allowed, and what is written now survives the worst crash.
 pub(crate) fn check_recovered(disk: &SimDisk, history: &History, power_failed: bool) {
+    check_lives_on(disk, history, power_failed, SimDisk::crash_lose_all);
+}
+
+/// The same, with another end than the worst: what a failed fsync was to save is never safe again, and lost with
+/// the power although the store has it in its hands.
+pub(crate) fn check_lives_on(
+    disk: &SimDisk,
+    history: &History,
+    power_failed: bool,
+    end: impl Fn(&SimDisk) -> SimDisk,
+) {
     check_opens(disk, history, power_failed);
     let disk = &disk.restart();
     let clock = subject::clock(77);
@@ -308,8 +319,7 @@ pub(crate) fn check_recovered(disk: &SimDisk, history: &History, power_failed: b
     after.sort_by(|a, b| (&a.device, a.time).cmp(&(&b.device, b.time)));
     disk.kill();
     drop(store);
-    let worst = disk.crash_lose_all();
-    let store = subject::open(&worst, &clock).unwrap();
+    let store = subject::open(&end(disk), &clock).unwrap();
     assert!(store.open_report().is_clean(), "{:?}", store.open_report());
     let found = whole_answer(&store, NAME).unwrap();
     assert!(same(&after, &found), "expected\n{}\nfound\n{}", show(&after), show(&found));

@@ -16,7 +16,7 @@ const STEPS: [Step; 6] = [
 ];
 
 /// All choices up to this number are tried; beyond, so many of them.
-const CHOICES_MAX: usize = 1 << 12;
+const CHOICES_MAX: usize = 1 << 16;
 
 #[test]
 fn every_subset_of_what_up_to_three_operations_left_unsynced() {
@@ -76,7 +76,7 @@ impl Drop for Story<'_> {
 /// The same with a death at each call of the last operation.
 #[test]
 fn every_subset_at_each_death_in_the_last_operation() {
-    let limit = if long() { CHOICES_MAX } else { 64 };
+    let limit = if long() { 1 << 12 } else { 64 };
     let mut total = tidelog_tests::disk::Sweep::default();
     for first in [Step::Write(Os), Step::Write(Sync), Step::Flush] {
         for second in STEPS {

@@ -138,3 +138,12 @@ fn recovering_again_and_again() {
     let steps = [Step::Write(Os), Step::Reopen, Step::Write(Os), Step::Reopen];
     sweep_steps("reopen", &SOME[..5], false, &steps, false);
 }
+
+#[test]
+fn flushing_several_segments() {
+    let before = [Step::WriteLarge(Sync), Step::WriteLarge(Os), Step::WriteLarge(Sync)];
+    let steps = [Step::WriteLarge(Os), Step::Flush, Step::Write(Sync), Step::Write(Os)];
+    sweep_steps("flush of several segments", &before, false, &steps, false);
+    let steps = [Step::WriteLarge(Os), Step::WriteLarge(Os), Step::Flush, Step::Write(Sync)];
+    sweep_steps("flush of several own segments", &[], true, &steps, false);
+}

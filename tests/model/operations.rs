@@ -326,7 +326,7 @@ fn row_of_one() -> Vec<RowWrite> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(150)) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(64)) })]
 
     #[test]
     fn whatever_is_done_the_answers_are_those_of_the_oracle(steps in vec(step(), 1..40)) {
