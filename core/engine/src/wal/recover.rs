@@ -51,6 +51,8 @@ struct SegmentFile {
     limit: u64,
     /// The header was bad and made again.
     remade: bool,
+    /// Its header was cut short or zeros, as one that was never synced.
+    unfinished: bool,
 }
 
 /// A segment whose header says nothing, and that holds no frame.
@@ -133,7 +135,7 @@ impl OpeningLog {
             let file = disk.open(&path, OpenMode::Read)?;
             let len = file.len()?;
             let mut bytes = [0; FILE_HEADER_LEN];
-            let mut remade = false;
+            let (mut remade, mut unfinished) = (false, false);
             let whole = file.read_exact_at(&mut bytes, 0);
             let header = match whole.ok().map(|()| FileHeader::decode(LogKind::Wal, &bytes)) {
                 Some(Ok(header))
@@ -149,6 +151,7 @@ impl OpeningLog {
                     ));
                 }
                 _ => {
+                    unfinished = len < FILE_HEADER_LEN as u64 || bytes == [0; FILE_HEADER_LEN];
                     let before = segments.last().map_or(0, |before: &SegmentFile| before.limit);
                     let identity = (ordinal, *index, store, incarnation);
                     match remade_header(disk, &path, identity, before)? {
@@ -157,8 +160,6 @@ impl OpeningLog {
                             header
                         }
                         None => {
-                            let unfinished =
-                                len < FILE_HEADER_LEN as u64 || bytes == [0; FILE_HEADER_LEN];
                             headless.push(Headless { index: *index, path, len, unfinished });
                             continue;
                         }
@@ -169,7 +170,7 @@ impl OpeningLog {
                 before.limit = before.limit.min(header.base);
             }
             let limit = header.base + len;
-            segments.push(SegmentFile { index: *index, path, header, limit, remade });
+            segments.push(SegmentFile { index: *index, path, header, limit, remade, unfinished });
         }
         Ok(OpeningLog { ordinal, segments, headless })
     }
@@ -227,13 +228,20 @@ impl OpeningLog {
         let mut expected = from;
         'log: while at < self.segments.len() {
             let (base, limit) = (self.segments[at].header.base, self.segments[at].limit);
+            if self.segments[at].remade && limit <= from {
+                // All of it is covered: nobody misses its header.
+                expected = expected.max(limit);
+                at += 1;
+                continue;
+            }
             if self.segments[at].remade {
                 let known = match mark {
                     Some(mark) => mark,
                     None => *mark.insert(self.mark(disk, at)?.max(durable)),
                 };
-                if base >= known {
-                    // Never synced: power went while its first frames were on their way.
+                if self.segments[at].unfinished && base.max(from) >= known {
+                    // Never synced: power went while its first frames were on their way. A header that is
+                    // there and wrong was synced once, whatever the frames know of it.
                     self.cut_before(at, recovered);
                     break 'log;
                 }
