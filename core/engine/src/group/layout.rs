@@ -218,6 +218,13 @@ impl Directory {
 }
 
 impl Section {
+    /// The number of a field in this section.
+    pub(super) fn number_of(&self, field: &FieldKey) -> Option<u32> {
+        // Written in order; the order is checked when the directory is read.
+        let at = self.fields.binary_search(field).ok()?;
+        u32::try_from(at).ok()
+    }
+
     fn encode(&self, writer: &mut Writer) {
         writer.text(self.name.database()).text(self.name.collection()).u8(self.leaf as u8);
         writer.list(self.fields.iter(), |w, field| {
@@ -241,6 +248,9 @@ impl Section {
                 FieldType::from_number(r.u8()?).ok_or(Malformed("a field's type is unknown"))?;
             Ok(FieldKey { name, kind })
         })?;
+        if !fields.windows(2).all(|pair| pair[0] < pair[1]) {
+            return Err(Malformed("the fields of a collection are out of order"));
+        }
         Ok(Section {
             name,
             leaf,

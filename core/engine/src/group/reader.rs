@@ -358,8 +358,7 @@ impl GroupFile {
         };
         let mut columns = Vec::with_capacity(fields.len());
         for field in fields {
-            let number = section.fields.iter().position(|known| known == field);
-            columns.push(match number.and_then(|n| u32::try_from(n).ok()) {
+            columns.push(match section.number_of(field) {
                 Some(number) => reader.cells(number, field, rows, with_versions)?,
                 None => None,
             });
@@ -376,8 +375,7 @@ impl GroupFile {
         field: &FieldKey,
     ) -> Option<Bounds> {
         let section = &self.directory.sections[series.section as usize];
-        let number = section.fields.iter().position(|known| known == field)?;
-        let role = Role::Values(u32::try_from(number).ok()?);
+        let role = Role::Values(section.number_of(field)?);
         let page = index.chunks[at.chunk as usize].column(role)?.pages[at.page as usize];
         (page.values > 0).then_some(page.bounds)
     }

@@ -125,6 +125,7 @@ impl GroupWriter {
         fields: Vec<FieldKey>,
     ) -> io::Result<()> {
         self.end_section()?;
+        assert!(fields.windows(2).all(|pair| pair[0] < pair[1]), "fields come in order");
         self.section = Some(OpenSection {
             name,
             leaf,

@@ -365,6 +365,18 @@ impl Accumulator {
         }
     }
 
+    /// An aggregate of floats that is a float; `None` for anything else and where there is nothing to tell.
+    pub(crate) fn float(&self, aggregate: Aggregate) -> Option<f64> {
+        match self {
+            Accumulator::F64(numbers) if numbers.count > 0 => match numbers.result(aggregate)? {
+                Ok(ValueRef::F64(value)) => Some(value),
+                Err(sum) => Some(sum),
+                Ok(_) => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The value of an aggregate; `None` where there is nothing to tell.
     pub(crate) fn result(&self, aggregate: Aggregate) -> Result<Option<ValueRef<'_>>, SumOverflow> {
         let whole = |sum: i128, signed: bool| {

@@ -578,6 +578,14 @@ fn push_plain(
     let names = totals.windows.iter().map(|w| context.windows.name(w.window, w.first));
     batch.times.extend(names);
     for ((at, aggregate, kind), column) in context.aggregate_columns().zip(&mut batch.columns) {
+        // The common case at once: floats without a gap.
+        let floats = (0..totals.windows.len()).map(|number| totals.of(number)[at].float(aggregate));
+        if kind == FieldType::F64
+            && let Some(floats) = floats.collect::<Option<Vec<f64>>>()
+        {
+            column.extend(&Values::F64(floats));
+            continue;
+        }
         for number in 0..totals.windows.len() {
             push_result(context, &totals.of(number)[at], aggregate, kind, at, column)?;
         }
