@@ -164,7 +164,7 @@ fn a_batch_of_two_hundred_thousand_rows_of_many_devices() {
             let device: u64 = rows.device(at).unwrap()[1..].parse().unwrap();
             let n = (rows.times[at] / SECOND) as u64 * 70 + device;
             assert_eq!(rows.columns[1].at(at), Some(ValueRef::U64(n)));
-            assert_eq!(rows.columns[0].at(at), Some(ValueRef::Bool(n % 2 == 0)));
+            assert_eq!(rows.columns[0].at(at), Some(ValueRef::Bool(n.is_multiple_of(2))));
         }
     });
 }

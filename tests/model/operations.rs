@@ -277,19 +277,13 @@ impl World {
     }
 
     fn check_of(&self, store: &Store) {
-        for at in 0..2 {
+        for (at, name) in NAMES.into_iter().enumerate() {
             let query = Query { range: self.after_cut(at), ..Query::all() };
             let (found, expected) =
-                (whole_answer(store, NAMES[at]).unwrap(), self.oracles[at].rows(&query));
-            assert_eq!(
-                found.len(),
-                expected.len(),
-                "{} rows\n{}",
-                NAMES[at],
-                differ(&found, &expected)
-            );
+                (whole_answer(store, name).unwrap(), self.oracles[at].rows(&query));
+            assert_eq!(found.len(), expected.len(), "{name} rows\n{}", differ(&found, &expected));
             for (found, expected) in found.iter().zip(&expected) {
-                assert_eq!(found, expected, "{}", NAMES[at]);
+                assert_eq!(found, expected, "{name}");
             }
         }
     }

@@ -38,8 +38,8 @@ pub fn rows(n: u64) -> Rows {
                 ("n".to_owned(), Value::U64(n)),
                 ("level".to_owned(), Value::F64((n * 10 + k) as f64 / 10.0)),
             ]);
-            if (n + k) % 3 != 0 {
-                let len = if n % 17 == 0 { 5000 } else { n % 40 };
+            if !(n + k).is_multiple_of(3) {
+                let len = if n.is_multiple_of(17) { 5000 } else { n % 40 };
                 let text = char::from(b'a' + (n % 26) as u8).to_string().repeat(len as usize);
                 cells.insert("text".to_owned(), Value::String(text));
             }

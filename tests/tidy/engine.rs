@@ -4,7 +4,7 @@ use crate::source::rust_under;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The modules of the engine from the ground up. A module may use what stands in a line above its own.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["ids", "format", "clock", "disk", "codec"],
     &["rows", "log"],
     &["memory", "group", "manifest"],
@@ -13,6 +13,7 @@ const LAYERS: [&[&str]; 9] = [
     &["query"],
     &["upkeep"],
     &["store"],
+    &["fuzzing"],
     &["lib"],
 ];
 

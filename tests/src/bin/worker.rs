@@ -10,7 +10,7 @@
 //! With `WORKER_THREADS=1` the store flushes, compacts and syncs by its own threads; without, all
 //! calls are made by this one, so that the n-th system call is the same in every run. Paths come
 //! first from the arguments, so that the worker can be the only program of a virtual machine.
-#![expect(clippy::print_stdout, reason = "its lines are what it is for")]
+#![allow(clippy::print_stdout, reason = "its lines are what it is for")]
 
 use std::io::{Read, Write};
 use std::process::ExitCode;

@@ -114,6 +114,41 @@ pub(crate) fn recover(
     Ok(recovered)
 }
 
+/// Where a replay stands.
+struct Walk {
+    /// The number of the frame before.
+    sequence: Option<u64>,
+    /// Everything before this offset was durable, once that is known.
+    mark: Option<u64>,
+    /// The log offset where the next segment should begin.
+    expected: u64,
+}
+
+impl Walk {
+    /// Is something missing here, between what came before and this?
+    fn is_gap(&self, piece: Piece) -> bool {
+        match piece {
+            Piece::Bad { .. } => true,
+            Piece::Frame(info) => self.sequence.is_some_and(|before| before + 1 != info.sequence),
+        }
+    }
+}
+
+/// The log offsets where a piece begins and ends.
+fn span_of(piece: Piece) -> (u64, u64) {
+    match piece {
+        Piece::Frame(info) => (info.offset, info.end()),
+        Piece::Bad { from, to } => (from, to),
+    }
+}
+
+/// What becomes of a segment.
+enum Enter {
+    Read,
+    Skip,
+    End,
+}
+
 /// All segments of one opening.
 struct OpeningLog {
     ordinal: u32,
@@ -220,71 +255,29 @@ impl OpeningLog {
         recovered: &mut Recovered,
         replay: &mut impl FnMut(u32, FrameInfo, &[u8]) -> Result<(), &'static str>,
     ) -> io::Result<u64> {
-        let mut sequence: Option<u64> = None;
-        // Looked for when something is bad, which is rare: everything before the mark was durable. A later
-        // opening synced all that it found here.
-        let mut mark = (durable == u64::MAX).then_some(durable);
+        let mut walk = Walk {
+            sequence: None,
+            // A later opening synced all that it found here.
+            mark: (durable == u64::MAX).then_some(durable),
+            expected: from,
+        };
         let mut at = 0;
-        let mut expected = from;
         'log: while at < self.segments.len() {
-            let (base, limit) = (self.segments[at].header.base, self.segments[at].limit);
-            if self.segments[at].remade && limit <= from {
-                // All of it is covered: nobody misses its header.
-                expected = expected.max(limit);
-                at += 1;
-                continue;
-            }
-            if self.segments[at].remade {
-                let known = match mark {
-                    Some(mark) => mark,
-                    None => *mark.insert(self.mark(disk, at)?.max(durable)),
-                };
-                if self.segments[at].unfinished && base.max(from) >= known {
-                    // Never synced: power went while its first frames were on their way. A header that is
-                    // there and wrong was synced once, whatever the frames know of it.
-                    self.cut_before(at, recovered);
-                    break 'log;
+            match self.enter(disk, at, (durable, from), &mut walk, recovered)? {
+                Enter::Read => {}
+                Enter::Skip => {
+                    at += 1;
+                    continue;
                 }
-                let (path, bytes) = (self.segments[at].path.clone(), (0, FILE_HEADER_LEN as u64));
-                let what = "the segment's header is damaged";
-                recovered.damage.push(Damage { path, bytes: Some(bytes), what });
+                Enter::End => break 'log,
             }
-            if base > expected {
-                // A stretch of the log is not there: a segment's name or header was lost.
-                let known = match mark {
-                    Some(mark) => mark,
-                    None => *mark.insert(self.mark(disk, at)?.max(durable)),
-                };
-                if expected >= known {
-                    self.cut_before(at, recovered);
-                    break 'log;
-                }
-                self.report_missing(at, recovered);
-                sequence = None;
-            }
-            // A covered segment may be left over, even cut short, with others behind it deleted.
-            expected = expected.max(limit);
             let pieces = self.pieces(disk, at, buffer)?;
             for piece in pieces {
-                let (start, end) = match piece {
-                    Piece::Frame(info) => (info.offset, info.end()),
-                    Piece::Bad { from, to } => (from, to),
-                };
-                let gap = match piece {
-                    Piece::Bad { .. } => true,
-                    Piece::Frame(info) => {
-                        sequence.is_some_and(|before| before + 1 != info.sequence)
-                    }
-                };
-                if gap && end > from {
-                    let known = match mark {
-                        Some(mark) => mark,
-                        None => *mark.insert(self.mark(disk, at)?.max(durable)),
-                    };
-                    if start >= known {
-                        self.cut(at, start, recovered);
-                        break 'log;
-                    }
+                let (start, end) = span_of(piece);
+                let gap = walk.is_gap(piece);
+                if gap && end > from && start >= self.known(disk, at, durable, &mut walk)? {
+                    self.cut(at, start, recovered);
+                    break 'log;
                 }
                 let segment = &self.segments[at];
                 let base = segment.header.base;
@@ -297,7 +290,7 @@ impl OpeningLog {
                     if end > from {
                         damage(start, end, "a record is damaged");
                     }
-                    sequence = None;
+                    walk.sequence = None;
                     continue;
                 };
                 if gap && end > from {
@@ -305,10 +298,10 @@ impl OpeningLog {
                 }
                 if info.offset < from {
                     // Nothing of what is covered is needed, nor what came between it and the rest.
-                    sequence = None;
+                    walk.sequence = None;
                     continue;
                 }
-                sequence = Some(info.sequence);
+                walk.sequence = Some(info.sequence);
                 let payload = usize::try_from(info.end() - info.payload_len as u64 - base)
                     .ok()
                     .and_then(|start| buffer.get(start..start + info.payload_len));
@@ -320,7 +313,63 @@ impl OpeningLog {
             }
             at += 1;
         }
-        for lost in std::mem::take(&mut self.headless) {
+        Ok(self.finish(durable, from, recovered))
+    }
+
+    /// Judges how a segment begins: whether it is read, not needed, or the log ends before it.
+    fn enter(
+        &mut self,
+        disk: &dyn Disk,
+        at: usize,
+        (durable, from): (u64, u64),
+        walk: &mut Walk,
+        recovered: &mut Recovered,
+    ) -> io::Result<Enter> {
+        let segment = &self.segments[at];
+        let (base, limit, remade) = (segment.header.base, segment.limit, segment.remade);
+        if remade && limit <= from {
+            // All of it is covered: nobody misses its header.
+            walk.expected = walk.expected.max(limit);
+            return Ok(Enter::Skip);
+        }
+        if remade {
+            let never_synced =
+                segment.unfinished && base.max(from) >= self.known(disk, at, durable, walk)?;
+            if never_synced {
+                // Power went while its first frames were on their way. A header that is there and wrong
+                // was synced once, whatever the frames know of it.
+                self.cut_before(at, recovered);
+                return Ok(Enter::End);
+            }
+            let (path, bytes) = (self.segments[at].path.clone(), (0, FILE_HEADER_LEN as u64));
+            let what = "the segment's header is damaged";
+            recovered.damage.push(Damage { path, bytes: Some(bytes), what });
+        }
+        if base > walk.expected {
+            // A stretch of the log is not there: a segment's name or header was lost.
+            if walk.expected >= self.known(disk, at, durable, walk)? {
+                self.cut_before(at, recovered);
+                return Ok(Enter::End);
+            }
+            self.report_missing(at, recovered);
+            walk.sequence = None;
+        }
+        // A covered segment may be left over, even cut short, with others behind it deleted.
+        walk.expected = walk.expected.max(limit);
+        Ok(Enter::Read)
+    }
+
+    /// The mark: everything before it was durable. Looked for when something is bad, which is rare.
+    fn known(&self, disk: &dyn Disk, at: usize, durable: u64, walk: &mut Walk) -> io::Result<u64> {
+        match walk.mark {
+            Some(mark) => Ok(mark),
+            None => Ok(*walk.mark.insert(self.mark(disk, at)?.max(durable))),
+        }
+    }
+
+    /// Says what the log consists of; where it ends.
+    fn finish(self, durable: u64, from: u64, recovered: &mut Recovered) -> u64 {
+        for lost in self.headless {
             // Behind the last frame: killed while it was made, and never synced.
             if durable < u64::MAX && lost.unfinished {
                 recovered.torn_bytes += lost.len;
@@ -334,7 +383,7 @@ impl OpeningLog {
             recovered.segments.insert((self.ordinal, segment.index), segment.limit);
         }
         recovered.end = recovered.end.max(LogPoint { ordinal: self.ordinal, offset: end });
-        Ok(end)
+        end
     }
 
     /// Reports what is missing before a segment.
