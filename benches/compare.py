@@ -140,6 +140,8 @@ def document(figures, setups, reference, wrong, disk):
     answers = [line for line in figures if "checksum" in line]
     checked = [line for line in answers if key(line) in reference]
     verdict = (
+        "No reference lines were given: answers were checked by the engines' own programs only."
+        if not reference else
         "%d of %d answers checked against a naive pass over the workload: %s." % (
             len(checked), len(answers),
             "all agree" if not wrong else "**wrong: %s**" % ", ".join(

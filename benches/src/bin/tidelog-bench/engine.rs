@@ -9,7 +9,7 @@ use tidelog_engine::{
 
 use crate::report::Result;
 
-pub(crate) const SETTINGS: &str = "default options: 8 groups, 128 MiB memory budget, 32 MiB index \
+pub(crate) const SETTINGS: &str = "default options: 8 groups, 128 MiB memory budget, 64 MiB index \
     cache, 16 MiB log segments, background flush and compaction; one collection, columns handed in \
     by batches of 1,000 rows. Relaxed is Durability::Os, durable is Durability::Sync";
 

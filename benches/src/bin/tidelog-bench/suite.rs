@@ -38,7 +38,7 @@ const LOG_BYTES: u64 = 64 << 20;
 /// More rows than it holds.
 const LOG_ROWS: u32 = 1_200_000;
 /// Memory that the default options budget for rows and for indexes of files.
-const BUDGET_MB: f64 = (160 << 20) as f64 / 1e6;
+const BUDGET_MB: f64 = (192 << 20) as f64 / 1e6;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct SuiteArgs {
@@ -140,7 +140,7 @@ impl Suite<'_> {
         }
         let figure = self.figure(&format!("{name}_memory"), "MB", each(&|r| r["peak_mb"][0]));
         let note = match self.workload.late {
-            0.0 => format!("budget {BUDGET_MB:.0} MB: 128 MiB of rows, 32 MiB of indexes"),
+            0.0 => format!("budget {BUDGET_MB:.0} MB: 128 MiB of rows, 64 MiB of indexes"),
             _ => "the generator's backlog of late rows included".to_owned(),
         };
         print_figure(Figure { note: Some(note), ..figure });
