@@ -74,8 +74,7 @@ impl Inner {
             return Ok(());
         }
         let ids: Vec<FileId> = gone.iter().map(|open| open.entry.id).collect();
-        let after = self.publish(&[], &ids, |_| Vec::new())?;
-        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = after;
+        self.publish(&[], &ids, Vec::new(), |files| self.show(files))?;
         self.unlink(&gone);
         Ok(())
     }
@@ -134,8 +133,8 @@ impl Inner {
         let id = self.new_file_id();
         let outcome = merge(self, group, id, &inputs, levelling, progress).and_then(|written| {
             let added = written.as_slice();
-            match self.publish(added, ids, |_| Vec::new()) {
-                Ok(after) => Ok((after, written)),
+            match self.publish(added, ids, Vec::new(), |files| self.show(files)) {
+                Ok(()) => Ok(written),
                 Err(error) => {
                     self.discard_unpublished(added, &error);
                     Err(error)
@@ -143,8 +142,7 @@ impl Inner {
             }
         });
         match outcome {
-            Ok((after, written)) => {
-                *self.files.lock().unwrap_or_else(PoisonError::into_inner) = after;
+            Ok(written) => {
                 self.counters.compactions.fetch_add(1, Relaxed);
                 let bytes = written.map_or(0, |file| file.len);
                 self.counters.compacted_bytes.fetch_add(bytes, Relaxed);

@@ -112,22 +112,15 @@ impl Inner {
         let _in = span.enter();
         let started = self.clock().monotonic();
         let written = self.write_generation(sealed)?;
-        let published = self.publish(&written, &[], |manifest_ordinal| {
-            let mut changes = self.catalog_changes();
-            changes.push(Change::Covered(sealed.covered));
-            let _ = manifest_ordinal;
-            changes
+        let mut changes = self.catalog_changes();
+        changes.push(Change::Covered(sealed.covered));
+        let published = self.publish(&written, &[], changes, |files| {
+            self.memory.retire(&sealed.generation, || self.show(files));
         });
-        let files = match published {
-            Ok(files) => files,
-            Err(error) => {
-                self.discard_unpublished(&written, &error);
-                return Err(error);
-            }
-        };
-        self.memory.retire(&sealed.generation, || {
-            *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
-        });
+        if let Err(error) = published {
+            self.discard_unpublished(&written, &error);
+            return Err(error);
+        }
         for file in &written {
             self.counters.flushed_bytes.fetch_add(file.len, Relaxed);
             self.counters.flushed_rows.fetch_add(file.summary.rows, Relaxed);
@@ -141,13 +134,15 @@ impl Inner {
         Ok(())
     }
 
-    /// Adds files to the manifest and removes others, in one edit; the set of files after it.
+    /// Adds files to the manifest and removes others, in one edit. `show` makes the set of files after it
+    /// visible, before anyone else can make an edit: a set made from an older state would hide this one's.
     pub(super) fn publish(
         &self,
         added: &[Written],
         removed: &[FileId],
-        more: impl FnOnce(u32) -> Vec<Change>,
-    ) -> Result<FileSet, UpkeepError> {
+        more: Vec<Change>,
+        show: impl FnOnce(FileSet),
+    ) -> Result<(), UpkeepError> {
         let mut opened = Vec::with_capacity(added.len());
         for file in added {
             let path = file_path(file.group, file.id);
@@ -156,16 +151,20 @@ impl Inner {
             opened.push(OpenFile { entry, file: Ok(Arc::new(open)) });
         }
         let mut manifest = self.manifest();
-        let ordinal = self.wal.as_ref().map_or(0, |wal| wal.identity().ordinal);
-        let mut edit = more(ordinal);
+        let mut edit = more;
         let next = added.iter().map(|file| FileId(file.id.0 + 1)).max();
         let next = next.filter(|next| *next > manifest.state().next_file);
         edit.extend(next.map(Change::NextFile));
         edit.extend(opened.iter().map(|file| Change::AddFile(Arc::clone(&file.entry))));
         edit.extend(removed.iter().map(|id| Change::RemoveFile(*id)));
         self.edit(&mut manifest, &edit)?;
-        let state = Arc::clone(manifest.state());
-        Ok(self.files().after(state, opened))
+        show(self.files().after(Arc::clone(manifest.state()), opened));
+        Ok(())
+    }
+
+    /// Queries see these files from now on.
+    pub(super) fn show(&self, files: FileSet) {
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
     }
 
     /// Removes files whose edit was not made. Where that is unknown the manifest may list them when it is
