@@ -30,9 +30,9 @@ fn sweep_steps(name: &str, before: &[Step], before_closed: bool, steps: &[Step],
     let done = sweep(&start, limit, work, |disk, history| {
         let power_failed = !disk.history().is_empty();
         check_recovered(disk, history, power_failed);
-        // All but one in twenty of the deaths in recovery are left to the long run.
+        // All but one in sixty of the deaths in recovery are left to the long run.
         recovered.set(recovered.get() + 1);
-        if !long() && recovered.get() % 20 != 1 {
+        if !long() && recovered.get() % 60 != 1 {
             return;
         }
         let recover = |disk: &SimDisk| {

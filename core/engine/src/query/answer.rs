@@ -636,6 +636,8 @@ fn push_result(
 fn fill_column(fill: &Fill, windows: &[TimeRange], column: &Column) -> Column {
     let mut filled = Column::new(column.field_type());
     let mut before: Option<usize> = None;
+    // The next row with a value, found once per gap: gaps may be millions of windows long.
+    let mut ahead = 0;
     for row in 0..column.len() {
         if let Some(value) = column.at(row) {
             filled.push(value);
@@ -653,7 +655,11 @@ fn fill_column(fill: &Fill, windows: &[TimeRange], column: &Column) -> Column {
                 before.filter(|at| near(*at, row, max)).and_then(|at| column.at(at))
             }
             Fill::Linear(max) => {
-                let after = (row..column.len()).find(|at| column.is_present(*at));
+                if ahead < row {
+                    let found = (row..column.len()).find(|at| column.is_present(*at));
+                    ahead = found.unwrap_or(column.len());
+                }
+                let after = (ahead < column.len()).then_some(ahead);
                 match (before, after, column.values()) {
                     (Some(a), Some(b), Values::F64(values)) if near(a, b, max) => {
                         let time = |at: usize| windows[at].first() as f64;
