@@ -160,7 +160,10 @@ fn sync(inner: &Arc<Inner>) {
         }
         wishes.sync_at = None;
         drop(wishes);
-        // A failure poisons the store; tickets and writes tell it.
-        let _ = inner.sync_all();
+        if inner.sync_all().is_err() {
+            // The store is poisoned and said so in the log of the process; tickets and writes tell it to
+            // their callers. No later fsync proves anything, so there is nothing left to do here.
+            return;
+        }
     }
 }
