@@ -255,23 +255,36 @@ fn fill(store: &Store) {
     store.write(&few(&[3, 4]), Durability::Sync).unwrap();
 }
 
+/// What made the golden files makes the same answers today. Set `TIDELOG_WRITE_GOLDEN` to replace the
+/// files themselves: only before a format's first release.
 #[test]
-#[ignore = "writes the files; only before a format's first release"]
-fn write_the_golden_files() {
-    let _ = fs::remove_dir_all(home());
-    fs::create_dir_all(home()).unwrap();
-    let store = options().open(home().join("store")).unwrap();
+fn what_wrote_the_golden_files_writes_the_same_rows_today() {
+    if std::env::var_os("TIDELOG_WRITE_GOLDEN").is_some() {
+        let _ = fs::remove_dir_all(home());
+        return write_golden_files(&home());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    write_golden_files(dir.path());
+    for name in ["store.lines", "torn.lines", "batch_v1.lines", "batch_v1.bin"] {
+        let (now, then) = (fs::read(dir.path().join(name)), fs::read(home().join(name)));
+        assert!(now.unwrap() == then.unwrap(), "{name}");
+    }
+}
+
+fn write_golden_files(home: &Path) {
+    fs::create_dir_all(home).unwrap();
+    let store = options().open(home.join("store")).unwrap();
     fill(&store);
-    fs::write(home().join("store.lines"), rows_of(&store)).unwrap();
+    fs::write(home.join("store.lines"), rows_of(&store)).unwrap();
     store.close().unwrap();
     drop(store);
     let live = tempfile::tempdir().unwrap();
     let store = options().open(live.path()).unwrap();
     fill(&store);
-    fs::write(home().join("torn.lines"), rows_of(&store)).unwrap();
+    fs::write(home.join("torn.lines"), rows_of(&store)).unwrap();
     store.write(&batch(60, 3), Durability::Sync).unwrap();
     for path in files_under(live.path()) {
-        let to = home().join("torn").join(path.strip_prefix(live.path()).unwrap());
+        let to = home.join("torn").join(path.strip_prefix(live.path()).unwrap());
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         let bytes = fs::read(&path).unwrap();
         let cut = if path.extension().is_some_and(|end| end == "wal") { 21 } else { 0 };
@@ -283,6 +296,6 @@ fn write_the_golden_files() {
     batch(0, 6).cut(1, version, LeafWidth::default(), &mut Cutter::default(), |sub| {
         archives.push(sub.write_to(AlignedVec::new()));
     });
-    fs::write(home().join("batch_v1.bin"), &archives[0]).unwrap();
-    fs::write(home().join("batch_v1.lines"), text_of(&archives[0])).unwrap();
+    fs::write(home.join("batch_v1.bin"), &archives[0]).unwrap();
+    fs::write(home.join("batch_v1.lines"), text_of(&archives[0])).unwrap();
 }
