@@ -57,6 +57,8 @@ ROWS = [
     ("q6", "Q6 count above 90", "ms", 1, False),
     ("q7", "Q7 100 rows of one device, cold", "ms", 1, False),
     ("q7_cached", "... files in the page cache", "ms", 1, False),
+    ("q7_again", "... cold files, in a process that has asked before", "ms", 1, False),
+    ("q7_again_cached", "... files in the page cache", "ms", 1, False),
     ("open_cold", "open, cold", "ms", 1, False),
     ("open_cold_cached", "... files in the page cache", "ms", 1, False),
     ("scan", "read all rows and fields", "ms", 1, False),

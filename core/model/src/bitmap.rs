@@ -127,6 +127,45 @@ impl Bitmap {
         whole + (self.words[index / 64] & ((1 << rest) - 1)).count_ones() as usize
     }
 
+    /// The first bit that is set in `from..to`.
+    ///
+    /// # Panics
+    /// When `to` is past the end.
+    #[must_use]
+    pub fn first_in(&self, from: usize, to: usize) -> Option<usize> {
+        assert!(to <= self.len, "bit {to} of {}", self.len);
+        let mut at = from;
+        while at < to {
+            let rest = self.words[at / 64] >> (at % 64);
+            if rest != 0 {
+                let found = at + rest.trailing_zeros() as usize;
+                return (found < to).then_some(found);
+            }
+            at = (at / 64 + 1) * 64;
+        }
+        None
+    }
+
+    /// The last bit that is set in `from..to`.
+    ///
+    /// # Panics
+    /// When `to` is past the end.
+    #[must_use]
+    pub fn last_in(&self, from: usize, to: usize) -> Option<usize> {
+        assert!(to <= self.len, "bit {to} of {}", self.len);
+        let mut end = to;
+        while end > from {
+            let word = (end - 1) / 64;
+            let rest = self.words[word] << (63 - (end - 1) % 64);
+            if rest != 0 {
+                let found = end - 1 - rest.leading_zeros() as usize;
+                return (found >= from).then_some(found);
+            }
+            end = word * 64;
+        }
+        None
+    }
+
     /// Keeps only the bits that are also set in another bitmap of the same length.
     ///
     /// # Panics
@@ -174,6 +213,9 @@ mod tests {
             prop_assert_eq!(bitmap.count(), bits.iter().filter(|b| **b).count());
             for index in 0..=bits.len() {
                 prop_assert_eq!(bitmap.rank(index), bits[..index].iter().filter(|b| **b).count());
+                let from = index.saturating_sub(90);
+                prop_assert_eq!(bitmap.first_in(from, index), (from..index).find(|at| bits[*at]));
+                prop_assert_eq!(bitmap.last_in(from, index), (from..index).rfind(|at| bits[*at]));
             }
             let again = Bitmap::from_words(bitmap.words().to_vec(), bits.len());
             prop_assert_eq!(again, Some(bitmap));

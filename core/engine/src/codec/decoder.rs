@@ -4,7 +4,7 @@ use pco::DecompressorScratch;
 use tidelog_model::{FieldType, Values, VarBytes};
 
 use super::floats::{self, DecimalDecoder};
-use super::grid::Grid;
+use super::grid::{self, Grid};
 use super::integers::{Frame, Latents, Whole};
 use super::numbers::Unpacker;
 use super::text::{self, DictionaryDecoder};
@@ -105,6 +105,17 @@ impl ChunkDecoder {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.total == 0
+    }
+
+    /// Do the values rise by how they are coded, as long as the last is not below the first? Spares a look at
+    /// each of them.
+    #[must_use]
+    pub fn rises(&self) -> bool {
+        match &self.codec {
+            Codec::Step { step, .. } => grid::rises(*step),
+            Codec::Grid(grid) => grid.rises(),
+            _ => false,
+        }
     }
 
     /// Heap bytes the decoder takes, roughly: what a cache's budget counts.
@@ -276,8 +287,12 @@ impl ChunkDecoder {
         match &self.codec {
             Codec::Constant(bits) => repeat(page, T::of_bits(*bits), out),
             Codec::Step { start, step } => {
-                let indexes = page.first as u64..(page.first + page.count) as u64;
-                out.extend(indexes.map(|i| T::of_bits(start.wrapping_add(step.wrapping_mul(i)))));
+                let mut value = start.wrapping_add(step.wrapping_mul(page.first as u64));
+                out.extend((0..page.count).map(|_| {
+                    let here = T::of_bits(value);
+                    value = value.wrapping_add(*step);
+                    here
+                }));
                 Reader(page.bytes).finish()
             }
             Codec::Grid(grid) => {

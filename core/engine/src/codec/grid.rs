@@ -55,6 +55,11 @@ impl Grid {
         Ok(Grid { start, step, numerator, phase, denominator })
     }
 
+    /// See [`rises`].
+    pub(super) fn rises(&self) -> bool {
+        rises(self.step)
+    }
+
     /// Appends the values `first..first + count`.
     pub(super) fn extend<T: Whole>(&self, first: usize, count: usize, out: &mut Vec<T>) {
         // Below 2^16 * 2^16 + 2^16: an index is below 2^16, and so are the fractions.
@@ -71,6 +76,12 @@ impl Grid {
             here
         }));
     }
+}
+
+/// A line with such a step rises by less than 2^63 over a chunk, so that it can only come out lower at
+/// its end if it ran past the greatest number on its way.
+pub(super) fn rises(step: u64) -> bool {
+    (1..1 << 46).contains(&step)
 }
 
 /// The simplest `n / d` between 0 and 1, with a phase, whose line gives all points: found by
@@ -123,6 +134,19 @@ mod tests {
                     assert_eq!(found, times[first..first + 10], "{rate} Hz from {first}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_line_that_runs_past_the_end_comes_out_lower() {
+        let steepest = (1 << 46) - 1;
+        assert!(rises(1) && rises(steepest) && !rises(0) && !rises(1 << 46) && !rises(u64::MAX));
+        let start = i64::MAX - 5;
+        for step in [1, 7, steepest] {
+            let grid = Grid { start: start as u64, step, numerator: 1, phase: 0, denominator: 2 };
+            let mut found: Vec<i64> = Vec::new();
+            grid.extend(0, 1 << 16, &mut found);
+            assert!(found.last() < found.first(), "a step of {step}");
         }
     }
 

@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 use std::io;
 use std::sync::OnceLock;
 use tidelog_model::{
-    Bitmap, CollectionName, Column, GroupId, Stamp, StoreId, TimeRange, Values, Version,
+    Bitmap, CollectionName, Column, FieldType, GroupId, Stamp, StoreId, TimeRange, Values, Version,
 };
 
 /// Why something cannot be read from a group file.
@@ -314,13 +314,19 @@ impl GroupFile {
             .map_err(|error| self.damaged(error.0))
     }
 
-    /// Reads one page: the columns of `fields`, and versions when they are wanted.
+    /// The numbers that fields have in a section; `None` for those it does not have.
+    pub(crate) fn numbers(&self, section: u32, fields: &[FieldKey]) -> Vec<Option<u32>> {
+        let section = &self.directory.sections[section as usize];
+        fields.iter().map(|field| section.number_of(field)).collect()
+    }
+
+    /// Reads one page: the columns of the fields with these numbers, and versions when they are wanted.
     pub(crate) fn read_page(
         &self,
         series: &SeriesRef,
         index: &SeriesIndex,
         at: PageAt,
-        fields: &[FieldKey],
+        fields: &[Option<u32>],
         with_versions: bool,
         scratch: &mut Scratch,
     ) -> Result<SeriesRows, ReadError> {
@@ -335,7 +341,7 @@ impl GroupFile {
         series: &SeriesRef,
         index: &SeriesIndex,
         at: PageAt,
-        fields: &[FieldKey],
+        fields: &[Option<u32>],
         with_versions: bool,
         scratch: &mut Scratch,
     ) -> Result<SeriesRows, ReadError> {
@@ -345,10 +351,9 @@ impl GroupFile {
         let mut reader = PageReader { file: self, chunk, page, scratch };
         let rows = chunk.pages[page].rows as usize;
         let mut times = Vec::with_capacity(rows);
-        reader.i64s(Role::Times, &mut times)?;
+        let rises = reader.times(&mut times)?;
         let info = &chunk.pages[page];
-        let increase = times.windows(2).all(|pair| pair[0] < pair[1]);
-        if !increase || times.first() != Some(&info.first) || times.last() != Some(&info.last) {
+        if !rises || times.first() != Some(&info.first) || times.last() != Some(&info.last) {
             return Err(self.damaged("the times of a page do not fit its index"));
         }
         let versions = match info.version {
@@ -357,9 +362,12 @@ impl GroupFile {
             None => reader.versions(Role::Stamps, Role::Origins)?,
         };
         let mut columns = Vec::with_capacity(fields.len());
-        for field in fields {
-            columns.push(match section.number_of(field) {
-                Some(number) => reader.cells(number, field, rows, with_versions)?,
+        for number in fields {
+            columns.push(match number {
+                Some(number) => {
+                    let kind = section.fields[*number as usize].kind;
+                    reader.cells(*number, kind, rows, with_versions)?
+                }
                 None => None,
             });
         }
@@ -369,13 +377,11 @@ impl GroupFile {
     /// What is known of the values of a field in a page; `None` when no row has one.
     pub(crate) fn bounds(
         &self,
-        series: &SeriesRef,
         index: &SeriesIndex,
         at: PageAt,
-        field: &FieldKey,
+        field: Option<u32>,
     ) -> Option<Bounds> {
-        let section = &self.directory.sections[series.section as usize];
-        let role = Role::Values(section.number_of(field)?);
+        let role = Role::Values(field?);
         let page = index.chunks[at.chunk as usize].column(role)?.pages[at.page as usize];
         (page.values > 0).then_some(page.bounds)
     }
@@ -487,9 +493,11 @@ impl<'a> PageReader<'a> {
         decode(decoder, page, self.scratch).map_err(|_| self.file.damaged(what))
     }
 
-    fn i64s(&mut self, role: Role, out: &mut Vec<i64>) -> Result<(), ReadError> {
-        let column = self.column(role)?;
-        self.decode(column, |decoder, page, scratch| decoder.decode_i64s(page, out, scratch))
+    /// Reads the times; do they increase, given that the last is not before the first?
+    fn times(&mut self, out: &mut Vec<i64>) -> Result<bool, ReadError> {
+        let column = self.column(Role::Times)?;
+        self.decode(column, |decoder, page, scratch| decoder.decode_i64s(page, out, scratch))?;
+        Ok(self.decoder(column)?.rises() || out.windows(2).all(|pair| pair[0] < pair[1]))
     }
 
     fn u64s(&mut self, role: Role) -> Result<Vec<u64>, ReadError> {
@@ -514,7 +522,7 @@ impl<'a> PageReader<'a> {
     fn cells(
         &mut self,
         field: u32,
-        key: &FieldKey,
+        kind: FieldType,
         rows: usize,
         with_versions: bool,
     ) -> Result<Option<Cells>, ReadError> {
@@ -523,7 +531,7 @@ impl<'a> PageReader<'a> {
         if count == 0 {
             return Ok(None);
         }
-        let mut values = Values::new(key.kind);
+        let mut values = Values::new(kind);
         self.decode(column, |decoder, page, scratch| {
             decoder.decode_page(page, &mut values, scratch)
         })?;

@@ -280,7 +280,8 @@ impl Walk<'_> {
     /// Decodes a page whose bytes are good, and holds its numbers against its content.
     fn page(&mut self, place: &Place<'_>, index: &SeriesIndex, at: PageAt, scratch: &mut Scratch) {
         let fields = &place.section.fields;
-        let rows = self.file.read_page(&place.series, index, at, fields, true, scratch);
+        let numbers = self.file.numbers(place.series.section, fields);
+        let rows = self.file.read_page(&place.series, index, at, &numbers, true, scratch);
         let rows = match rows {
             Ok(rows) => rows,
             Err(error) => {
@@ -301,8 +302,8 @@ impl Walk<'_> {
         {
             flaw("a stamp is outside of what the file says it holds".to_owned());
         }
-        for (field, cells) in fields.iter().zip(&rows.columns) {
-            let bounds = self.file.bounds(&place.series, index, at, field);
+        for ((field, number), cells) in fields.iter().zip(numbers).zip(&rows.columns) {
+            let bounds = self.file.bounds(index, at, number);
             if !holds(bounds, cells.as_ref(), &rows) {
                 flaw(format!("values of field {} are outside of the page's bounds", field.name));
             }

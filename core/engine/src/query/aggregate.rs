@@ -296,7 +296,7 @@ impl Accumulator {
                     $numbers.add(&times[from..to], &$values[from..to], wants);
                 } else if let (false, None, Some(keep)) = (wants.any(), column.presence(), keep) {
                     let count = keep.rank(to) - keep.rank(from);
-                    let (first, last) = ((from..to).find(counts), (from..to).rev().find(counts));
+                    let (first, last) = (keep.first_in(from, to), keep.last_in(from, to));
                     if let (Some(first), Some(last)) = (first, last) {
                         let at = |row: usize| (times[row], $values[row]);
                         $numbers.note(count as u64, at(first), at(last));

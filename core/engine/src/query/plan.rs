@@ -308,7 +308,7 @@ impl Context {
             if let Some(series) = file.find(section, device)?
                 && series.range().overlaps(range)
             {
-                sources.push(Source::file(file, series, &self.cache, range)?);
+                sources.push(Source::file(file, series, &self.read, &self.cache, range)?);
             }
         }
         for table in &self.snapshot.memory.tables {
@@ -339,7 +339,7 @@ impl Context {
             })
             .collect();
         let tests: Vec<PageTest<'_>> =
-            self.filter.iter().zip(&tests).map(|((_, at), t)| (&self.read[*at], &**t)).collect();
+            self.filter.iter().zip(&tests).map(|((_, at), t)| (*at, &**t)).collect();
         loop {
             if self.cancelled.load(Relaxed) {
                 return Err(QueryError::Cancelled);

@@ -17,6 +17,8 @@ pub(crate) enum Source {
         file: Arc<GroupFile>,
         series: SeriesRef,
         index: Arc<SeriesIndex>,
+        /// What the file numbers the scan's fields.
+        numbers: Vec<Option<u32>>,
         pages: Vec<PageAt>,
         next: usize,
         /// A page of which a part was taken, and how many of its rows.
@@ -33,12 +35,15 @@ impl Source {
     pub(crate) fn file(
         file: &Arc<GroupFile>,
         series: SeriesRef,
+        fields: &[FieldKey],
         cache: &IndexCache,
         range: TimeRange,
     ) -> Result<Self, ReadError> {
         let index = cache.index(file, &series)?;
         let pages = index.pages(range);
-        Ok(Source::File { file: Arc::clone(file), series, index, pages, next: 0, loaded: None })
+        let numbers = file.numbers(series.section, fields);
+        let file = Arc::clone(file);
+        Ok(Source::File { file, series, index, numbers, pages, next: 0, loaded: None })
     }
 
     /// First and last time of what can be taken next; `None` at the end.
@@ -58,7 +63,6 @@ impl Source {
     fn take(
         &mut self,
         bound: i64,
-        fields: &[FieldKey],
         with_versions: bool,
         scratch: &mut Scratch,
     ) -> Result<SeriesRows, ReadError> {
@@ -73,14 +77,14 @@ impl Source {
                 *next = end;
                 Ok(taken)
             }
-            Source::File { file, series, index, pages, next, loaded } => {
+            Source::File { file, series, index, numbers, pages, next, loaded } => {
                 let (rows, taken) = match loaded.take() {
                     Some(partly) => partly,
                     None => {
                         let at = pages[*next];
                         *next += 1;
                         let rows =
-                            file.read_page(series, index, at, fields, with_versions, scratch)?;
+                            file.read_page(series, index, at, numbers, with_versions, scratch)?;
                         (rows, 0)
                     }
                 };
@@ -99,10 +103,10 @@ impl Source {
 
     /// What is known of a field in the page that comes next, whole; `Unknown` for anything else.
     /// `None` when no row of it has a value.
-    fn bounds(&self, field: &FieldKey) -> Option<Bounds> {
+    fn bounds(&self, field: usize) -> Option<Bounds> {
         match self {
-            Source::File { file, series, index, pages, next, loaded: None } => {
-                file.bounds(series, index, pages[*next], field)
+            Source::File { file, index, numbers, pages, next, loaded: None, .. } => {
+                file.bounds(index, pages[*next], numbers[field])
             }
             _ => Some(Bounds::Unknown),
         }
@@ -118,9 +122,9 @@ impl Source {
 /// Rows in memory that count as a page when a range is divided.
 const MEMORY_PAGE_ROWS: usize = 1024;
 
-/// Decides by what is known of a field's values whether any row of a page can matter; `None`: no row
+/// Decides by what is known of the values of a field, by its place among the scan's, whether any row of a page can matter; `None`: no row
 /// has a value.
-pub(crate) type PageTest<'a> = (&'a FieldKey, &'a dyn Fn(Option<Bounds>) -> bool);
+pub(crate) type PageTest<'a> = (usize, &'a dyn Fn(Option<Bounds>) -> bool);
 
 /// The rows of one series, in slices, in time order.
 #[derive(Debug)]
@@ -198,15 +202,15 @@ impl Scan {
             let (Some(one), another) = (meeting.next(), meeting.next()) else { return Ok(None) };
             let mut rows = if another.is_none() {
                 let source = &mut self.sources[one];
-                if !tests.iter().all(|(field, test)| test(source.bounds(field))) {
+                if !tests.iter().all(|(field, test)| test(source.bounds(*field))) {
                     source.skip_page();
                     continue;
                 }
-                source.take(bound, &self.fields, with_versions, scratch)?
+                source.take(bound, with_versions, scratch)?
             } else {
                 let mut parts = Vec::new();
                 for source in self.sources.iter_mut().filter(|source| meets(source)) {
-                    parts.push(source.take(bound, &self.fields, true, scratch)?);
+                    parts.push(source.take(bound, true, scratch)?);
                 }
                 combine(&parts, self.fields.len())
             };

@@ -43,6 +43,7 @@ pub(super) fn rescue(
         }
         let placer = Placer::new(&section.name);
         devices.retain(|(device, _)| placer.place(device).group(place.1) == place.0);
+        let numbers = file.numbers(number, &section.fields);
         writer.begin_section(section.name.clone(), section.leaf, section.fields.clone())?;
         for (device, series) in &devices {
             let Ok(index) = file.index(series) else { continue };
@@ -51,8 +52,7 @@ pub(super) fn rescue(
             writer.series(device, || {
                 for page in pages.by_ref() {
                     let after = last.is_none_or(|last| last < page.first);
-                    let rows =
-                        file.read_page(series, &index, page, &section.fields, true, &mut scratch);
+                    let rows = file.read_page(series, &index, page, &numbers, true, &mut scratch);
                     if let (true, Ok(rows)) = (after, rows) {
                         last = Some(page.last);
                         return Ok::<_, io::Error>(Some(rows));

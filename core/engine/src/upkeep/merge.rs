@@ -63,7 +63,7 @@ pub(super) fn merge(
         for (device, found) in &series {
             let mut sources = Vec::with_capacity(found.len());
             for (at, series) in found {
-                sources.push(Source::file(files[*at], *series, &cache, range)?);
+                sources.push(Source::file(files[*at], *series, &fields, &cache, range)?);
             }
             let of_device = tombstones.iter().filter(|tombstone| tombstone.devices.matches(device));
             let tombstones = of_device.cloned().collect();
