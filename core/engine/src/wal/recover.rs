@@ -111,6 +111,10 @@ pub(crate) fn recover(
             recovered.damage.push(Damage { path, bytes: None, what });
         }
     }
+    // Of openings that are forgotten: deleted once, and back because that was not durable.
+    for (ordinal, indices) in found.range(..covered.ordinal) {
+        recovered.segments.extend(indices.iter().map(|index| ((*ordinal, *index), 0)));
+    }
     Ok(recovered)
 }
 
