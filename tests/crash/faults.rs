@@ -3,7 +3,7 @@
 use crate::history::{History, NAME, Step, Told, check_lives_on, rows};
 use crate::report;
 use tidelog_engine::Durability::{Os, Sync};
-use tidelog_engine::{OpenError, Store, WriteError};
+use tidelog_engine::{Kind, OpenError, Store, WriteError};
 use tidelog_tests::clock::SimClock;
 use tidelog_tests::disk::{At, Call, EIO, EMFILE, ENOSPC, Fault, SimDisk};
 use tidelog_tests::subject::{self, whole_answer, write};
@@ -63,8 +63,10 @@ impl History {
                 self.check_alive(&store);
             }
             Err(WriteError::Poisoned) => assert!(poisoned),
-            // A manifest whose fsync failed takes no edits either, so that memory stays full.
-            Err(WriteError::Full { .. } | WriteError::Edit(_)) if fault_at_sync => {}
+            // A manifest whose fsync failed takes no edits either.
+            Err(error @ WriteError::Edit(_)) if fault_at_sync => {
+                assert_eq!(error.kind(), Kind::Reopen, "{error}");
+            }
             Err(error) => panic!("the disk is well again: {error}"),
         }
         disk.kill();

@@ -3,7 +3,7 @@
 use crate::{all, open_on, rows, steady};
 use std::sync::Arc;
 use tidelog_engine::{Durability, Kind, Options, Upkeep};
-use tidelog_tests::disk::{At, Call, ENOSPC, Fault, SimDisk};
+use tidelog_tests::disk::{At, Call, EIO, ENOSPC, Fault, SimDisk};
 
 const BUDGET: usize = 4 << 20;
 
@@ -52,4 +52,32 @@ fn a_writer_is_refused_while_full_memory_cannot_be_flushed() {
     disk.heal();
     store.write(&rows(10, -1..0), Durability::Sync).unwrap();
     assert_eq!(all(&store).rows(), written as usize * 1000 + 10);
+}
+
+/// D9: a manifest whose fsync failed takes no edit until the store is opened again, so that memory stays full; the
+/// writer was told to try again, and did for ever.
+#[test]
+fn a_writer_is_told_to_reopen_when_no_flush_can_ever_make_room() {
+    for upkeep in [Upkeep::Caller, Upkeep::Background] {
+        for under in ["MANIFEST", "wal/"] {
+            let disk = SimDisk::new();
+            let options = steady().memory_budget(1 << 20).upkeep(upkeep);
+            let store = options.open_on(Arc::new(disk.clone())).unwrap();
+            disk.fail(At::nth(1).of(&[Call::Sync]).under(under), Fault::Error(EIO));
+            let refused = |durability| {
+                let mut times = (0..).map(|part| part * 100..part * 100 + 100);
+                let mut write = || store.write(&rows(10, times.next().unwrap()), durability);
+                (0..1000).find_map(|_| write().err()).expect("memory has a budget")
+            };
+            let first = refused(if under == "wal/" { Durability::Sync } else { Durability::Os });
+            assert_eq!(first.kind(), Kind::Reopen, "{upkeep:?}, {under}: {first}");
+            for _ in 0..3 {
+                let again = refused(Durability::Os);
+                assert_eq!(again.kind(), Kind::Reopen, "{upkeep:?}, {under}: {again}");
+            }
+            let flush = store.flush().unwrap_err();
+            assert_eq!(flush.kind(), Kind::Reopen, "{upkeep:?}, {under}: {flush}");
+            assert!(store.stats().poisoned);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::pending::Waiting;
 use super::stamps::Drawn;
 use super::{Inner, Store};
-use crate::error::{EditProblem, WriteError};
+use crate::error::{EditProblem, Kind, WriteError};
 use crate::ids::Tier;
 use crate::log::FRAME_HEADER_LEN;
 use crate::manifest::Change;
@@ -129,7 +129,7 @@ impl Inner {
             (leaf, new_fields) = self.admit(batch)?;
             Some(schema)
         };
-        self.make_room()?;
+        self.make_room(wal)?;
         let stamp = self.draw()?;
         let version = Version { stamp, origin: self.store_id };
         let logged = self.log(wal, batch, leaf, version);
@@ -304,9 +304,13 @@ impl Inner {
     }
 
     /// Waits while memory is at its budget.
-    fn make_room(&self) -> Result<(), WriteError> {
+    fn make_room(&self, wal: &Wal) -> Result<(), WriteError> {
         let budget = self.options.memory_budget;
         loop {
+            // Nothing is flushed any more, so that memory stays as full as it is.
+            if wal.is_poisoned() {
+                return Err(WriteError::Poisoned);
+            }
             let (active, sealed) = self.memory.heap_bytes();
             let over = match self.options.upkeep {
                 // Without threads the writer flushes when half is used, as a thread would.
@@ -317,15 +321,17 @@ impl Inner {
                 return Ok(());
             }
             if self.options.upkeep == Upkeep::Caller {
-                return self
-                    .flush()
-                    .map(|_| ())
-                    .map_err(|error| WriteError::Full { what: error.to_string() });
+                return self.flush().map_err(|error| match error.kind() {
+                    Kind::Reopen => WriteError::Poisoned,
+                    _ => WriteError::Full { what: error.to_string() },
+                });
             }
             self.counters.waits_for_room.fetch_add(1, Relaxed);
             self.threads.flush_soon();
             let failure = self.flush_failure.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(what) = &*failure {
+            if let Some(what) = &*failure
+                && !wal.is_poisoned()
+            {
                 return Err(WriteError::Full { what: what.clone() });
             }
             // Woken by the flush; the timeout only bounds a wake-up that was missed.
