@@ -325,7 +325,7 @@ fn log_end(state: &State, recovered: &Recovered) -> Option<Change> {
     (!said).then_some(Change::Ended(ordinal, end))
 }
 
-/// Cuts off the torn tail, copies damage to quarantine, and makes durable what was read: from now on
+/// Copies damage to quarantine, cuts off the torn tail, and makes durable what was read: from now on
 /// this opening's log counts on it.
 fn settle_log(disk: &dyn Disk, recovered: &Recovered, report: &mut OpenReport) -> io::Result<()> {
     for damage in &recovered.damage {
@@ -336,11 +336,18 @@ fn settle_log(disk: &dyn Disk, recovered: &Recovered, report: &mut OpenReport) -
             quarantine_copy(disk, &damage.path, from, to)?;
         }
     }
-    if let Some((path, len)) = &recovered.torn {
+    // One with bytes in doubt is cut by its copy.
+    if let Some((path, len)) = &recovered.torn
+        && recovered.doubtful.iter().all(|segment| segment.path != *path)
+    {
         disk.open(path, OpenMode::Write)?.set_len(*len)?;
     }
     for path in &recovered.beyond {
         quarantine_move(disk, path)?;
+    }
+    wal::sweep_unfinished(disk)?;
+    for segment in &recovered.doubtful {
+        wal::renew(disk, segment)?;
     }
     for (ordinal, index) in recovered.segments.keys() {
         disk.open(&wal::segment_path(*ordinal, *index), OpenMode::Write)?.sync()?;
