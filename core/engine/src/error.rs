@@ -183,6 +183,16 @@ pub enum WriteError {
         /// The limit.
         max: usize,
     },
+    /// The batch alone is larger than the memory budget.
+    #[error(
+        "the batch takes {bytes} bytes of memory and all rows in memory may take {budget}: write it in several batches, or open the store with a larger memory budget"
+    )]
+    TooLarge {
+        /// What its rows would take.
+        bytes: usize,
+        /// The budget.
+        budget: usize,
+    },
     /// The disk refused; a later try may succeed.
     #[error("the log could not be written: free space or check the disk, then try again")]
     Io(#[source] io::Error),

@@ -173,6 +173,26 @@ impl Batch {
         self.fields.iter().map(|field| field.column.count_present()).sum()
     }
 
+    /// Bytes that the rows take in a store's memory, the names of their devices included: times, where the
+    /// series goes on, values, and what says where texts begin.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let rows = self.rows();
+        let of_device = |device: &BatchDevice| device.text.len() + 64;
+        let devices: usize = if rows < self.devices.len() {
+            self.row_devices.iter().map(|at| of_device(&self.devices[*at as usize])).sum()
+        } else {
+            self.devices.iter().map(of_device).sum()
+        };
+        let is_text = |field: &&BatchField| {
+            matches!(field.column.values(), Values::String(_) | Values::Bytes(_))
+        };
+        let texts: usize =
+            self.fields.iter().filter(is_text).map(|field| field.column.count_present()).sum();
+        // Of a row 12 bytes are counted already.
+        self.bytes + 4 * rows + 4 * texts + devices
+    }
+
     /// How many rows are before a time.
     #[must_use]
     pub fn count_before(&self, time: i64) -> usize {

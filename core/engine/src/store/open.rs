@@ -2,6 +2,7 @@
 
 use super::catalog::Catalog;
 use super::pending::Pending;
+use super::room::Room;
 use super::stamps::{CEILING_STEP_MILLIS, Stamps};
 use super::stats::Counters;
 use super::{Inner, Lock};
@@ -20,7 +21,7 @@ use crate::query::LatestCache;
 use crate::upkeep::Threads;
 use crate::wal::{self, Identity, KIND_ROWS, KIND_TOMBSTONE, Recovered, RowsPayload, Wal};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use tidelog_model::{GroupId, Incarnation, Stamp, StoreId};
 
 /// What recovery found when a store was opened.
@@ -213,8 +214,7 @@ impl Inner {
             counters: Counters::default(),
             threads: Threads::default(),
             upkeep: Mutex::default(),
-            flush_failure: Mutex::default(),
-            room: Condvar::new(),
+            room: Room::new(options.memory_budget),
             closed: false.into(),
             lock: Mutex::new(parts.lock.map(Lock)),
             report,

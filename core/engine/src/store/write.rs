@@ -129,18 +129,22 @@ impl Inner {
             (leaf, new_fields) = self.admit(batch)?;
             Some(schema)
         };
-        self.make_room(wal)?;
-        let stamp = self.draw()?;
+        let room = batch.memory_bytes();
+        self.make_room(wal, room)?;
+        let stamp = self.draw().inspect_err(|_| self.room.give_back(room))?;
         let version = Version { stamp, origin: self.store_id };
         let logged = self.log(wal, batch, leaf, version);
-        let (span, rows, frame) = logged.inspect_err(|_| self.stamps.landed(stamp))?;
+        let (span, rows, frame) = logged.inspect_err(|_| {
+            self.stamps.landed(stamp);
+            self.room.give_back(room);
+        })?;
         self.catalog().observe(batch.collection(), leaf, new_fields.into_iter(), version);
         self.counters.writes.fetch_add(1, Relaxed);
         self.counters.rows_written.fetch_add(rows as u64, Relaxed);
         self.counters.values_written.fetch_add(batch.count_values() as u64, Relaxed);
         let position = Position { incarnation: wal.identity().incarnation, offset: span.start };
         let receipt = Receipt { position, stamp, rows };
-        let waiting = Waiting { end: span.end, stamp, frame };
+        let waiting = Waiting { end: span.end, stamp, room, frame };
         let visible = durability != Durability::Sync;
         if visible {
             self.apply(&waiting);
@@ -255,6 +259,7 @@ impl Inner {
             Err(error) => tracing::error!(%error, "a write could not be applied to memory"),
         }
         self.stamps.landed(waiting.stamp);
+        self.room.give_back(waiting.room);
     }
 
     /// Waits until the log is durable up to `end`, and makes visible what became durable.
@@ -303,48 +308,64 @@ impl Inner {
         Ok(())
     }
 
-    /// Waits while memory is at its budget.
-    fn make_room(&self, wal: &Wal) -> Result<(), WriteError> {
+    /// Waits until a batch of so many bytes fits into memory, and reserves them.
+    fn make_room(&self, wal: &Wal, bytes: usize) -> Result<(), WriteError> {
         let budget = self.options.memory_budget;
+        if bytes > budget {
+            return Err(WriteError::TooLarge { bytes, budget });
+        }
+        let used = || {
+            let (active, sealed) = self.memory.heap_bytes();
+            active + sealed
+        };
         loop {
             // Nothing is flushed any more, so that memory stays as full as it is.
             if wal.is_poisoned() {
                 return Err(WriteError::Poisoned);
             }
-            let (active, sealed) = self.memory.heap_bytes();
-            let over = match self.options.upkeep {
-                // Without threads the writer flushes when half is used, as a thread would.
-                Upkeep::Caller => active >= budget / 2 || sealed > 0,
-                Upkeep::Background => active + sealed >= budget,
-            };
-            if !over {
+            if self.options.upkeep == Upkeep::Caller {
+                self.flush_as_caller()?;
+            }
+            if self.room.take(bytes, used) {
                 return Ok(());
             }
-            if self.options.upkeep == Upkeep::Caller {
-                return self.flush().map_err(|error| match error.kind() {
-                    Kind::Reopen => WriteError::Poisoned,
-                    _ => WriteError::Full { what: error.to_string() },
-                });
-            }
             self.counters.waits_for_room.fetch_add(1, Relaxed);
-            self.threads.flush_soon();
-            let failure = self.flush_failure.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(what) = &*failure
-                && !wal.is_poisoned()
-            {
-                return Err(WriteError::Full { what: what.clone() });
+            if self.options.upkeep == Upkeep::Caller {
+                // Tickets that nobody waits for yet: once they are durable their rows can be flushed.
+                self.sync_all()?;
+                self.flush_for_room()?;
+                if self.room.take(bytes, used) {
+                    return Ok(());
+                }
             }
-            // Woken by the flush; the timeout only bounds a wake-up that was missed.
-            let _ = self.room.wait_timeout(failure, Duration::from_millis(50));
-            if self.is_closed() {
-                return Err(WriteError::Closed);
+            let waited = self.room.wait(bytes, |writes_hold_room| {
+                self.threads.flush_soon();
+                if writes_hold_room {
+                    self.threads.sync_soon(Duration::ZERO);
+                }
+            });
+            match waited {
+                Err(_) if wal.is_poisoned() => return Err(WriteError::Poisoned),
+                Err(what) => return Err(WriteError::Full { what }),
+                Ok(()) if self.is_closed() => return Err(WriteError::Closed),
+                Ok(()) => {}
             }
         }
     }
 
-    /// A flush ended: whoever waits for memory looks again.
-    pub(crate) fn flush_ended(&self, failure: Option<String>) {
-        *self.flush_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
-        self.room.notify_all();
+    /// Without threads the writer flushes when half is used, as a thread would.
+    fn flush_as_caller(&self) -> Result<(), WriteError> {
+        let (active, sealed) = self.memory.heap_bytes();
+        if active >= self.options.memory_budget / 2 || sealed > 0 {
+            self.flush_for_room()?;
+        }
+        Ok(())
+    }
+
+    fn flush_for_room(&self) -> Result<(), WriteError> {
+        self.flush().map_err(|error| match error.kind() {
+            Kind::Reopen => WriteError::Poisoned,
+            _ => WriteError::Full { what: error.to_string() },
+        })
     }
 }

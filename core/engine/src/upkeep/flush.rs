@@ -46,12 +46,13 @@ impl Inner {
         Ok(self.files())
     }
 
-    /// Flushes if half the budget is used: for the thread, which may be woken late.
+    /// Flushes if half the budget is used, or a write waits for what memory takes: for the thread, which may be
+    /// woken late.
     pub(crate) fn flush_full(&self) -> Result<(), UpkeepError> {
         let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_writable()?;
         let (active, _) = self.memory.heap_bytes();
-        if active >= self.options.memory_budget / 2 {
+        if active >= self.options.memory_budget / 2 || self.room.is_short_beside(active) {
             self.seal();
         }
         self.flush_sealed()
@@ -96,11 +97,11 @@ impl Inner {
                 Ok(()) => {
                     self.sealed.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     self.counters.flushes.fetch_add(1, Relaxed);
-                    self.flush_ended(None);
+                    self.room.flush_ended(None);
                 }
                 Err(error) => {
                     self.counters.flush_failures.fetch_add(1, Relaxed);
-                    self.flush_ended(Some(error.to_string()));
+                    self.room.flush_ended(Some(error.to_string()));
                 }
             }
             outcome?;
