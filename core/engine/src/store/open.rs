@@ -297,7 +297,7 @@ fn replay(
                     });
                     catalog.observe(&sub.collection(), sub.leaf(), fields, sub.version());
                 }
-                memory.apply(&subs);
+                memory.apply(&subs, || ());
             }
             KIND_TOMBSTONE => {
                 let encoded = wal::read_tombstone_payload(payload).map_err(|error| error.0)?;

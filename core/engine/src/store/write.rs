@@ -138,7 +138,7 @@ impl Inner {
             self.stamps.landed(stamp);
             self.room.give_back(room);
         })?;
-        self.catalog().observe(batch.collection(), leaf, new_fields.into_iter(), version);
+        self.catalog().claim(batch.collection(), leaf, new_fields, version);
         self.counters.writes.fetch_add(1, Relaxed);
         self.counters.rows_written.fetch_add(rows as u64, Relaxed);
         self.counters.values_written.fetch_add(batch.count_values() as u64, Relaxed);
@@ -196,11 +196,8 @@ impl Inner {
     fn admit(&self, batch: &Batch) -> Result<(LeafWidth, Vec<(Name, FieldType)>), WriteError> {
         let catalog = self.catalog();
         let name = batch.collection();
-        let Some(entry) = catalog.collections.get(name) else {
-            let fields = batch.fields().map(|(field, kind)| (field.clone(), kind)).collect();
-            return Ok((LeafWidth::default(), fields));
-        };
-        if let Some(cut) = entry.cuts.get(&Tier::Raw) {
+        let entry = catalog.collections.get(name);
+        if let Some(cut) = entry.and_then(|entry| entry.cuts.get(&Tier::Raw)) {
             let rows = batch.count_before(*cut);
             if rows > 0 {
                 self.counters.rows_settled.fetch_add(rows as u64, Relaxed);
@@ -208,10 +205,13 @@ impl Inner {
             }
         }
         let mut new = Vec::new();
+        let mut claimed = 0;
         for (field, kind) in batch.fields() {
-            match catalog.type_of(name, field) {
-                Some(known) if known == kind => {}
-                Some(known) => {
+            let visible = catalog.type_of(name, field);
+            let on_its_way =
+                if visible.is_none() { catalog.claimed_type(name, field) } else { None };
+            match visible.or(on_its_way) {
+                Some(known) if known != kind => {
                     return Err(WriteError::TypeConflict {
                         collection: name.clone(),
                         field: field.to_string(),
@@ -219,13 +219,18 @@ impl Inner {
                         given: kind,
                     });
                 }
-                None => new.push((field.clone(), kind)),
+                _ if visible.is_some() => {}
+                // Also where another write brings it: this one may be visible before.
+                known => {
+                    claimed += usize::from(known.is_some());
+                    new.push((field.clone(), kind));
+                }
             }
         }
-        if entry.fields.len() + new.len() > FIELDS_MAX {
+        if !new.is_empty() && catalog.count_fields(name) + new.len() - claimed > FIELDS_MAX {
             return Err(WriteError::TooManyFields { collection: name.clone(), max: FIELDS_MAX });
         }
-        Ok((entry.leaf, new))
+        Ok((catalog.leaf_of(name).unwrap_or_default(), new))
     }
 
     /// Draws a stamp, raising the durable ceiling first where it must.
@@ -250,7 +255,8 @@ impl Inner {
         let payload = waiting.frame.get(FRAME_HEADER_LEN..).unwrap_or_default();
         match RowsPayload::read(payload) {
             Ok(subs) => {
-                let bytes = self.memory.apply(&subs);
+                let fields = || self.catalog().land(waiting.stamp);
+                let bytes = self.memory.apply(&subs, fields);
                 if bytes >= self.options.memory_budget / 2 {
                     self.threads.flush_soon();
                 }
