@@ -125,7 +125,8 @@ impl std::fmt::Debug for Lock {
 impl Store {
     /// Opens the store in a directory, and creates it when there is none.
     ///
-    /// Blocks while the log is replayed: some 100 ms for 64 MiB.
+    /// Blocks while the log is replayed: some 100 ms for 64 MiB. After a crash the segments that were never known
+    /// to be durable are written again, and the disk must have room for one more of them.
     ///
     /// # Errors
     /// See [`OpenError`].
