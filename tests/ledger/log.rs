@@ -4,6 +4,7 @@ use crate::{all, files, image_of, name, open_on, put, rows, steady};
 use std::sync::Arc;
 use std::time::Duration;
 use tidelog_engine::{Batch, Device, Durability, Kind, Options, Store, Upkeep, WriteError};
+use tidelog_tests::clock::SimClock;
 use tidelog_tests::disk::{At, Call, EIO, ENOSPC, Fault, SimDisk};
 
 /// S51, S-B1: their log forgets the group, so that after a flush everything is in group 0.
@@ -97,6 +98,77 @@ fn the_log_is_cut_into_segments_and_those_that_files_cover_are_deleted() {
     let again = open_on(&disk.crash_lose_all());
     assert_eq!(all(&again).rows(), 40 * 800);
     assert_eq!(again.stats().memory_rows, 0, "the files hold everything");
+}
+
+/// S57: a segment that the disk would not delete was forgotten, and took its space until the store was opened again;
+/// one of an earlier opening for good, for its opening was forgotten next.
+#[test]
+fn a_segment_that_could_not_be_deleted_is_deleted_by_a_later_flush() {
+    let disk = SimDisk::new();
+    let ids = Arc::new(SimClock::new(0, 7));
+    let options = steady().entropy(ids).segment_bytes(64 << 10);
+    let open = |disk: &SimDisk| options.clone().open_on(Arc::new(disk.clone())).unwrap();
+    let fill = |store: &Store| {
+        for part in 0..20 {
+            let times = (0..200).map(move |time| part * 200 + time);
+            store.write(&rows(4, times), Durability::Sync).unwrap();
+        }
+    };
+    let segments = |disk: &SimDisk| {
+        disk.files().into_iter().filter(|(path, _)| path.starts_with("wal/")).count()
+    };
+    let refusing = |nth| At::nth(nth).of(&[Call::Remove]).under("wal/").onwards();
+    for nth in 1..=3 {
+        let store = open(&disk);
+        fill(&store);
+        let before = segments(&disk);
+        assert!(before >= 4, "{before} segments");
+        disk.fail(refusing(nth), Fault::Error(EIO));
+        store.flush().unwrap();
+        assert_eq!(segments(&disk), before + 1 - nth as usize);
+        disk.heal();
+        put(&store, "pump_1", 0, 1.0);
+        store.flush().unwrap();
+        assert_eq!(segments(&disk), 0);
+    }
+    let store = open(&disk);
+    fill(&store);
+    disk.kill();
+    drop(store);
+    let disk = disk.restart();
+    let store = open(&disk);
+    disk.fail(refusing(2), Fault::Error(EIO));
+    store.flush().unwrap();
+    put(&store, "pump_1", 0, 1.0);
+    store.flush().unwrap();
+    assert!(segments(&disk) >= 3);
+    disk.heal();
+    put(&store, "pump_1", 0, 2.0);
+    store.flush().unwrap();
+    assert_eq!(segments(&disk), 0);
+}
+
+/// S57: that segments are gone is not durable at once. Back after a crash, with their opening forgotten, they stayed.
+#[test]
+fn a_deleted_segment_that_is_back_after_a_crash_is_deleted_again() {
+    let ids = Arc::new(SimClock::new(0, 7));
+    let open =
+        |disk: &SimDisk| steady().entropy(ids.clone()).open_on(Arc::new(disk.clone())).unwrap();
+    let segments = |disk: &SimDisk| {
+        disk.files().into_iter().filter(|(path, _)| path.starts_with("wal/")).count()
+    };
+    let disk = SimDisk::new();
+    put(&open(&disk), "pump_1", 1, 1.0);
+    let store = open(&disk);
+    store.flush().unwrap();
+    assert_eq!(segments(&disk), 0);
+    let disk = disk.crash_lose_all();
+    assert_eq!(segments(&disk), 1, "its name is back");
+    let store = open(&disk);
+    put(&store, "pump_1", 2, 1.0);
+    store.flush().unwrap();
+    assert_eq!(segments(&disk), 0);
+    assert_eq!(all(&store).times, [1, 2]);
 }
 
 /// S57: a segment whose rows are in no file stays, whatever else happens.

@@ -1,13 +1,14 @@
 //! Queries: whole batches, right order, bounded memory.
 
-use crate::{SECOND, all, name, open_on, put, rows};
+use crate::{SECOND, all, name, open_on, put, rows, steady};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidelog_engine::{
     Aggregate, Batch, Delete, Device, DeviceSelector, Durability, Options, Order, Query,
     QueryError, Store, TimeRange, ValueRef,
 };
-use tidelog_tests::disk::SimDisk;
+use tidelog_tests::disk::{Detail, SimDisk};
 
 /// S59, S80, S-B29: theirs hands out a slice of the live array, and knows no batch of many devices.
 #[test]
@@ -181,4 +182,35 @@ fn every_aggregate_is_what_a_computation_by_hand_gives() {
     assert_eq!(at(Aggregate::MaxTime), Some(ValueRef::I64(13)));
     let nan = |value: Option<ValueRef<'_>>| matches!(value, Some(ValueRef::F64(x)) if x.is_nan());
     assert!(nan(at(Aggregate::Sum)) && nan(at(Aggregate::Mean)) && nan(at(Aggregate::Stddev)));
+}
+
+/// Without maps, each look for a device read the table of all devices: 100,000 devices took 100,000 times the table.
+#[test]
+fn a_device_is_found_without_reading_the_table_of_all_devices_again() {
+    const DEVICES: usize = 2000;
+    let disk = SimDisk::new();
+    let store = steady().groups(1).open_on(Arc::new(disk.clone())).unwrap();
+    store.write(&rows(DEVICES, 0..1), Durability::Os).unwrap();
+    store.flush().unwrap();
+    let read = |device: &str| {
+        let before = disk.calls();
+        let one = DeviceSelector::one(Device::named(device).unwrap());
+        let found =
+            store.query(&name(), Query::new().devices(one)).unwrap().collect_rows().unwrap();
+        let calls = disk.trace();
+        let spans =
+            calls.iter().filter(|call| call.number > before).map(|call| match call.detail {
+                Detail::Span(_, bytes) if call.path.starts_with("group-") => bytes,
+                _ => 0,
+            });
+        (found.rows(), spans.sum::<usize>())
+    };
+    let (_, first) = read("pump_0");
+    assert!(first > DEVICES * 36, "the table is verified once: {first} bytes");
+    for device in (0..DEVICES).step_by(97) {
+        let (rows, bytes) = read(&format!("pump_{device}"));
+        assert_eq!(rows, 1, "pump_{device}");
+        assert!(bytes < 8 << 10, "{bytes} bytes for pump_{device}");
+    }
+    assert_eq!(read("pump_0x").0, 0);
 }

@@ -1,9 +1,10 @@
 //! Types and values: exact end to end, and never changed in silence.
 
-use crate::{SECOND, all, image_of, name};
+use crate::{SECOND, all, image_of, name, open_on, put};
 use tidelog_engine::{
     Batch, BatchError, Durability, FieldType, Kind, Query, RowBatch, Store, ValueRef, WriteError,
 };
+use tidelog_tests::disk::{At, Call, EIO, Fault, SimDisk};
 
 /// Values of each type that a careless path loses: past 2^53, the ends, NaN bits, -0.0, empty.
 fn extremes() -> Vec<[(&'static str, ValueRef<'static>); 7]> {
@@ -104,4 +105,41 @@ fn a_second_type_is_refused_by_an_error_that_names_both_types_and_nothing_is_wri
     check(&store, "in a file");
     drop(store);
     check(&Store::open(dir.path()).unwrap(), "after reopening");
+}
+
+/// A field of a write that was not acknowledged yet was seen by others, and stayed when the write failed.
+#[test]
+fn a_field_is_visible_with_the_batch_that_brings_it() {
+    let disk = SimDisk::new();
+    let store = open_on(&disk);
+    put(&store, "pump_1", 1, 1.0);
+    let names = |store: &Store| {
+        let answer = store.query(&name(), Query::new()).unwrap();
+        answer.fields().iter().map(|field| field.name.clone()).collect::<Vec<_>>()
+    };
+    let batch = |collection: &str, value: ValueRef<'static>| {
+        let mut batch = Batch::new(collection).unwrap();
+        batch.push("pump_1", 2, [("late", value)]).unwrap();
+        batch
+    };
+    let first = store.submit(&batch("plant.boiler", ValueRef::I64(1)), Durability::Sync).unwrap();
+    let other = store.submit(&batch("plant.new", ValueRef::I64(1)), Durability::Sync).unwrap();
+    assert_eq!(names(&store), ["level"]);
+    assert_eq!(store.collections().unwrap().len(), 1);
+    // Another writer must keep to it all the same, and sees its own.
+    let refused =
+        store.write(&batch("plant.boiler", ValueRef::F64(1.0)), Durability::Os).unwrap_err();
+    assert!(matches!(refused, WriteError::TypeConflict { .. }), "{refused}");
+    store.write(&batch("plant.boiler", ValueRef::I64(2)), Durability::Os).unwrap();
+    assert_eq!(names(&store), ["late", "level"]);
+    first.wait().unwrap();
+    other.wait().unwrap();
+    assert_eq!(names(&store), ["late", "level"]);
+    assert_eq!(store.collections().unwrap().len(), 2);
+
+    disk.fail(At::nth(1).of(&[Call::Sync]).under("wal/"), Fault::Error(EIO));
+    let mut never = Batch::new("plant.boiler").unwrap();
+    never.push("pump_1", 3, [("never", 1.0)]).unwrap();
+    store.write(&never, Durability::Sync).unwrap_err();
+    assert_eq!(names(&store), ["late", "level"]);
 }

@@ -16,7 +16,6 @@ fn name() -> CollectionName {
 }
 
 fn open(disk: &SimDisk, memory: usize) -> Store {
-    // Where files are not mapped, to find a device reads the list of all devices of its group.
     let options = subject::options(&subject::clock(disk.calls())).groups(64);
     options.memory_budget(memory).open_on(Arc::new(disk.clone())).unwrap()
 }

@@ -122,8 +122,15 @@ impl EditProblem {
 
     fn kind(&self) -> Kind {
         match self.0 {
-            EditError::Unknown { .. } | EditError::Poisoned { .. } => Kind::Reopen,
-            _ => Kind::Retry,
+            EditError::Unknown { .. } | EditError::Poisoned { .. } | EditError::Closed { .. } => {
+                Kind::Reopen
+            }
+            EditError::NotWritten { .. } => Kind::Retry,
+            // Made again, the same edit is refused again.
+            EditError::ReadOnly { .. }
+            | EditError::Invalid { .. }
+            | EditError::TooLarge { .. }
+            | EditError::Exhausted { .. } => Kind::FixCall,
         }
     }
 }
@@ -175,6 +182,16 @@ pub enum WriteError {
         collection: CollectionName,
         /// The limit.
         max: usize,
+    },
+    /// The batch alone is larger than the memory budget.
+    #[error(
+        "the batch takes {bytes} bytes of memory and all rows in memory may take {budget}: write it in several batches, or open the store with a larger memory budget"
+    )]
+    TooLarge {
+        /// What its rows would take.
+        bytes: usize,
+        /// The budget.
+        budget: usize,
     },
     /// The disk refused; a later try may succeed.
     #[error("the log could not be written: free space or check the disk, then try again")]
@@ -244,6 +261,24 @@ pub enum UpkeepError {
         /// Its name.
         name: CollectionName,
     },
+}
+
+impl UpkeepError {
+    /// What a program can do.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            UpkeepError::Cancelled | UpkeepError::Io(_) => Kind::Retry,
+            UpkeepError::Read(ReadError::Io { .. }) => Kind::Retry,
+            UpkeepError::Read(ReadError::TooNew { .. }) => Kind::Upgrade,
+            UpkeepError::Read(_) => Kind::Restore,
+            UpkeepError::Edit(problem) => problem.kind(),
+            UpkeepError::Closed | UpkeepError::Poisoned => Kind::Reopen,
+            UpkeepError::ReadOnly | UpkeepError::Name(_) | UpkeepError::NoCollection { .. } => {
+                Kind::FixCall
+            }
+        }
+    }
 }
 
 impl From<EditError> for UpkeepError {

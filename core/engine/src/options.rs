@@ -80,8 +80,13 @@ impl Options {
         Self::default()
     }
 
-    /// Bytes that rows in memory may take: when half is used they are flushed to files, and at the whole
-    /// writers wait. 128 MiB unless set; at least 1 MiB.
+    /// Bytes that rows in memory may take, those of writes on their way included: when half is used they are flushed
+    /// to files, and a writer waits until its batch fits. A batch that is larger than the whole budget is refused
+    /// ([`crate::WriteError::TooLarge`]). 128 MiB unless set; at least 1 MiB.
+    ///
+    /// Not counted: the encoded form of a batch while it is applied (64 MiB at most), room that is held ready for up
+    /// to 8,192 more rows of each collection and group, and what queries and compaction take. So a process that
+    /// only writes peaks at the budget and 64 MiB.
     #[must_use]
     pub fn memory_budget(mut self, bytes: usize) -> Self {
         self.memory_budget = bytes.max(1 << 20);

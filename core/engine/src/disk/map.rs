@@ -56,6 +56,11 @@ impl Sealed {
         self.len == 0
     }
 
+    /// Is it mapped, so that reading costs nothing?
+    pub(crate) fn is_mapped(&self) -> bool {
+        matches!(self.bytes, Bytes::Map(_))
+    }
+
     /// The `len` bytes at `offset`: borrowed from the map, or read.
     ///
     /// # Errors
@@ -84,7 +89,7 @@ impl Sealed {
 
 impl std::fmt::Debug for Sealed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let how = if matches!(self.bytes, Bytes::Map(_)) { "mapped" } else { "plain" };
+        let how = if self.is_mapped() { "mapped" } else { "plain" };
         write!(f, "Sealed({how}, {} bytes)", self.len)
     }
 }

@@ -5,6 +5,7 @@ mod cache;
 mod index;
 mod layout;
 mod reader;
+mod table;
 mod verify;
 mod writer;
 

@@ -3,15 +3,14 @@
 use super::bounds::Bounds;
 use super::index::{ChunkIndex, ColumnIndex, Role, SeriesIndex};
 use super::layout::{
-    Directory, ENTRY_LEN, FOOTER_LEN, Footer, HEADER_LEN, Header, HeaderError, Section, Summary,
-    checksum,
+    Directory, FOOTER_LEN, Footer, HEADER_LEN, Header, HeaderError, Section, Summary, checksum,
 };
+use super::table::{Fences, Malformed, Table};
 use crate::codec::{ChunkDecoder, Page, Scratch};
 use crate::disk::{Disk, Sealed};
 use crate::ids::FileId;
 use crate::rows::{Cells, FieldKey, SeriesRows, Versions, spread};
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::io;
 use std::sync::OnceLock;
 use tidelog_model::{
@@ -81,8 +80,17 @@ pub(crate) struct GroupFile {
     seed: u32,
     directory: Directory,
     directory_len: u64,
-    /// Per section: did its series table pass its checksum?
-    tables: Vec<OnceLock<bool>>,
+    /// Per section.
+    tables: Vec<Known>,
+}
+
+/// What is known of a series table.
+#[derive(Debug)]
+enum Known {
+    /// Did it pass its checksum?
+    Mapped(OnceLock<bool>),
+    /// Where its blocks begin, once it was read.
+    Read(OnceLock<Fences>),
 }
 
 /// A series of a file.
@@ -98,6 +106,20 @@ pub(crate) struct SeriesRef {
 }
 
 impl SeriesRef {
+    /// From an entry of the series table, behind the end of its name.
+    pub(super) fn decode(entry: &[u8], section: u32, series: u32) -> Option<Self> {
+        let mut reader = crate::format::Reader::new(entry);
+        Some(SeriesRef {
+            section,
+            series,
+            offset: reader.u64().ok()?,
+            len: reader.u32().ok()?,
+            crc: reader.u32().ok()?,
+            first: reader.i64().ok()?,
+            last: reader.i64().ok()?,
+        })
+    }
+
     pub(crate) fn range(&self) -> TimeRange {
         TimeRange::inclusive(self.first, self.last).unwrap_or(TimeRange::ALL)
     }
@@ -157,7 +179,11 @@ impl GroupFile {
             }
             Directory::decode(&bytes).map_err(|error| damaged(error.0))?
         };
-        let tables = directory.sections.iter().map(|_| OnceLock::new()).collect();
+        let known = || match sealed.is_mapped() {
+            true => Known::Mapped(OnceLock::new()),
+            false => Known::Read(OnceLock::new()),
+        };
+        let tables = directory.sections.iter().map(|_| known()).collect();
         Ok(GroupFile {
             path: path.to_owned(),
             sealed,
@@ -256,35 +282,38 @@ impl GroupFile {
         ReadError::Damaged { path, window, what }
     }
 
-    /// The series table of a section, verified when it is first used.
+    /// The series table of a section, verified: mapped bytes when they are first used, others whenever they
+    /// are read.
     fn table(&self, section: u32) -> Result<Table<'_>, ReadError> {
         let info = &self.directory.sections[section as usize];
         let bytes = self.read(info.table_offset, info.table_len as usize)?;
         let verify = || checksum(self.seed, info.table_offset, &bytes) == info.table_crc;
-        if !*self.tables[section as usize].get_or_init(verify) {
+        let good = match &self.tables[section as usize] {
+            Known::Mapped(good) => *good.get_or_init(verify),
+            Known::Read(_) => verify(),
+        };
+        if !good {
             return Err(self.damaged("series table"));
         }
-        let entries = info.series as usize * ENTRY_LEN;
-        if entries > bytes.len() {
-            return Err(self.damaged("series table"));
-        }
-        Ok(Table { bytes, entries, section })
+        Table::whole(bytes, info.series as usize, section)
+            .ok_or_else(|| self.damaged("series table"))
     }
 
-    /// The series of a device, if the section has one.
+    /// The series of a device, if the section has one: O(log n), once the section was looked at.
     pub(crate) fn find(&self, section: u32, device: &str) -> Result<Option<SeriesRef>, ReadError> {
-        let table = self.table(section)?;
-        let (mut low, mut high) = (0, table.len());
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            let (series, name) = table.entry(middle).ok_or_else(|| self.damaged("series table"))?;
-            match name.cmp(device.as_bytes()) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Greater => high = middle,
-                Ordering::Equal => return Ok(Some(series)),
+        let damaged = |_: Malformed| self.damaged("series table");
+        let Known::Read(known) = &self.tables[section as usize] else {
+            return self.table(section)?.find(device).map_err(damaged);
+        };
+        let fences = match known.get() {
+            Some(fences) => fences,
+            None => {
+                let fences = Fences::of(&self.table(section)?).ok_or_else(|| damaged(Malformed))?;
+                known.get_or_init(|| fences)
             }
-        }
-        Ok(None)
+        };
+        let offset = self.directory.sections[section as usize].table_offset;
+        fences.find(device, |at, len| self.read(offset + at as u64, len), damaged)
     }
 
     /// Gives every series of a section with its device, sorted.
@@ -402,47 +431,6 @@ impl SeriesIndex {
             }
         }
         found
-    }
-}
-
-struct Table<'a> {
-    bytes: Cow<'a, [u8]>,
-    /// Bytes of the entries; the names follow.
-    entries: usize,
-    section: u32,
-}
-
-impl Table<'_> {
-    fn len(&self) -> usize {
-        self.entries / ENTRY_LEN
-    }
-
-    /// An entry and its name; `None` when the table is not what the writer writes.
-    fn entry(&self, at: usize) -> Option<(SeriesRef, &[u8])> {
-        let entry: &[u8; ENTRY_LEN] =
-            self.bytes.get(at * ENTRY_LEN..)?.first_chunk::<ENTRY_LEN>()?;
-        let start = match at.checked_sub(1) {
-            Some(before) => self.name_end(before)?,
-            None => 0,
-        };
-        let names = &self.bytes[self.entries..];
-        let name = names.get(start..self.name_end(at)?)?;
-        let mut reader = crate::format::Reader::new(&entry[4..]);
-        let series = SeriesRef {
-            section: self.section,
-            series: u32::try_from(at).ok()?,
-            offset: reader.u64().ok()?,
-            len: reader.u32().ok()?,
-            crc: reader.u32().ok()?,
-            first: reader.i64().ok()?,
-            last: reader.i64().ok()?,
-        };
-        Some((series, name))
-    }
-
-    fn name_end(&self, at: usize) -> Option<usize> {
-        let end = self.bytes.get(at * ENTRY_LEN..)?.first_chunk::<4>()?;
-        Some(u32::from_le_bytes(*end) as usize)
     }
 }
 

@@ -137,7 +137,10 @@ impl Manifest {
             sealed.and_then(|file| file.sync()).map_err(io("sync the generation before"))?;
         }
         self.disk.sync_dir("").map_err(io("sync the directory of"))?;
-        self.tail = whole.map(|(seed, fresh_len, end)| Tail { file: open, seed, fresh_len, end });
+        // A failed sync may have left edits in doubt, and no later sync of their file settles it. It takes no
+        // seal either: two new generations vouch for each other, and this one goes.
+        let certain = whole.filter(|(_, fresh_len, end)| fresh_len == end);
+        self.tail = certain.map(|(seed, fresh_len, end)| Tail { file: open, seed, fresh_len, end });
         for name in self.disk.list("").unwrap_or_default() {
             if generation::is_temporary(&name) {
                 self.remove(&name);

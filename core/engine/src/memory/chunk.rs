@@ -4,6 +4,8 @@ use tidelog_model::{Bitmap, FieldType, SubBatch, Values, Version};
 
 /// A chunk is full when it has this many rows.
 pub(super) const CHUNK_ROWS: usize = 4096;
+/// A new chunk has room for so many rows at most.
+const ROOM_ROWS: usize = 2 * CHUNK_ROWS;
 
 /// Which row: chunk number in the high half, row in it in the low half.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -48,15 +50,15 @@ pub(super) struct ChunkColumn {
 }
 
 impl Chunk {
-    /// An empty chunk with as much room as one that filled up: then the next will too.
+    /// An empty chunk with as much room as one that filled up: then the next will too, unless it was one large batch.
     pub(super) fn with_room_of(full: &Chunk) -> Self {
         let column = |column: &Option<ChunkColumn>| {
             let values = with_capacity(&column.as_ref()?.values);
             Some(ChunkColumn { values, presence: None })
         };
         Chunk {
-            times: Vec::with_capacity(full.times.len()),
-            previous: Vec::with_capacity(full.previous.len()),
+            times: Vec::with_capacity(full.times.len().min(ROOM_ROWS)),
+            previous: Vec::with_capacity(full.previous.len().min(ROOM_ROWS)),
             versions: Vec::new(),
             columns: full.columns.iter().map(column).collect(),
         }
@@ -132,11 +134,11 @@ impl ChunkColumn {
 
 fn with_capacity(like: &Values) -> Values {
     match like {
-        Values::F64(v) => Values::F64(Vec::with_capacity(v.len())),
-        Values::F32(v) => Values::F32(Vec::with_capacity(v.len())),
-        Values::I64(v) => Values::I64(Vec::with_capacity(v.len())),
-        Values::U64(v) => Values::U64(Vec::with_capacity(v.len())),
-        Values::Bool(v) => Values::Bool(Vec::with_capacity(v.len())),
+        Values::F64(v) => Values::F64(Vec::with_capacity(v.len().min(ROOM_ROWS))),
+        Values::F32(v) => Values::F32(Vec::with_capacity(v.len().min(ROOM_ROWS))),
+        Values::I64(v) => Values::I64(Vec::with_capacity(v.len().min(ROOM_ROWS))),
+        Values::U64(v) => Values::U64(Vec::with_capacity(v.len().min(ROOM_ROWS))),
+        Values::Bool(v) => Values::Bool(Vec::with_capacity(v.len().min(ROOM_ROWS))),
         Values::String(_) | Values::Bytes(_) => Values::new(like.field_type()),
     }
 }

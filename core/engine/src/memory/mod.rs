@@ -83,9 +83,10 @@ pub(crate) enum ViewOf<'a> {
 }
 
 impl Memory {
-    /// Applies all sub-batches of one write; the bytes memory takes now.
-    pub(crate) fn apply(&self, subs: &[SubBatch<'_>]) -> usize {
+    /// Applies all sub-batches of one write, and what else becomes visible `with` it; the bytes memory takes now.
+    pub(crate) fn apply(&self, subs: &[SubBatch<'_>], with: impl FnOnce()) -> usize {
         let mut active = self.lock();
+        with();
         active.generation.apply(subs);
         active.generation.bytes
     }

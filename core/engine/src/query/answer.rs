@@ -121,17 +121,21 @@ type Together = BTreeMap<i64, (Window, Vec<Accumulator>)>;
 
 impl Answer {
     pub(super) fn new(context: Arc<Context>) -> Self {
+        Self::started_by(spawn, context)
+    }
+
+    fn started_by(spawn: Spawn, context: Arc<Context>) -> Self {
         let fields: Arc<[AnswerField]> = context.answer_fields().into();
         let left = context.query.limit;
-        let threads = context.threads();
+        let together = Together::new();
         let state = if context.range.is_none() || context.devices.is_empty() || left == Some(0) {
             State::Done
-        } else if threads <= 1 {
+        } else if let Some(runs) = start(&context, &fields, spawn) {
+            State::Threads { runs, together }
+        } else {
             let all = 0..context.devices.len();
             let reader = Reader::new(Arc::clone(&context), Arc::clone(&fields), all);
-            State::Here { reader: Box::new(reader), together: Together::new() }
-        } else {
-            State::Threads { runs: start(&context, &fields, threads), together: Together::new() }
+            State::Here { reader: Box::new(reader), together }
         };
         Answer { context, fields, state, left }
     }
@@ -252,12 +256,26 @@ impl Drop for Answer {
     }
 }
 
-/// Starts the threads. Each takes the next run of devices until there is none.
+/// What a thread is started with: its number and its work. `false` when there can be no more threads.
+type Spawn = fn(usize, Box<dyn FnOnce() + Send>) -> bool;
+
+fn spawn(number: usize, work: Box<dyn FnOnce() + Send>) -> bool {
+    let name = format!("tidelog-query-{number}");
+    std::thread::Builder::new().name(name).spawn(work).is_ok()
+}
+
+/// Starts the threads. Each takes the next run of devices until there is none, so that a few do the work of
+/// those that could not be started. `None` when one reader is enough, or there is no thread to be had: then
+/// the caller's thread reads as it draws. It could not work ahead here, for nobody empties the channels yet.
 fn start(
     context: &Arc<Context>,
     fields: &Arc<[AnswerField]>,
-    threads: usize,
-) -> VecDeque<Receiver<Result<Output, QueryError>>> {
+    spawn: Spawn,
+) -> Option<VecDeque<Receiver<Result<Output, QueryError>>>> {
+    let threads = context.threads();
+    if threads <= 1 {
+        return None;
+    }
     let devices = context.devices.len();
     let run = devices.div_ceil(threads * 8).max(1);
     let (senders, receivers): (Vec<_>, VecDeque<_>) =
@@ -265,6 +283,7 @@ fn start(
     let senders: Arc<Vec<std::sync::Mutex<Option<SyncSender<_>>>>> =
         Arc::new(senders.into_iter().map(|sender| std::sync::Mutex::new(Some(sender))).collect());
     let next = Arc::new(AtomicUsize::new(0));
+    let mut started = 0;
     for number in 0..threads {
         let (context, fields) = (Arc::clone(context), Arc::clone(fields));
         let (senders, next) = (Arc::clone(&senders), Arc::clone(&next));
@@ -281,13 +300,9 @@ fn start(
                 }
             }
         };
-        let name = format!("tidelog-query-{number}");
-        // Without a thread the work is done by those there are; the first is indispensable.
-        if std::thread::Builder::new().name(name).spawn(work.clone()).is_err() && number == 0 {
-            work();
-        }
+        started += usize::from(spawn(number, Box::new(work)));
     }
-    receivers
+    (started > 0).then_some(receivers)
 }
 
 fn fold(together: &mut Together, totals: Totals) {
@@ -691,5 +706,62 @@ fn constant(number: f64, kind: FieldType) -> Option<ValueRef<'static>> {
         FieldType::I64 => whole.then_some(ValueRef::I64(number as i64)),
         FieldType::U64 => (whole && number >= 0.0).then_some(ValueRef::U64(number as u64)),
         FieldType::Bool | FieldType::String | FieldType::Bytes => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Batch, CollectionName, Durability, Every, Options, Query, Store, Upkeep};
+    use std::time::Duration;
+    use tidelog_model::DeviceSelector;
+
+    const DEVICES: usize = 100;
+
+    fn store(path: &std::path::Path) -> Store {
+        let store = Options::new().upkeep(Upkeep::Caller).open(path).unwrap();
+        let mut batch = Batch::new("plant.boiler").unwrap();
+        for device in 0..DEVICES {
+            let times = 0..3000;
+            times.for_each(|t| {
+                batch.push(&format!("pump_{device:03}"), t, [("level", t as f64)]).unwrap();
+            });
+        }
+        store.write(&batch, Durability::Os).unwrap();
+        store
+    }
+
+    fn rows(store: &Store, query: &Query, spawn: Spawn) -> RowBatch {
+        let name = CollectionName::parse("plant.boiler").unwrap();
+        let snapshot = store.inner.snapshot(&name, &DeviceSelector::all()).unwrap();
+        let cache = Arc::clone(&store.inner.cache);
+        let context = Context::new(&name, snapshot, cache, query.clone().threads(2)).unwrap();
+        Answer::started_by(spawn, Arc::new(context)).collect_rows().unwrap()
+    }
+
+    /// Without a thread the caller's did the work before anyone drew from the bounded channels, and waited
+    /// for itself for ever.
+    #[test]
+    fn an_answer_is_the_same_when_threads_cannot_be_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let windows = Query::new().every(Every::Duration(Duration::from_nanos(7)));
+        let queries = [
+            Query::new(),
+            windows.clone(),
+            windows.aggregates([Aggregate::Mean]).group_by(GroupBy::None),
+        ];
+        let none: Spawn = |_, _| false;
+        let one_late: Spawn = |number, work| number == 1 && spawn(number, work);
+        for query in queries {
+            let expected = rows(&store, &query, spawn);
+            assert!(expected.rows() > 0);
+            for few in [none, one_late] {
+                let found = rows(&store, &query, few);
+                assert_eq!(found.times, expected.times);
+                assert_eq!(found.columns, expected.columns);
+                assert_eq!(found.row_devices, expected.row_devices);
+            }
+        }
     }
 }

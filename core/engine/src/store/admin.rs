@@ -144,7 +144,8 @@ impl Store {
         let outcome = if known {
             Ok(())
         } else {
-            let mut entry = new_entry(leaf);
+            // A write on its way was cut with its own width.
+            let mut entry = new_entry(inner.catalog().leaf_of(name).unwrap_or(leaf));
             entry.options_version = Version { stamp, origin: inner.store_id };
             let entry = Arc::new(entry);
             let edit = vec![Change::Collection(name.clone(), Arc::clone(&entry))];

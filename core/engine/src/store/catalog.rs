@@ -2,9 +2,9 @@
 
 use crate::manifest::{CollectionEntry, State};
 use crate::rows::FieldKey;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidelog_model::{CollectionName, FieldType, LeafWidth, Name, Tombstone, Version};
+use tidelog_model::{CollectionName, FieldType, LeafWidth, Name, Stamp, Tombstone, Version};
 
 /// Collections and deletes, newer than the manifest's where something was written since.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +12,17 @@ pub(super) struct Catalog {
     pub(super) collections: BTreeMap<CollectionName, Arc<CollectionEntry>>,
     /// Those of the manifest and those only in the log so far.
     pub(super) tombstones: Arc<Vec<Arc<Tombstone>>>,
+    /// By stamp, what writes bring that are logged and not visible yet. Other writers must keep to it, and no
+    /// reader sees it: a write that fails leaves no field behind.
+    claims: BTreeMap<Stamp, Claim>,
+}
+
+#[derive(Clone, Debug)]
+struct Claim {
+    name: CollectionName,
+    leaf: LeafWidth,
+    fields: Vec<(Name, FieldType)>,
+    version: Version,
 }
 
 impl Catalog {
@@ -19,7 +30,55 @@ impl Catalog {
         Catalog {
             collections: state.collections.clone(),
             tombstones: Arc::new(state.tombstones.clone()),
+            claims: BTreeMap::new(),
         }
+    }
+
+    /// Keeps the new fields of a write, or its new collection, for when it is visible.
+    pub(super) fn claim(
+        &mut self,
+        name: &CollectionName,
+        leaf: LeafWidth,
+        fields: Vec<(Name, FieldType)>,
+        version: Version,
+    ) {
+        if !fields.is_empty() || !self.collections.contains_key(name) {
+            let claim = Claim { name: name.clone(), leaf, fields, version };
+            self.claims.insert(version.stamp, claim);
+        }
+    }
+
+    /// The write with this stamp is visible.
+    pub(super) fn land(&mut self, stamp: Stamp) {
+        if let Some(Claim { name, leaf, fields, version }) = self.claims.remove(&stamp) {
+            self.observe(&name, leaf, fields.into_iter(), version);
+        }
+    }
+
+    /// The leaf width of a collection, of one on its way too.
+    pub(super) fn leaf_of(&self, name: &CollectionName) -> Option<LeafWidth> {
+        let known = self.collections.get(name).map(|entry| entry.leaf);
+        known.or_else(|| self.claims_on(name).map(|claim| claim.leaf).next())
+    }
+
+    /// The type that a write on its way gives a field that no visible one has.
+    pub(super) fn claimed_type(&self, name: &CollectionName, field: &Name) -> Option<FieldType> {
+        let mut fields = self.claims_on(name).flat_map(|claim| &claim.fields);
+        fields.find(|(claimed, _)| claimed == field).map(|(_, kind)| *kind)
+    }
+
+    /// How many fields a collection has, those on their way included.
+    pub(super) fn count_fields(&self, name: &CollectionName) -> usize {
+        let visible = self.collections.get(name).map(|entry| &entry.fields);
+        let claimed: BTreeSet<&(Name, FieldType)> =
+            self.claims_on(name).flat_map(|claim| &claim.fields).collect();
+        let new =
+            claimed.iter().filter(|key| visible.is_none_or(|known| !known.contains_key(**key)));
+        new.count() + visible.map_or(0, BTreeMap::len)
+    }
+
+    fn claims_on(&self, name: &CollectionName) -> impl Iterator<Item = &Claim> {
+        self.claims.values().filter(move |claim| claim.name == *name)
     }
 
     /// Notes the fields of a write. The first use of a name and type is what counts.

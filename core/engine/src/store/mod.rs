@@ -10,6 +10,7 @@ mod pending;
 mod read;
 mod recover;
 mod rescue;
+mod room;
 mod stamps;
 mod stats;
 mod survey;
@@ -38,11 +39,12 @@ use crate::upkeep::Threads;
 use crate::wal::Wal;
 use catalog::Catalog;
 use pending::Pending;
+use room::Room;
 use stamps::Stamps;
 use stats::Counters;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidelog_model::{Incarnation, Position, StoreId};
 
 /// An open store. Cheap to clone; every clone is the same store, which closes when the last is dropped or
@@ -70,7 +72,7 @@ impl Drop for Owner {
 
 /// What all handles and threads of a store share.
 ///
-/// Locks are taken in this order, never the other way: `manifest`, `memory`, `wal`, then `files`,
+/// Locks are taken in this order, never the other way: `manifest`, `room`, `memory`, `wal`, then `files`,
 /// `catalog`, `pending`, `stamps`, which are held for moments only and never together.
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -102,9 +104,7 @@ pub(crate) struct Inner {
     pub(crate) threads: Threads,
     /// One flush or compaction at a time.
     pub(crate) upkeep: Mutex<()>,
-    /// Why the last flush failed; cleared by one that did not. Waits for memory look at it.
-    flush_failure: Mutex<Option<String>>,
-    room: Condvar,
+    pub(crate) room: Room,
     closed: AtomicBool,
     /// Held for as long as the store is open for writing.
     lock: Mutex<Option<Lock>>,
@@ -125,7 +125,8 @@ impl std::fmt::Debug for Lock {
 impl Store {
     /// Opens the store in a directory, and creates it when there is none.
     ///
-    /// Blocks while the log is replayed: some 100 ms for 64 MiB.
+    /// Blocks while the log is replayed: some 100 ms for 64 MiB. After a crash the segments that were never known
+    /// to be durable are written again, and the disk must have room for one more of them.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -196,7 +197,7 @@ impl Inner {
             return;
         }
         self.threads.stop();
-        self.room.notify_all();
+        self.room.wake();
         if let Some(wal) = &self.wal {
             wal.poison();
         }
@@ -209,7 +210,7 @@ impl Inner {
             return Ok(());
         }
         self.threads.stop();
-        self.room.notify_all();
+        self.room.wake();
         let Some(wal) = &self.wal else { return Ok(()) };
         // Whoever holds the upkeep lock finishes first.
         let _upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);

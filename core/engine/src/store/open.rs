@@ -2,6 +2,7 @@
 
 use super::catalog::Catalog;
 use super::pending::Pending;
+use super::room::Room;
 use super::stamps::{CEILING_STEP_MILLIS, Stamps};
 use super::stats::Counters;
 use super::{Inner, Lock};
@@ -20,7 +21,7 @@ use crate::query::LatestCache;
 use crate::upkeep::Threads;
 use crate::wal::{self, Identity, KIND_ROWS, KIND_TOMBSTONE, Recovered, RowsPayload, Wal};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use tidelog_model::{GroupId, Incarnation, Stamp, StoreId};
 
 /// What recovery found when a store was opened.
@@ -213,8 +214,7 @@ impl Inner {
             counters: Counters::default(),
             threads: Threads::default(),
             upkeep: Mutex::default(),
-            flush_failure: Mutex::default(),
-            room: Condvar::new(),
+            room: Room::new(options.memory_budget),
             closed: false.into(),
             lock: Mutex::new(parts.lock.map(Lock)),
             report,
@@ -297,7 +297,7 @@ fn replay(
                     });
                     catalog.observe(&sub.collection(), sub.leaf(), fields, sub.version());
                 }
-                memory.apply(&subs);
+                memory.apply(&subs, || ());
             }
             KIND_TOMBSTONE => {
                 let encoded = wal::read_tombstone_payload(payload).map_err(|error| error.0)?;
@@ -325,7 +325,7 @@ fn log_end(state: &State, recovered: &Recovered) -> Option<Change> {
     (!said).then_some(Change::Ended(ordinal, end))
 }
 
-/// Cuts off the torn tail, copies damage to quarantine, and makes durable what was read: from now on
+/// Copies damage to quarantine, cuts off the torn tail, and makes durable what was read: from now on
 /// this opening's log counts on it.
 fn settle_log(disk: &dyn Disk, recovered: &Recovered, report: &mut OpenReport) -> io::Result<()> {
     for damage in &recovered.damage {
@@ -336,11 +336,18 @@ fn settle_log(disk: &dyn Disk, recovered: &Recovered, report: &mut OpenReport) -
             quarantine_copy(disk, &damage.path, from, to)?;
         }
     }
-    if let Some((path, len)) = &recovered.torn {
+    // One with bytes in doubt is cut by its copy.
+    if let Some((path, len)) = &recovered.torn
+        && recovered.doubtful.iter().all(|segment| segment.path != *path)
+    {
         disk.open(path, OpenMode::Write)?.set_len(*len)?;
     }
     for path in &recovered.beyond {
         quarantine_move(disk, path)?;
+    }
+    wal::sweep_unfinished(disk)?;
+    for segment in &recovered.doubtful {
+        wal::renew(disk, segment)?;
     }
     for (ordinal, index) in recovered.segments.keys() {
         disk.open(&wal::segment_path(*ordinal, *index), OpenMode::Write)?.sync()?;

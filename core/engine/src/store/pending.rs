@@ -10,6 +10,8 @@ use tidelog_model::Stamp;
 pub(super) struct Waiting {
     pub(super) end: u64,
     pub(super) stamp: Stamp,
+    /// Room in memory that is reserved for it.
+    pub(super) room: usize,
     /// Its frame, as it stands in the log.
     pub(super) frame: AlignedVec,
 }

@@ -3,7 +3,6 @@
 use super::Store;
 use crate::ids::Tier;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use tidelog_model::{CollectionName, FieldType, GroupId, Stamp};
@@ -184,11 +183,7 @@ impl Store {
             cache_bytes: inner.cache.heap_bytes() as u64,
             flushes: count(&counters.flushes),
             flush_failures: count(&counters.flush_failures),
-            flush_failure: inner
-                .flush_failure
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            flush_failure: inner.room.failure(),
             flush_nanos: count(&counters.flush_nanos),
             flushed_bytes: flushed,
             flushed_rows: count(&counters.flushed_rows),

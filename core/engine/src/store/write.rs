@@ -3,7 +3,7 @@
 use super::pending::Waiting;
 use super::stamps::Drawn;
 use super::{Inner, Store};
-use crate::error::{EditProblem, WriteError};
+use crate::error::{EditProblem, Kind, WriteError};
 use crate::ids::Tier;
 use crate::log::FRAME_HEADER_LEN;
 use crate::manifest::Change;
@@ -129,18 +129,22 @@ impl Inner {
             (leaf, new_fields) = self.admit(batch)?;
             Some(schema)
         };
-        self.make_room()?;
-        let stamp = self.draw()?;
+        let room = batch.memory_bytes();
+        self.make_room(wal, room)?;
+        let stamp = self.draw().inspect_err(|_| self.room.give_back(room))?;
         let version = Version { stamp, origin: self.store_id };
         let logged = self.log(wal, batch, leaf, version);
-        let (span, rows, frame) = logged.inspect_err(|_| self.stamps.landed(stamp))?;
-        self.catalog().observe(batch.collection(), leaf, new_fields.into_iter(), version);
+        let (span, rows, frame) = logged.inspect_err(|_| {
+            self.stamps.landed(stamp);
+            self.room.give_back(room);
+        })?;
+        self.catalog().claim(batch.collection(), leaf, new_fields, version);
         self.counters.writes.fetch_add(1, Relaxed);
         self.counters.rows_written.fetch_add(rows as u64, Relaxed);
         self.counters.values_written.fetch_add(batch.count_values() as u64, Relaxed);
         let position = Position { incarnation: wal.identity().incarnation, offset: span.start };
         let receipt = Receipt { position, stamp, rows };
-        let waiting = Waiting { end: span.end, stamp, frame };
+        let waiting = Waiting { end: span.end, stamp, room, frame };
         let visible = durability != Durability::Sync;
         if visible {
             self.apply(&waiting);
@@ -192,11 +196,8 @@ impl Inner {
     fn admit(&self, batch: &Batch) -> Result<(LeafWidth, Vec<(Name, FieldType)>), WriteError> {
         let catalog = self.catalog();
         let name = batch.collection();
-        let Some(entry) = catalog.collections.get(name) else {
-            let fields = batch.fields().map(|(field, kind)| (field.clone(), kind)).collect();
-            return Ok((LeafWidth::default(), fields));
-        };
-        if let Some(cut) = entry.cuts.get(&Tier::Raw) {
+        let entry = catalog.collections.get(name);
+        if let Some(cut) = entry.and_then(|entry| entry.cuts.get(&Tier::Raw)) {
             let rows = batch.count_before(*cut);
             if rows > 0 {
                 self.counters.rows_settled.fetch_add(rows as u64, Relaxed);
@@ -204,10 +205,13 @@ impl Inner {
             }
         }
         let mut new = Vec::new();
+        let mut claimed = 0;
         for (field, kind) in batch.fields() {
-            match catalog.type_of(name, field) {
-                Some(known) if known == kind => {}
-                Some(known) => {
+            let visible = catalog.type_of(name, field);
+            let on_its_way =
+                if visible.is_none() { catalog.claimed_type(name, field) } else { None };
+            match visible.or(on_its_way) {
+                Some(known) if known != kind => {
                     return Err(WriteError::TypeConflict {
                         collection: name.clone(),
                         field: field.to_string(),
@@ -215,13 +219,18 @@ impl Inner {
                         given: kind,
                     });
                 }
-                None => new.push((field.clone(), kind)),
+                _ if visible.is_some() => {}
+                // Also where another write brings it: this one may be visible before.
+                known => {
+                    claimed += usize::from(known.is_some());
+                    new.push((field.clone(), kind));
+                }
             }
         }
-        if entry.fields.len() + new.len() > FIELDS_MAX {
+        if !new.is_empty() && catalog.count_fields(name) + new.len() - claimed > FIELDS_MAX {
             return Err(WriteError::TooManyFields { collection: name.clone(), max: FIELDS_MAX });
         }
-        Ok((entry.leaf, new))
+        Ok((catalog.leaf_of(name).unwrap_or_default(), new))
     }
 
     /// Draws a stamp, raising the durable ceiling first where it must.
@@ -246,7 +255,8 @@ impl Inner {
         let payload = waiting.frame.get(FRAME_HEADER_LEN..).unwrap_or_default();
         match RowsPayload::read(payload) {
             Ok(subs) => {
-                let bytes = self.memory.apply(&subs);
+                let fields = || self.catalog().land(waiting.stamp);
+                let bytes = self.memory.apply(&subs, fields);
                 if bytes >= self.options.memory_budget / 2 {
                     self.threads.flush_soon();
                 }
@@ -255,6 +265,7 @@ impl Inner {
             Err(error) => tracing::error!(%error, "a write could not be applied to memory"),
         }
         self.stamps.landed(waiting.stamp);
+        self.room.give_back(waiting.room);
     }
 
     /// Waits until the log is durable up to `end`, and makes visible what became durable.
@@ -303,42 +314,64 @@ impl Inner {
         Ok(())
     }
 
-    /// Waits while memory is at its budget.
-    fn make_room(&self) -> Result<(), WriteError> {
+    /// Waits until a batch of so many bytes fits into memory, and reserves them.
+    fn make_room(&self, wal: &Wal, bytes: usize) -> Result<(), WriteError> {
         let budget = self.options.memory_budget;
-        loop {
+        if bytes > budget {
+            return Err(WriteError::TooLarge { bytes, budget });
+        }
+        let used = || {
             let (active, sealed) = self.memory.heap_bytes();
-            let over = match self.options.upkeep {
-                // Without threads the writer flushes when half is used, as a thread would.
-                Upkeep::Caller => active >= budget / 2 || sealed > 0,
-                Upkeep::Background => active + sealed >= budget,
-            };
-            if !over {
-                return Ok(());
+            active + sealed
+        };
+        loop {
+            // Nothing is flushed any more, so that memory stays as full as it is.
+            if wal.is_poisoned() {
+                return Err(WriteError::Poisoned);
             }
             if self.options.upkeep == Upkeep::Caller {
-                return self
-                    .flush()
-                    .map(|_| ())
-                    .map_err(|error| WriteError::Full { what: error.to_string() });
+                self.flush_as_caller()?;
+            }
+            if self.room.take(bytes, used) {
+                return Ok(());
             }
             self.counters.waits_for_room.fetch_add(1, Relaxed);
-            self.threads.flush_soon();
-            let failure = self.flush_failure.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(what) = &*failure {
-                return Err(WriteError::Full { what: what.clone() });
+            if self.options.upkeep == Upkeep::Caller {
+                // Tickets that nobody waits for yet: once they are durable their rows can be flushed.
+                self.sync_all()?;
+                self.flush_for_room()?;
+                if self.room.take(bytes, used) {
+                    return Ok(());
+                }
             }
-            // Woken by the flush; the timeout only bounds a wake-up that was missed.
-            let _ = self.room.wait_timeout(failure, Duration::from_millis(50));
-            if self.is_closed() {
-                return Err(WriteError::Closed);
+            let waited = self.room.wait(bytes, |writes_hold_room| {
+                self.threads.flush_soon();
+                if writes_hold_room {
+                    self.threads.sync_soon(Duration::ZERO);
+                }
+            });
+            match waited {
+                Err(_) if wal.is_poisoned() => return Err(WriteError::Poisoned),
+                Err(what) => return Err(WriteError::Full { what }),
+                Ok(()) if self.is_closed() => return Err(WriteError::Closed),
+                Ok(()) => {}
             }
         }
     }
 
-    /// A flush ended: whoever waits for memory looks again.
-    pub(crate) fn flush_ended(&self, failure: Option<String>) {
-        *self.flush_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
-        self.room.notify_all();
+    /// Without threads the writer flushes when half is used, as a thread would.
+    fn flush_as_caller(&self) -> Result<(), WriteError> {
+        let (active, sealed) = self.memory.heap_bytes();
+        if active >= self.options.memory_budget / 2 || sealed > 0 {
+            self.flush_for_room()?;
+        }
+        Ok(())
+    }
+
+    fn flush_for_room(&self) -> Result<(), WriteError> {
+        self.flush().map_err(|error| match error.kind() {
+            Kind::Reopen => WriteError::Poisoned,
+            _ => WriteError::Full { what: error.to_string() },
+        })
     }
 }

@@ -12,7 +12,7 @@ use crate::options::Upkeep;
 use crate::rows::{FieldKey, hide};
 use crate::store::Inner;
 use crate::wal::segment_path;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,12 +46,13 @@ impl Inner {
         Ok(self.files())
     }
 
-    /// Flushes if half the budget is used: for the thread, which may be woken late.
+    /// Flushes if half the budget is used, or a write waits for what memory takes: for the thread, which may be
+    /// woken late.
     pub(crate) fn flush_full(&self) -> Result<(), UpkeepError> {
         let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_writable()?;
         let (active, _) = self.memory.heap_bytes();
-        if active >= self.options.memory_budget / 2 {
+        if active >= self.options.memory_budget / 2 || self.room.is_short_beside(active) {
             self.seal();
         }
         self.flush_sealed()
@@ -96,11 +97,11 @@ impl Inner {
                 Ok(()) => {
                     self.sealed.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     self.counters.flushes.fetch_add(1, Relaxed);
-                    self.flush_ended(None);
+                    self.room.flush_ended(None);
                 }
                 Err(error) => {
                     self.counters.flush_failures.fetch_add(1, Relaxed);
-                    self.flush_ended(Some(error.to_string()));
+                    self.room.flush_ended(Some(error.to_string()));
                 }
             }
             outcome?;
@@ -351,24 +352,15 @@ impl Inner {
         let state = Arc::clone(manifest.state());
         let pinned = state.pins.values().map(|pin| pin.point).min();
         let point = pinned.map_or(state.covered, |pin| pin.min(state.covered));
-        let done: Vec<(u32, u32)> = {
-            let mut old = self.old_segments.lock().unwrap_or_else(PoisonError::into_inner);
-            let done =
-                old.iter().filter(|(ordinal, _)| *ordinal < point.ordinal).copied().collect();
-            old.retain(|(ordinal, _)| *ordinal >= point.ordinal);
-            done
-        };
-        for (ordinal, index) in done {
-            match self.disk.remove(&segment_path(ordinal, index)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
-            }
-        }
+        let (kept, old) = self.remove_old_segments(point.ordinal);
+        // An opening that is forgotten leaves segments that nobody knows to be old.
         let forget: Vec<Change> = state
             .openings
             .iter()
-            .filter(|opening| opening.ordinal < point.ordinal && opening.ordinal != own)
-            .map(|opening| Change::ForgetOpening(opening.ordinal))
+            .map(|opening| opening.ordinal)
+            .filter(|ordinal| *ordinal < point.ordinal && *ordinal != own)
+            .filter(|ordinal| !kept.contains(ordinal))
+            .map(Change::ForgetOpening)
             .collect();
         self.edit(&mut manifest, &forget)?;
         self.refresh_state(&manifest);
@@ -376,7 +368,28 @@ impl Inner {
         if point.ordinal == own {
             wal.release(point.offset)?;
         }
-        Ok(())
+        Ok(old?)
+    }
+
+    /// Deletes the segments of the openings before `ordinal`. Those that the disk would not delete stay listed for
+    /// the next time; of which openings, and why.
+    fn remove_old_segments(&self, ordinal: u32) -> (BTreeSet<u32>, io::Result<()>) {
+        let mut kept = BTreeSet::new();
+        let mut outcome = Ok(());
+        self.old_segments.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, index)| {
+            if *of >= ordinal {
+                return true;
+            }
+            match self.disk.remove(&segment_path(*of, *index)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    kept.insert(*of);
+                    outcome = Err(error);
+                    true
+                }
+                _ => false,
+            }
+        });
+        (kept, outcome)
     }
 
     /// Lets go of pins that are over their budgets.

@@ -2,6 +2,7 @@
 
 mod payload;
 mod recover;
+mod renew;
 mod tail;
 mod writer;
 
@@ -9,6 +10,7 @@ pub(crate) use payload::{
     KIND_END, KIND_ROWS, KIND_TOMBSTONE, RowsPayload, read_tombstone_payload, tombstone_payload,
 };
 pub(crate) use recover::{Recovered, recover};
+pub(crate) use renew::{renew, sweep_unfinished};
 pub use tail::{Tail, TailError, TailRecord};
 pub(crate) use writer::{AppendError, Identity, Span, Wal};
 

@@ -37,10 +37,22 @@ pub(crate) struct Recovered {
     pub(crate) beyond: Vec<String>,
     /// Segments that exist, with the offset right behind each.
     pub(crate) segments: Segments,
+    /// Segments of the last opening with bytes that it may never have made durable.
+    pub(crate) doubtful: Vec<Doubtful>,
     /// Everything before this offset of the last opening was read or reported.
     pub(crate) end: LogPoint,
     pub(crate) frames: u64,
     pub(crate) bytes: u64,
+}
+
+/// A segment that was read, and of which nobody knows that the disk has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Doubtful {
+    pub(crate) path: String,
+    /// How many of its bytes belong to the log.
+    pub(crate) keeps: u64,
+    /// How many there were when it was read, and their checksum.
+    pub(crate) read: (u64, u32),
 }
 
 struct SegmentFile {
@@ -53,6 +65,8 @@ struct SegmentFile {
     remade: bool,
     /// Its header was cut short or zeros, as one that was never synced.
     unfinished: bool,
+    /// Length and checksum of what was read.
+    read: (u64, u32),
 }
 
 /// A segment whose header says nothing, and that holds no frame.
@@ -111,6 +125,10 @@ pub(crate) fn recover(
             recovered.damage.push(Damage { path, bytes: None, what });
         }
     }
+    // Of openings that are forgotten: deleted once, and back because that was not durable.
+    for (ordinal, indices) in found.range(..covered.ordinal) {
+        recovered.segments.extend(indices.iter().map(|index| ((*ordinal, *index), 0)));
+    }
     Ok(recovered)
 }
 
@@ -120,6 +138,8 @@ struct Walk {
     sequence: Option<u64>,
     /// Everything before this offset was durable, once that is known.
     mark: Option<u64>,
+    /// The greatest mark in the frames so far.
+    marked: u64,
     /// The log offset where the next segment should begin.
     expected: u64,
 }
@@ -140,6 +160,12 @@ fn span_of(piece: Piece) -> (u64, u64) {
         Piece::Frame(info) => (info.offset, info.end()),
         Piece::Bad { from, to } => (from, to),
     }
+}
+
+/// The payload of a frame, of a segment that begins at `base`.
+fn payload_of(info: FrameInfo, base: u64, segment: &[u8]) -> &[u8] {
+    let start = usize::try_from(info.end() - info.payload_len as u64 - base).ok();
+    start.and_then(|start| segment.get(start..start + info.payload_len)).unwrap_or_default()
 }
 
 /// What becomes of a segment.
@@ -205,7 +231,9 @@ impl OpeningLog {
                 before.limit = before.limit.min(header.base);
             }
             let limit = header.base + len;
-            segments.push(SegmentFile { index: *index, path, header, limit, remade, unfinished });
+            let read = (len, 0);
+            let index = *index;
+            segments.push(SegmentFile { index, path, header, limit, remade, unfinished, read });
         }
         Ok(OpeningLog { ordinal, segments, headless })
     }
@@ -228,6 +256,21 @@ impl OpeningLog {
             }
         };
         Ok(scan(body, base, segment.header.seed()).into_iter().filter_map(inside).collect())
+    }
+
+    /// Reads a segment to be replayed, and notes what was read where it may have to be made durable yet.
+    fn read(
+        &mut self,
+        disk: &dyn Disk,
+        at: usize,
+        durable: u64,
+        buffer: &mut AlignedVec,
+    ) -> io::Result<Vec<Piece>> {
+        let pieces = self.pieces(disk, at, buffer)?;
+        if durable < u64::MAX {
+            self.segments[at].read = (buffer.len() as u64, crc32fast::hash(buffer));
+        }
+        Ok(pieces)
     }
 
     /// The greatest offset that any frame from segment `from` on says is durable.
@@ -259,6 +302,7 @@ impl OpeningLog {
             sequence: None,
             // A later opening synced all that it found here.
             mark: (durable == u64::MAX).then_some(durable),
+            marked: durable,
             expected: from,
         };
         let mut at = 0;
@@ -271,8 +315,7 @@ impl OpeningLog {
                 }
                 Enter::End => break 'log,
             }
-            let pieces = self.pieces(disk, at, buffer)?;
-            for piece in pieces {
+            for piece in self.read(disk, at, durable, buffer)? {
                 let (start, end) = span_of(piece);
                 let gap = walk.is_gap(piece);
                 if gap && end > from && start >= self.known(disk, at, durable, &mut walk)? {
@@ -302,10 +345,8 @@ impl OpeningLog {
                     continue;
                 }
                 walk.sequence = Some(info.sequence);
-                let payload = usize::try_from(info.end() - info.payload_len as u64 - base)
-                    .ok()
-                    .and_then(|start| buffer.get(start..start + info.payload_len));
-                match replay(self.ordinal, info, payload.unwrap_or_default()) {
+                walk.marked = walk.marked.max(info.durable);
+                match replay(self.ordinal, info, payload_of(info, base, buffer)) {
                     Ok(()) => recovered.frames += u64::from(info.kind != super::KIND_END),
                     Err(what) => damage(start, end, what),
                 }
@@ -313,6 +354,7 @@ impl OpeningLog {
             }
             at += 1;
         }
+        self.doubt(walk.marked, recovered);
         Ok(self.finish(durable, from, recovered))
     }
 
@@ -365,6 +407,16 @@ impl OpeningLog {
             Some(mark) => Ok(mark),
             None => Ok(*walk.mark.insert(self.mark(disk, at)?.max(durable))),
         }
+    }
+
+    /// Notes the segments with bytes behind the last mark.
+    fn doubt(&self, marked: u64, recovered: &mut Recovered) {
+        let doubtful = self.segments.iter().filter(|segment| segment.limit > marked);
+        recovered.doubtful.extend(doubtful.map(|segment| Doubtful {
+            path: segment.path.clone(),
+            keeps: segment.limit - segment.header.base,
+            read: segment.read,
+        }));
     }
 
     /// Says what the log consists of; where it ends.

@@ -285,27 +285,37 @@ impl Wal {
 
     /// Deletes the segments that lie wholly before `offset`. The current one stays unless it ends
     /// there: then the next append begins a new one.
+    ///
+    /// One that the disk would not delete stays listed, and so do those behind it: the next call tries again.
     pub(crate) fn release(&self, offset: u64) -> io::Result<()> {
-        let mut gone = Vec::new();
-        {
+        while let Some(index) = self.releasable(offset) {
+            // Not under the lock: deleting may take milliseconds, and writers wait for it.
+            match self.disk.remove(&segment_path(self.identity.ordinal, index)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
             let mut writer = self.lock_writer();
-            while let Some(first) = writer.segments.front().copied() {
-                let end = writer.segments.get(1).map_or(writer.end, |next| next.base);
-                if end > offset {
-                    break;
-                }
-                if writer.segments.len() == 1 {
-                    writer.current = None;
-                    writer.unsynced.clear();
-                }
+            // Another caller may have been as far.
+            if writer.segments.front().is_some_and(|first| first.index == index) {
                 writer.segments.pop_front();
-                gone.push(first.index);
             }
         }
-        for index in gone {
-            self.disk.remove(&segment_path(self.identity.ordinal, index))?;
-        }
         Ok(())
+    }
+
+    /// The oldest segment, if it lies wholly before `offset`; nothing is appended to it any more.
+    fn releasable(&self, offset: u64) -> Option<u32> {
+        let mut writer = self.lock_writer();
+        let first = *writer.segments.front()?;
+        let end = writer.segments.get(1).map_or(writer.end, |next| next.base);
+        if end > offset {
+            return None;
+        }
+        if writer.segments.len() == 1 {
+            writer.current = None;
+            writer.unsynced.clear();
+        }
+        Some(first.index)
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, Writer> {
