@@ -25,7 +25,8 @@ pub enum Kind {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another process, or another handle in this one, has it open for writing.
+    /// Another process, or another handle in this one, has it open for writing; or a process that had died, and a
+    /// child that it forked lives on.
     #[error("{place} is open for writing elsewhere: close it there, or open it read-only")]
     Locked {
         /// The store.

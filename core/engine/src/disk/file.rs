@@ -98,12 +98,39 @@ impl Disk for FileDisk {
             .truncate(false)
             .mode(0o600)
             .open(self.path(path))?;
-        // `flock`: bound to this open file, so a second opener in the same process is refused too,
-        // and closing some other descriptor of the file does not drop it, as `fcntl` locks would.
+        Ok(Held::take(file)?.map(|held| Box::new(held) as Box<dyn Send + Sync>))
+    }
+}
+
+/// A lock that is held.
+///
+/// It is an `flock`: bound to the open file, so a second opener in the same process is refused too, and closing
+/// some other descriptor of the file does not drop it, as it would an `fcntl` lock. But a child that any thread of
+/// the program forks has the open file as well, until it runs another program or ends, and closing ours would
+/// leave the store locked for so long. So the lock is given up by name. A child that drops its copy of the guard
+/// must not do that to its parent.
+struct Held {
+    file: File,
+    process: u32,
+}
+
+impl Held {
+    fn take(file: File) -> io::Result<Option<Self>> {
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
+            Ok(()) => Ok(Some(Held { file, process: std::process::id() })),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.process == std::process::id()
+            && let Err(error) = self.file.unlock()
+        {
+            // Closing the file does it then, unless a child has it.
+            tracing::warn!(%error, "the lock of a store could not be given up");
         }
     }
 }
@@ -164,6 +191,35 @@ mod tests {
         assert!(held.is_some());
         assert!(disk.lock("LOCK").unwrap().is_none());
         drop(held);
+        assert!(disk.lock("LOCK").unwrap().is_some());
+    }
+
+    /// A store that was closed was locked for some milliseconds more when another thread was just starting a
+    /// program: the child has all open files until it runs that program. A clone shares the open file as it does.
+    #[test]
+    fn a_lock_is_given_up_though_a_forked_child_has_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FileDisk::new(dir.path(), true);
+        let file = File::create(dir.path().join("LOCK")).unwrap();
+        let child = file.try_clone().unwrap();
+        let held = Held::take(file).unwrap();
+        assert!(disk.lock("LOCK").unwrap().is_none());
+        drop(held);
+        assert!(disk.lock("LOCK").unwrap().is_some());
+        drop(child);
+    }
+
+    #[test]
+    fn a_forked_child_that_drops_its_copy_does_not_unlock_its_parent() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FileDisk::new(dir.path(), true);
+        let file = File::create(dir.path().join("LOCK")).unwrap();
+        let parent = file.try_clone().unwrap();
+        let mut held = Held::take(file).unwrap().unwrap();
+        held.process += 1;
+        drop(held);
+        assert!(disk.lock("LOCK").unwrap().is_none());
+        drop(parent);
         assert!(disk.lock("LOCK").unwrap().is_some());
     }
 }
