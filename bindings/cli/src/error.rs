@@ -89,7 +89,7 @@ impl CommandError {
             CommandError::Query(QueryError::Read(error)) | CommandError::Read(error) => {
                 of_read(error)
             }
-            CommandError::Query(QueryError::Cancelled) => FAILED,
+            CommandError::Query(QueryError::Cancelled | QueryError::ThreadPanicked) => FAILED,
             CommandError::Query(_) => USAGE,
             CommandError::Upkeep(UpkeepError::Read(error)) => of_read(error),
             CommandError::Upkeep(UpkeepError::NoCollection { .. } | UpkeepError::Name(_)) => USAGE,

@@ -104,9 +104,13 @@ pub struct Answer {
 #[derive(Debug)]
 enum State {
     Here { reader: Box<Reader>, together: Together },
-    Threads { runs: VecDeque<Receiver<Result<Output, QueryError>>>, together: Together },
+    Threads { runs: VecDeque<Receiver<Message>>, together: Together },
     Done,
 }
+
+/// What a thread sends of a run. `None` is its end, said in so many words: a channel that is closed before tells of a
+/// thread that died, and not of an answer that is shorter.
+type Message = Result<Option<Output>, QueryError>;
 
 /// What one thread gives to the answer.
 #[derive(Debug)]
@@ -196,18 +200,17 @@ impl Answer {
                         self.state = State::Done;
                         return self.finish(together);
                     };
-                    match run.recv() {
-                        Ok(Ok(Output::Batch(batch))) => return Some(Ok(batch)),
-                        Ok(Ok(Output::Totals(devices))) => {
+                    match run.recv().unwrap_or(Err(QueryError::ThreadPanicked)) {
+                        Ok(Some(Output::Batch(batch))) => return Some(Ok(batch)),
+                        Ok(Some(Output::Totals(devices))) => {
                             devices.into_iter().for_each(|totals| fold(together, totals));
                         }
-                        Ok(Err(error)) => {
+                        Ok(None) => {
+                            runs.pop_front();
+                        }
+                        Err(error) => {
                             self.state = State::Done;
                             return Some(Err(error));
-                        }
-                        // The run is over.
-                        Err(_) => {
-                            runs.pop_front();
                         }
                     }
                 }
@@ -271,7 +274,7 @@ fn start(
     context: &Arc<Context>,
     fields: &Arc<[AnswerField]>,
     spawn: Spawn,
-) -> Option<VecDeque<Receiver<Result<Output, QueryError>>>> {
+) -> Option<VecDeque<Receiver<Message>>> {
     let threads = context.threads();
     if threads <= 1 {
         return None;
@@ -351,22 +354,25 @@ impl Reader {
         Reader { context, fields, devices, device: None, scratch: Scratch::default() }
     }
 
-    /// Sends everything; `false` when nobody wants it any more.
-    fn send_all(&mut self, to: &SyncSender<Result<Output, QueryError>>) -> bool {
+    /// Sends everything, its end included; `false` when nobody wants more.
+    fn send_all(&mut self, to: &SyncSender<Message>) -> bool {
         loop {
-            match self.next_output() {
-                Ok(Some(output)) => {
-                    if to.send(Ok(output)).is_err() {
-                        return false;
-                    }
-                }
-                Ok(None) => return true,
-                Err(error) => {
-                    let _ = to.send(Err(error));
-                    return false;
-                }
+            let message = self.next_output();
+            let (over, failed) = (matches!(message, Ok(None)), message.is_err());
+            if to.send(message).is_err() || failed {
+                return false;
+            }
+            if over {
+                return true;
             }
         }
+    }
+
+    fn next_device(&mut self) -> Option<usize> {
+        let at = self.devices.next()?;
+        #[cfg(test)]
+        assert_ne!(&*self.context.devices[at], tests::PANICS, "a test planted it");
+        Some(at)
     }
 
     fn next_output(&mut self) -> Result<Option<Output>, QueryError> {
@@ -382,7 +388,7 @@ impl Reader {
                 }
                 continue;
             }
-            let Some(at) = self.devices.next() else { break };
+            let Some(at) = self.next_device() else { break };
             let device = &context.devices[at];
             let totals = context.windows_of(device, &mut self.scratch)?;
             push_totals(&context, &self.fields, Some(device), &totals, &mut batch)?;
@@ -395,7 +401,7 @@ impl Reader {
         let mut devices = Vec::new();
         let mut windows = 0;
         while windows < BATCH_ROWS {
-            let Some(at) = self.devices.next() else { break };
+            let Some(at) = self.next_device() else { break };
             let device = &self.context.devices[at];
             let totals = self.context.windows_of(device, &mut self.scratch)?;
             windows += totals.windows.len();
@@ -409,7 +415,7 @@ impl Reader {
         let context = Arc::clone(&self.context);
         loop {
             if self.device.is_none() {
-                let Some(at) = self.devices.next() else { return Ok(false) };
+                let Some(at) = self.next_device() else { return Ok(false) };
                 self.device = Some(self.begin(&context.devices[at])?);
             }
             let Some(current) = &mut self.device else { return Ok(false) };
@@ -717,6 +723,8 @@ mod tests {
     use tidelog_model::DeviceSelector;
 
     const DEVICES: usize = 100;
+    /// Whoever reads this device panics.
+    pub(super) const PANICS: &str = "pump_panics";
 
     fn store(path: &std::path::Path) -> Store {
         let store = Options::new().upkeep(Upkeep::Caller).open(path).unwrap();
@@ -762,6 +770,26 @@ mod tests {
                 assert_eq!(found.columns, expected.columns);
                 assert_eq!(found.row_devices, expected.row_devices);
             }
+        }
+    }
+    /// The panic closed the channel of the run, which read as its end: the answer was shorter, and nobody was told.
+    #[test]
+    fn a_thread_that_panics_ends_the_answer_with_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Options::new().upkeep(Upkeep::Caller).open(dir.path()).unwrap();
+        let mut batch = Batch::new("plant.boiler").unwrap();
+        for device in (0..DEVICES).map(|device| format!("pump_{device:03}")).chain([PANICS.into()])
+        {
+            batch.push(&device, 0, [("level", 1.0)]).unwrap();
+        }
+        store.write(&batch, Durability::Os).unwrap();
+        let name = CollectionName::parse("plant.boiler").unwrap();
+        let windows = Query::new().every(Every::Duration(Duration::from_nanos(7)));
+        for query in [Query::new(), windows.clone(), windows.group_by(GroupBy::None)] {
+            let mut answer = store.query(&name, query.threads(2)).unwrap();
+            let last = answer.by_ref().last().unwrap();
+            assert!(matches!(last, Err(QueryError::ThreadPanicked)), "{last:?}");
+            assert!(answer.next().is_none());
         }
     }
 }

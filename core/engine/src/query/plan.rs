@@ -86,6 +86,11 @@ pub enum QueryError {
     /// The answer was cancelled.
     #[error("the query was cancelled")]
     Cancelled,
+    /// A thread that read for the answer panicked. Batches drawn before are right; the rest is missing.
+    #[error(
+        "a thread of the query panicked, so the answer is not whole: discard it and ask again, and report the panic's message as a bug of tidelog"
+    )]
+    ThreadPanicked,
     /// A file could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
