@@ -75,6 +75,17 @@ pub enum OpenError {
         /// What failed.
         what: String,
     },
+    /// The store's own threads could not be started, and without them memory would never be flushed.
+    #[error(
+        "cannot start the threads of {place}: raise the limit on threads or free memory and try again, or open it with `Upkeep::Caller`, which needs none"
+    )]
+    Threads {
+        /// The store.
+        place: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The disk refused.
     #[error("cannot open {place}: check that it exists, its permissions and free space")]
     Io {
@@ -92,7 +103,7 @@ impl OpenError {
     pub fn kind(&self) -> Kind {
         match self {
             OpenError::Locked { .. } | OpenError::Io { .. } | OpenError::Edit(_) => Kind::Retry,
-            OpenError::Ready { .. } => Kind::Retry,
+            OpenError::Ready { .. } | OpenError::Threads { .. } => Kind::Retry,
             OpenError::Missing { .. } | OpenError::Groups { .. } => Kind::FixCall,
             OpenError::Damaged { .. } => Kind::Restore,
             OpenError::TooNew(_) => Kind::Upgrade,

@@ -35,7 +35,7 @@ use crate::manifest::{Change, Manifest};
 use crate::memory::Memory;
 use crate::options::{Options, Upkeep};
 use crate::query::LatestCache;
-use crate::upkeep::Threads;
+use crate::upkeep::{Spawn, Threads, spawn};
 use crate::wal::Wal;
 use catalog::Catalog;
 use pending::Pending;
@@ -135,11 +135,22 @@ impl Store {
     }
 
     pub(crate) fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
+        Self::started_by(spawn, disk, options)
+    }
+
+    pub(crate) fn started_by(
+        spawn: Spawn,
+        disk: Arc<dyn Disk>,
+        options: Options,
+    ) -> Result<Self, OpenError> {
+        let place = disk.place();
         let inner = Arc::new(Inner::open(disk, options)?);
-        if inner.wal.is_some() && inner.options.upkeep == Upkeep::Background {
-            inner.threads.start(&inner);
-        }
+        // From here on the store closes whatever happens: dropped, it ends the threads that could be started.
         let owner = Arc::new(Owner(Arc::clone(&inner)));
+        if inner.wal.is_some() && inner.options.upkeep == Upkeep::Background {
+            let started = inner.threads.start(&inner, spawn);
+            started.map_err(|source| OpenError::Threads { place, source })?;
+        }
         Ok(Store { inner, _owner: owner })
     }
 

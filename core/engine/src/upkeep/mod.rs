@@ -7,4 +7,4 @@ mod pick;
 mod threads;
 
 pub(crate) use flush::{Sealed, entry_of};
-pub(crate) use threads::Threads;
+pub(crate) use threads::{Spawn, Threads, spawn};

@@ -1,6 +1,7 @@
 //! The store's own threads: one flushes and compacts, one syncs for tickets and intervals.
 
 use crate::store::Inner;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -26,20 +27,24 @@ struct Wishes {
     activity: u64,
 }
 
+/// What a thread is started with: its name and its work.
+pub(crate) type Spawn = fn(&str, Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>;
+
+pub(crate) fn spawn(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.into()).spawn(work)
+}
+
 impl Threads {
-    pub(crate) fn start(&self, inner: &Arc<Inner>) {
+    /// Starts both. After an error one of them may run: [`Self::stop`] ends it.
+    pub(crate) fn start(&self, inner: &Arc<Inner>, spawn: Spawn) -> io::Result<()> {
         type Work = fn(&Arc<Inner>);
         let work: [(&str, Work); 2] = [("tidelog-upkeep", upkeep), ("tidelog-sync", sync)];
         for (name, work) in work {
             let inner = Arc::clone(inner);
-            let thread = std::thread::Builder::new().name(name.into());
-            match thread.spawn(move || work(&inner)) {
-                Ok(handle) => {
-                    self.running.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
-                }
-                Err(error) => tracing::error!(%error, name, "a thread could not be started"),
-            }
+            let handle = spawn(name, Box::new(move || work(&inner)))?;
+            self.running.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
         }
+        Ok(())
     }
 
     /// Ends the threads and waits for them; what they are at is finished first.
@@ -164,6 +169,36 @@ fn sync(inner: &Arc<Inner>) {
             // The store is poisoned and said so in the log of the process; tickets and writes tell it to
             // their callers. No later fsync proves anything, so there is nothing left to do here.
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::FileDisk;
+    use crate::{Batch, Durability, Kind, OpenError, Options, Store};
+
+    /// The store opened without the thread, and a writer waited for room, or an interval for its fsync, for ever.
+    #[test]
+    fn a_store_whose_threads_cannot_be_started_does_not_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let none: Spawn = |_, _| Err(io::Error::from(io::ErrorKind::WouldBlock));
+        let first_only: Spawn = |name, work| match name {
+            "tidelog-sync" => Err(io::Error::from(io::ErrorKind::WouldBlock)),
+            name => spawn(name, work),
+        };
+        for few in [none, first_only] {
+            let disk = Arc::new(FileDisk::new(dir.path(), true));
+            let error = Store::started_by(few, disk, Options::new()).unwrap_err();
+            assert!(matches!(error, OpenError::Threads { .. }), "{error}");
+            assert_eq!(error.kind(), Kind::Retry);
+            // Nothing of it is left: no thread, no lock.
+            let store = Options::new().open(dir.path()).unwrap();
+            assert!(store.open_report().is_clean(), "{:?}", store.open_report());
+            let mut batch = Batch::new("plant.boiler").unwrap();
+            batch.push("pump_1", 0, [("level", 1.0)]).unwrap();
+            store.write(&batch, Durability::Sync).unwrap();
         }
     }
 }
