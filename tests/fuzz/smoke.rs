@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use tidelog_engine::fuzzing;
 
 type Target = (&'static str, fn(&[u8]));
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 5] = [
     ("wal_frame", fuzzing::wal_frame),
     ("batch_v1", fuzzing::batch_v1),
     ("manifest", fuzzing::manifest),
     ("group_file", fuzzing::group_file),
+    ("node_file", fuzzing::node_file),
 ];
 
 #[test]

@@ -436,10 +436,10 @@ impl Windows<'_> {
 
 fn result_kind(aggregate: Aggregate, kind: FieldType) -> FieldType {
     match aggregate {
-        Aggregate::Mean | Aggregate::Stddev => FieldType::F64,
+        Aggregate::Mean | Aggregate::Stddev | Aggregate::Rate => FieldType::F64,
         Aggregate::Count => FieldType::U64,
         Aggregate::MinTime | Aggregate::MaxTime => FieldType::I64,
-        Aggregate::Sum if kind == FieldType::F32 => FieldType::F64,
+        Aggregate::Sum | Aggregate::Increase if kind == FieldType::F32 => FieldType::F64,
         _ => kind,
     }
 }
@@ -503,12 +503,55 @@ fn fold(
             };
             return fits.map(Some).ok_or(Refusal::Overflow);
         }
+        Aggregate::Increase | Aggregate::Rate => return increase(parts, kind, aggregate),
         Aggregate::Stddev => {
             let mean = all.iter().map(|(_, value)| number(value)).sum::<f64>() / count as f64;
             let squares: f64 = all.iter().map(|(_, value)| (number(value) - mean).powi(2)).sum();
             (count > 1).then(|| Value::F64((squares / (count - 1) as f64).sqrt()))
         }
     })
+}
+
+/// What a counter of one device went up by; of several devices it means nothing.
+fn increase(
+    parts: &[&[(i64, Value)]],
+    kind: FieldType,
+    aggregate: Aggregate,
+) -> Result<Option<Value>, Refusal> {
+    let mut there = parts.iter().filter(|part| !part.is_empty());
+    let (Some(part), None) = (there.next(), there.next()) else { return Ok(None) };
+    let (first, last) = (&part[0], &part[part.len() - 1]);
+    let falls = || part.windows(2).filter(|pair| number(&pair[1].1) < number(&pair[0].1));
+    let whole = |value: &Value| match value {
+        Value::I64(value) => Some(i128::from(*value)),
+        Value::U64(value) => Some(i128::from(*value)),
+        _ => None,
+    };
+    let (exact, amount) = match (whole(&first.1), whole(&last.1)) {
+        (Some(from), Some(to)) => {
+            let falls = part.windows(2).filter(|pair| whole(&pair[1].1) < whole(&pair[0].1));
+            let dropped: i128 = falls.filter_map(|pair| whole(&pair[0].1)).sum();
+            let exact = to - from + dropped;
+            (Some(exact), exact as f64)
+        }
+        _ => {
+            let dropped: f64 = falls().map(|pair| number(&pair[0].1)).sum();
+            (None, (number(&last.1) - number(&first.1)) + dropped)
+        }
+    };
+    if aggregate == Aggregate::Rate {
+        let seconds = (i128::from(last.0) - i128::from(first.0)) as f64 / 1e9;
+        return Ok((seconds > 0.0).then(|| Value::F64(amount / seconds)));
+    }
+    match (exact, kind) {
+        (None, _) => Ok(Some(Value::F64(amount))),
+        (Some(exact), FieldType::I64) => {
+            i64::try_from(exact).map(|v| Some(Value::I64(v))).map_err(|_| Refusal::Overflow)
+        }
+        (Some(exact), _) => {
+            u64::try_from(exact).map(|v| Some(Value::U64(v))).map_err(|_| Refusal::Overflow)
+        }
+    }
 }
 
 /// The first of the values that none surpasses; NaN does not count.

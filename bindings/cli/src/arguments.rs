@@ -163,7 +163,7 @@ pub(crate) fn schema(
     }
 }
 
-fn parse_collection(text: &str) -> Result<CollectionName, tidelog::NameError> {
+pub(crate) fn parse_collection(text: &str) -> Result<CollectionName, tidelog::NameError> {
     CollectionName::parse(text)
 }
 

@@ -6,7 +6,8 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use tidelog::{
-    BackupError, Kind, OpenError, QueryError, ReadError, RecoverError, UpkeepError, WriteError,
+    BackupError, CompareError, Kind, OpenError, QueryError, ReadError, RecoverError, UpkeepError,
+    WriteError,
 };
 
 /// How a command ended that could do its work.
@@ -56,6 +57,8 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Query(#[from] QueryError),
     #[error(transparent)]
+    Compare(#[from] CompareError),
+    #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
     Upkeep(#[from] UpkeepError),
@@ -86,9 +89,10 @@ impl CommandError {
             CommandError::Open(OpenError::Missing { .. }) => FAILED,
             CommandError::Open(error) => of_kind(error.kind()),
             CommandError::Write(error) => of_kind(error.kind()),
-            CommandError::Query(QueryError::Read(error)) | CommandError::Read(error) => {
-                of_read(error)
-            }
+            CommandError::Query(QueryError::Read(error))
+            | CommandError::Compare(CompareError::Query(QueryError::Read(error)))
+            | CommandError::Read(error) => of_read(error),
+            CommandError::Compare(_) => USAGE,
             CommandError::Query(QueryError::Cancelled | QueryError::ThreadPanicked) => FAILED,
             CommandError::Query(_) => USAGE,
             CommandError::Upkeep(UpkeepError::Read(error)) => of_read(error),

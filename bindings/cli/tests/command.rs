@@ -378,3 +378,90 @@ fn the_demo_holds() {
     assert_eq!(shell.code(&["demo", "--dir", "demo"]), 2);
     assert_eq!(shell.code(&["verify", "demo/store"]), 0);
 }
+
+#[test]
+fn compare_names_exactly_what_differs_and_digests_are_of_content_alone() {
+    let shell = Shell::new();
+    let file = demo_file("tide_gauge.csv.zst");
+    let names = ["device", "timestamp_ns"];
+    let import = |store: &str| {
+        let columns = ["--device-column", names[0], "--time-column", names[1]];
+        shell.text(&[&["import", store, "demo.tide_gauge", &file][..], &columns].concat())
+    };
+    import("a");
+    import("b");
+    let root = |store: &str| shell.text(&["digest", store, "demo.tide_gauge"]);
+    assert_eq!(root("a"), root("b"), "ids, stamps and paths are no content");
+    assert_eq!(root("a").trim().len(), 64);
+    assert_eq!(shell.code(&["compare", "a", "b"]), 0);
+    // A store that was merged into one file, and its rows once more, stay what they are.
+    shell.text(&["compact", "b"]);
+    import("b");
+    assert_eq!(root("a"), root("b"));
+    let csv = shell.text(&["export", "a", "demo.tide_gauge"]);
+    let lines: Vec<&str> = csv.lines().collect();
+    let header = lines[0];
+    let field = header.split(',').nth(2).unwrap();
+    let cell = |line: &str, at: usize| line.split(',').nth(at).unwrap().to_owned();
+    let (changed, deleted) = (lines[1], lines[lines.len() - 1]);
+    assert_ne!(cell(changed, 0), cell(deleted, 0), "two devices");
+    // One cell changed.
+    let row =
+        format!("device,timestamp_ns,{field}\n{},{},12345\n", cell(changed, 0), cell(changed, 1));
+    shell.write("cell.csv", &row);
+    shell.text(&[
+        "import",
+        "b",
+        "demo.tide_gauge",
+        "cell.csv",
+        "--device-column",
+        "device",
+        "--time-column",
+        "timestamp_ns",
+    ]);
+    // One row deleted.
+    let time: i64 = cell(deleted, 1).parse().unwrap();
+    let (from, to) = (time.to_string(), (time + 1).to_string());
+    let device = cell(deleted, 0);
+    shell.text(&[
+        "delete",
+        "b",
+        "demo.tide_gauge",
+        "--device",
+        &device,
+        "--from",
+        &from,
+        "--to",
+        &to,
+    ]);
+    let output = shell.run(&["compare", "a", "b", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["equal"], false);
+    let found = told["collections"][0]["differences"].as_array().unwrap();
+    assert_eq!(found.len(), 2, "{told}");
+    let of = |device: &str| found.iter().find(|one| one["device"] == device).unwrap();
+    let counts =
+        |one: &Value| ["missing", "extra", "mismatched"].map(|what| one[what].as_u64().unwrap());
+    assert_eq!(counts(of(&cell(changed, 0))), [0, 0, 1]);
+    assert_eq!(counts(of(&device)), [0, 1, 0]);
+    // A whole device dropped.
+    shell.text(&["delete", "b", "demo.tide_gauge", "--device", &device]);
+    let output = shell.run(&["compare", "a", "b", "--json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found = told["collections"][0]["differences"].as_array().unwrap();
+    let rows = lines[1..].iter().filter(|line| cell(line, 0) == device).count() as u64;
+    let extra: u64 = found
+        .iter()
+        .filter(|one| one["device"] == device.as_str())
+        .map(|one| one["extra"].as_u64().unwrap())
+        .sum();
+    assert_eq!(extra, rows, "every row of the device, and no other device but the changed one");
+    assert_eq!(found.iter().filter(|one| one["device"] != device.as_str()).count(), 1);
+    assert_eq!(
+        shell.code(&["digest", "a", "demo.tide_gauge", "--from", "2020-01-01T00:00:00Z"]),
+        2
+    );
+    let series = shell.json(&["digest", "a", "demo.tide_gauge", "--level", "series", "--json"]);
+    assert!(series["digests"].as_array().unwrap().len() > 1000);
+}

@@ -1,17 +1,30 @@
 //! The open files of one moment: what a query, a compaction and a check read.
 
-use crate::group::{GroupFile, ReadError};
+use crate::group::{Container, GroupFile, ReadError};
 use crate::manifest::{FileEntry, State};
+use crate::nodes::NodeFile;
 use std::sync::Arc;
 use tidelog_model::GroupId;
 
 /// A file that the manifest lists.
-#[derive(Clone, Debug)]
-pub(crate) struct OpenFile {
+#[derive(Debug)]
+pub(crate) struct Open<F> {
     pub(crate) entry: Arc<FileEntry>,
     /// The open file, or why it could not be opened: the store opens all the same, and whoever needs
     /// the file is told.
-    pub(crate) file: Result<Arc<GroupFile>, Broken>,
+    pub(crate) file: Result<Arc<F>, Broken>,
+}
+
+/// A file of rows.
+pub(crate) type OpenFile = Open<GroupFile>;
+/// A file of the pyramid's nodes.
+pub(crate) type OpenNodes = Open<NodeFile>;
+
+/// A file of either kind.
+#[derive(Clone, Debug)]
+pub(crate) enum AnyFile {
+    Rows(OpenFile),
+    Nodes(OpenNodes),
 }
 
 /// Why a file cannot be read: the path, and what is wrong with it.
@@ -21,12 +34,49 @@ pub(crate) struct Broken {
     pub(crate) what: String,
 }
 
-impl OpenFile {
-    pub(crate) fn readable(&self) -> Result<&Arc<GroupFile>, ReadError> {
+// Not derived, which would ask for files that can be copied.
+impl<F> Clone for Open<F> {
+    fn clone(&self) -> Self {
+        Open { entry: Arc::clone(&self.entry), file: self.file.clone() }
+    }
+}
+
+impl<F> Open<F> {
+    pub(crate) fn readable(&self) -> Result<&Arc<F>, ReadError> {
         self.file.as_ref().map_err(|broken| ReadError::Unreadable {
             path: broken.path.clone(),
             what: broken.what.clone(),
         })
+    }
+
+    /// As the manifest lists it now, if it still does.
+    fn listed(&self, state: &State) -> Option<Self> {
+        let entry = Arc::clone(state.files.get(&self.entry.id)?);
+        Some(Open { entry, file: self.file.clone() })
+    }
+}
+
+impl AnyFile {
+    pub(crate) fn entry(&self) -> &Arc<FileEntry> {
+        match self {
+            AnyFile::Rows(open) => &open.entry,
+            AnyFile::Nodes(open) => &open.entry,
+        }
+    }
+
+    /// The bytes of the file.
+    pub(crate) fn bytes(&self) -> Result<&Container, ReadError> {
+        match self {
+            AnyFile::Rows(open) => Ok(open.readable()?.container()),
+            AnyFile::Nodes(open) => Ok(open.readable()?.container()),
+        }
+    }
+
+    pub(crate) fn broken(&self) -> Option<&Broken> {
+        match self {
+            AnyFile::Rows(open) => open.file.as_ref().err(),
+            AnyFile::Nodes(open) => open.file.as_ref().err(),
+        }
     }
 }
 
@@ -34,40 +84,73 @@ impl OpenFile {
 #[derive(Clone, Debug)]
 pub(crate) struct FileSet {
     pub(crate) state: Arc<State>,
-    /// By group.
-    files: Arc<Vec<Vec<OpenFile>>>,
+    /// By group, oldest first.
+    rows: Arc<Vec<Vec<OpenFile>>>,
+    nodes: Arc<Vec<Vec<OpenNodes>>>,
 }
 
 impl FileSet {
-    pub(crate) fn new(state: Arc<State>, files: impl IntoIterator<Item = OpenFile>) -> Self {
-        let mut by_group: Vec<Vec<OpenFile>> = Vec::new();
-        by_group.resize_with(state.groups as usize, Vec::new);
+    pub(crate) fn new(state: Arc<State>, files: impl IntoIterator<Item = AnyFile>) -> Self {
+        let groups = state.groups as usize;
+        let (mut rows, mut nodes): (Vec<Vec<OpenFile>>, Vec<Vec<OpenNodes>>) = Default::default();
+        rows.resize_with(groups, Vec::new);
+        nodes.resize_with(groups, Vec::new);
         for file in files {
-            if let Some(group) = by_group.get_mut(file.entry.group.0 as usize) {
-                group.push(file);
+            let group = file.entry().group.0 as usize;
+            match file {
+                AnyFile::Rows(open) => {
+                    rows.get_mut(group).into_iter().for_each(|files| files.push(open.clone()))
+                }
+                AnyFile::Nodes(open) => {
+                    nodes.get_mut(group).into_iter().for_each(|files| files.push(open.clone()))
+                }
             }
         }
-        FileSet { state, files: Arc::new(by_group) }
+        rows.iter_mut().for_each(|files| files.sort_by_key(|open| open.entry.id));
+        nodes.iter_mut().for_each(|files| files.sort_by_key(|open| open.entry.id));
+        FileSet { state, rows: Arc::new(rows), nodes: Arc::new(nodes) }
     }
 
-    /// The files of a group, oldest first.
+    /// The files of rows of a group, oldest first.
     pub(crate) fn group(&self, group: GroupId) -> &[OpenFile] {
-        self.files.get(group.0 as usize).map_or(&[], Vec::as_slice)
+        self.rows.get(group.0 as usize).map_or(&[], Vec::as_slice)
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &OpenFile> + '_ {
-        self.files.iter().flatten()
+    /// The files of nodes of a group, oldest first.
+    pub(crate) fn nodes(&self, group: GroupId) -> &[OpenNodes] {
+        self.nodes.get(group.0 as usize).map_or(&[], Vec::as_slice)
     }
 
-    /// The set after an edit: some files gone, some new.
+    /// All files of rows.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &OpenFile> + '_ {
+        self.rows.iter().flatten()
+    }
+
+    /// All files of nodes.
+    pub(crate) fn all_nodes(&self) -> impl Iterator<Item = &OpenNodes> + '_ {
+        self.nodes.iter().flatten()
+    }
+
+    /// All files of both kinds.
+    pub(crate) fn all(&self) -> impl Iterator<Item = AnyFile> + '_ {
+        let rows = self.rows().cloned().map(AnyFile::Rows);
+        rows.chain(self.all_nodes().cloned().map(AnyFile::Nodes))
+    }
+
+    /// The set after an edit: some files gone, some new, some listed otherwise.
     pub(crate) fn after(
         &self,
         state: Arc<State>,
-        added: impl IntoIterator<Item = OpenFile>,
+        added: impl IntoIterator<Item = AnyFile>,
     ) -> FileSet {
-        let kept = self.all().filter(|file| state.files.contains_key(&file.entry.id)).cloned();
-        let mut files: Vec<OpenFile> = kept.chain(added).collect();
-        files.sort_by_key(|file| file.entry.id);
+        let rows = self.rows().filter_map(|open| open.listed(&state)).map(AnyFile::Rows);
+        let nodes = self.all_nodes().filter_map(|open| open.listed(&state)).map(AnyFile::Nodes);
+        // The edit that adds a file may say more of it.
+        let added = added.into_iter().filter_map(|file| match file {
+            AnyFile::Rows(open) => open.listed(&state).map(AnyFile::Rows),
+            AnyFile::Nodes(open) => open.listed(&state).map(AnyFile::Nodes),
+        });
+        let files: Vec<AnyFile> = rows.chain(nodes).chain(added).collect();
         FileSet::new(state, files)
     }
 }

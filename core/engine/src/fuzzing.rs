@@ -3,9 +3,10 @@
 
 use crate::codec::{ChunkDecoder, Page, Scratch};
 use crate::disk::{Disk, DiskFile, OpenMode, Sealed};
-use crate::group::{self, GroupFile};
+use crate::group::{self, Container, GroupFile};
 use crate::log::{FILE_HEADER_LEN, FileHeader, LogKind, Piece, scan};
 use crate::manifest;
+use crate::nodes::{self, NodeFile};
 use crate::wal::{self, RowsPayload};
 use rkyv::util::AlignedVec;
 use std::io;
@@ -78,6 +79,17 @@ pub fn group_file(bytes: &[u8]) {
         let mut values = Values::new(kind);
         let _ = decoder.decode_page(page, &mut values, &mut Scratch::default());
     }
+}
+
+/// A node file, verified whole, with its checksums and without them; and its parts.
+pub fn node_file(bytes: &[u8]) {
+    let disk = OneFile(Arc::from(bytes));
+    let open = || Container::open(&disk, "file");
+    let trusted = open().and_then(NodeFile::of);
+    for file in [trusted, open().and_then(NodeFile::trusting)].into_iter().flatten() {
+        let _ = Arc::new(file).verify(&mut |_| true);
+    }
+    nodes::fuzz_parts(bytes);
 }
 
 fn aligned(bytes: &[u8]) -> AlignedVec {

@@ -14,9 +14,13 @@ mod ids;
 mod log;
 mod manifest;
 mod memory;
+mod nodes;
 mod options;
+mod pyramid;
 mod query;
+mod rollup;
 mod rows;
+mod scan;
 mod store;
 mod upkeep;
 mod wal;
@@ -25,19 +29,19 @@ pub use error::{EditProblem, Kind, ManifestProblem, OpenError, UpkeepError, Writ
 pub use group::ReadError;
 pub use options::{Durability, Options, Upkeep};
 pub use query::{
-    Aggregate, Answer, AnswerField, Canceller, Comparison, Every, Fill, GroupBy, Order, Predicate,
-    Query, QueryError, RowBatch, Unit, WindowError,
+    Aggregate, Answer, AnswerField, Canceller, Comparison, Every, Explain, Fill, GroupBy, Order,
+    Predicate, Query, QueryError, RowBatch, Unit, WindowError,
 };
 pub use store::{
-    BackupError, BackupReport, CheckReport, CollectionStats, Delete, Finding, GroupInfo,
-    OpenReport, Receipt, RecoverError, RecoverReport, Retention, Stats, Store, Ticket, TierStats,
-    adopt, adopt_on, recover, recover_on,
+    BackupError, BackupReport, CheckReport, CollectionStats, CompareError, CompareReport, Delete,
+    Difference, DigestRow, Finding, GroupInfo, OpenReport, Receipt, RecoverError, RecoverReport,
+    Retention, SealReport, Stats, Store, Ticket, TierStats, adopt, adopt_on, recover, recover_on,
 };
 pub use wal::{Tail, TailError, TailRecord};
 
 pub use tidelog_model::{
     self as model, Batch, BatchError, Bitmap, CollectionName, Column, Device, DeviceIndex,
-    DeviceSelector, FieldIndex, FieldType, GroupId, Incarnation, LeafWidth, Name, NameError,
-    Position, Stamp, StoreId, SubBatch, SubBatchField, TimeRange, Timestamp, Tombstone, Value,
-    ValueRef, Values, VarBytes, Version,
+    DeviceSelector, Digest, FieldIndex, FieldType, GroupId, Incarnation, LeafWidth, Level, Name,
+    NameError, Position, Stamp, StoreId, SubBatch, SubBatchField, TimeRange, Timestamp, Tombstone,
+    Value, ValueRef, Values, VarBytes, Version,
 };

@@ -50,6 +50,7 @@ pub struct Options {
     pub(crate) create: bool,
     pub(crate) strict: bool,
     pub(crate) map: bool,
+    pub(crate) pyramid: bool,
     pub(crate) upkeep: Upkeep,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -66,6 +67,7 @@ impl Default for Options {
             create: true,
             strict: false,
             map: true,
+            pyramid: true,
             upkeep: Upkeep::Background,
             clock: Arc::new(System),
             entropy: Arc::new(System),
@@ -97,6 +99,15 @@ impl Options {
     #[must_use]
     pub fn cache_budget(mut self, bytes: usize) -> Self {
         self.cache_budget = bytes;
+        self
+    }
+
+    /// Whether the store keeps the pyramid up to date by itself: rollups and digests, made when files have piled up,
+    /// when nobody writes, and before files are merged. Without it queries and digests read rows, which is right
+    /// and slower; [`crate::Store::seal`] makes it on demand. On unless set.
+    #[must_use]
+    pub fn pyramid(mut self, pyramid: bool) -> Self {
+        self.pyramid = pyramid;
         self
     }
 

@@ -127,6 +127,25 @@ impl Bitmap {
         whole + (self.words[index / 64] & ((1 << rest) - 1)).count_ones() as usize
     }
 
+    /// The bits `from..to` in words of 64, lowest first; bits past the end are zero.
+    ///
+    /// # Panics
+    /// When `to` is past the end.
+    pub fn words_in(&self, from: usize, to: usize) -> impl Iterator<Item = u64> + '_ {
+        assert!(to <= self.len, "bit {to} of {}", self.len);
+        (from..to).step_by(64).map(move |at| {
+            let (word, shift) = (at / 64, at % 64);
+            let low = self.words[word] >> shift;
+            // A shift by 64 is none: the next word has a part only when this one is cut.
+            let high = match self.words.get(word + 1) {
+                Some(next) if shift > 0 => next << (64 - shift),
+                _ => 0,
+            };
+            let keep = (to - at).min(64);
+            (low | high) & (u64::MAX >> (64 - keep))
+        })
+    }
+
     /// The first bit that is set in `from..to`.
     ///
     /// # Panics
@@ -216,6 +235,13 @@ mod tests {
                 let from = index.saturating_sub(90);
                 prop_assert_eq!(bitmap.first_in(from, index), (from..index).find(|at| bits[*at]));
                 prop_assert_eq!(bitmap.last_in(from, index), (from..index).rfind(|at| bits[*at]));
+            }
+            for from in (0..bits.len()).step_by(7) {
+                for to in [from + 1, from + 64, from + 65, from + 130, bits.len()] {
+                    let to = to.min(bits.len());
+                    let cut = Bitmap::from_words(bitmap.words_in(from, to).collect(), to - from);
+                    prop_assert_eq!(cut.unwrap().iter().collect::<Vec<_>>(), &bits[from..to]);
+                }
             }
             let again = Bitmap::from_words(bitmap.words().to_vec(), bits.len());
             prop_assert_eq!(again, Some(bitmap));

@@ -13,6 +13,9 @@
 //! | group | `hash(database, collection, device) mod groups`: the unit of placement and files |
 //! | stamp | a hybrid logical clock reading: when a write *happened*; its *origin* is a store |
 //! | leaf | one series in one leaf window (1 h UTC unless the collection chose 30 or 15 min) |
+//! | digest | a BLAKE3 hash of visible rows or of digests below it: equal digests, equal rows |
+//! | level | of the pyramid: root, year, month, day, leaf window, outer and inner bucket, series |
+//! | settled | a window whose raw rows are cut: its rollup is the data then |
 //! | tombstone | a delete: it hides the cells it covers that are not newer than itself |
 
 #![no_std]
@@ -21,8 +24,11 @@ extern crate alloc;
 mod batch;
 mod batch_v1;
 mod bitmap;
+pub mod calendar;
 mod column;
 pub mod device;
+pub mod digest;
+mod level;
 pub mod merge;
 mod name;
 mod placement;
@@ -42,6 +48,8 @@ pub use batch_v1::{
 pub use bitmap::Bitmap;
 pub use column::Column;
 pub use device::{DEVICE_BYTES_MAX, Device, DeviceSelector};
+pub use digest::Digest;
+pub use level::Level;
 pub use name::{CollectionName, NAME_BYTES_MAX, Name, NameError};
 pub use placement::{GroupId, PLACEMENT_CONTEXT, PlacementHash, Placer};
 pub use stamp::{Incarnation, Position, Stamp, StampClock, StoreId, Version};

@@ -3,8 +3,10 @@
 mod adopt;
 mod backup;
 mod compact;
+mod compare;
 mod delete;
 mod demo;
+mod digest;
 mod export;
 mod groups;
 mod import;
@@ -32,6 +34,8 @@ pub(crate) enum Command {
     Retain(retain::Retain),
     Info(info::Info),
     Groups(groups::Groups),
+    Digest(digest::DigestArguments),
+    Compare(compare::Compare),
     Verify(verify::Verify),
     Recover(recover::Recover),
     Compact(compact::Compact),
@@ -54,6 +58,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Outcome, CommandError> {
         Command::Retain(command) => command.run(&opener),
         Command::Info(command) => command.run(&opener),
         Command::Groups(command) => command.run(&opener),
+        Command::Digest(command) => command.run(&opener),
+        Command::Compare(command) => command.run(&opener),
         Command::Verify(command) => command.run(&opener),
         Command::Recover(command) => command.run(),
         Command::Compact(command) => command.run(&opener),

@@ -187,6 +187,9 @@ def main():
             total += kept
             print(f"{rule:5} {name:20} {source:>7} rows, {kept:>7} kept, {means:>7} hourly means: equal", flush=True)
         print(f"{rule:5} {total} rows, {compacted['bytes_on_disk']} bytes on disk", flush=True)
+        windows = os.path.join(os.path.dirname(os.path.abspath(__file__)), "windows.py")
+        if rule == "last":
+            subprocess.run([sys.executable, windows, tidelog, store.path], check=True)
 
 
 main()

@@ -7,7 +7,7 @@ use tidelog_model::{
     CollectionName, FieldType, GroupId, LeafWidth, Name, Stamp, StoreId, TimeRange,
 };
 
-pub(super) const HEADER_LEN: usize = 64;
+pub(crate) const HEADER_LEN: usize = 64;
 pub(super) const FOOTER_LEN: usize = 48;
 pub(super) const ENTRY_LEN: usize = 36;
 const VERSION: u32 = 1;
@@ -17,19 +17,19 @@ const _: () = assert!(8 + 4 * 3 + 4 + 8 + 16 + 12 + 4 == HEADER_LEN);
 const _: () = assert!(8 + 4 + 4 + 8 + 8 + 4 + 4 + 8 == FOOTER_LEN);
 const _: () = assert!(4 + 8 + 4 + 4 + 8 + 8 == ENTRY_LEN);
 
-/// Where the raw files of a group stand.
-pub(crate) fn directory(group: GroupId) -> String {
-    format!("{group}/{}", Tier::Raw.directory())
+/// Where the files of a group's tier stand.
+pub(crate) fn directory(group: GroupId, tier: Tier) -> String {
+    format!("{group}/{}", tier.directory())
 }
 
 /// Where a file stands in the store's directory.
-pub(crate) fn file_path(group: GroupId, id: FileId) -> String {
-    format!("{}/{id}.tide", directory(group))
+pub(crate) fn file_path(group: GroupId, tier: Tier, id: FileId) -> String {
+    format!("{}/{id}.tide", directory(group, tier))
 }
 
 /// Where a file stands while it is written.
-pub(crate) fn temporary_path(group: GroupId, id: FileId) -> String {
-    format!("{}/{id}.tmp", directory(group))
+pub(crate) fn temporary_path(group: GroupId, tier: Tier, id: FileId) -> String {
+    format!("{}/{id}.tmp", directory(group, tier))
 }
 
 /// The id of a file, from its name without directory.
@@ -39,12 +39,12 @@ pub(crate) fn parse_file_name(name: &str) -> Option<FileId> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Header {
-    pub(super) group: GroupId,
-    pub(super) groups: u32,
-    pub(super) tier: Tier,
-    pub(super) id: FileId,
-    pub(super) store: StoreId,
+pub(crate) struct Header {
+    pub(crate) group: GroupId,
+    pub(crate) groups: u32,
+    pub(crate) tier: Tier,
+    pub(crate) id: FileId,
+    pub(crate) store: StoreId,
 }
 
 impl Header {
@@ -62,16 +62,11 @@ impl Header {
         let mut read = || {
             let magic: [u8; 8] = reader.array()?;
             let version = reader.u32()?;
-            let header = Header {
-                group: GroupId(reader.u32()?),
-                groups: reader.u32()?,
-                tier: Tier::Raw,
-                id: {
-                    reader.u32()?;
-                    FileId(reader.u64()?)
-                },
-                store: StoreId(reader.array()?),
-            };
+            let (group, groups) = (GroupId(reader.u32()?), reader.u32()?);
+            let tier = Tier::from_number(reader.u8()?);
+            reader.raw(3)?;
+            let (id, store) = (FileId(reader.u64()?), StoreId(reader.array()?));
+            let header = tier.map(|tier| Header { group, groups, tier, id, store });
             Ok::<_, Malformed>((magic, version, header))
         };
         let damaged = HeaderError::Damaged;
@@ -84,7 +79,7 @@ impl Header {
             return Err(HeaderError::TooNew { found: version });
         }
         // Reserved bytes must be what this version writes.
-        if header.encode() != bytes { Err(damaged) } else { Ok(header) }
+        header.filter(|header| header.encode() == bytes).ok_or(damaged)
     }
 
     pub(super) fn seed(&self) -> u32 {
@@ -226,31 +221,14 @@ impl Section {
     }
 
     fn encode(&self, writer: &mut Writer) {
-        writer.text(self.name.database()).text(self.name.collection()).u8(self.leaf as u8);
-        writer.list(self.fields.iter(), |w, field| {
-            w.text(&field.name).u8(field.kind as u8);
-        });
+        write_collection(writer, &self.name, self.leaf, &self.fields);
         writer.i64(self.range.first()).i64(self.range.last());
         writer.varint(self.rows).varint(self.values).varint(u64::from(self.series));
         writer.u64(self.table_offset).u32(self.table_len).u32(self.table_crc);
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let (database, collection) = (reader.text()?, reader.text()?);
-        let name = CollectionName::new(database, collection)
-            .map_err(|_| Malformed("a collection's name is not one"))?;
-        let leaf =
-            LeafWidth::from_minutes(reader.u8()?).ok_or(Malformed("a leaf width is not one"))?;
-        let fields = reader.list(2, |r| {
-            let name = Name::new("field", r.text()?)
-                .map_err(|_| Malformed("a field's name is not one"))?;
-            let kind =
-                FieldType::from_number(r.u8()?).ok_or(Malformed("a field's type is unknown"))?;
-            Ok(FieldKey { name, kind })
-        })?;
-        if !fields.windows(2).all(|pair| pair[0] < pair[1]) {
-            return Err(Malformed("the fields of a collection are out of order"));
-        }
+        let (name, leaf, fields) = read_collection(reader)?;
         Ok(Section {
             name,
             leaf,
@@ -266,7 +244,39 @@ impl Section {
     }
 }
 
-fn read_range(reader: &mut Reader<'_>) -> Result<TimeRange, Malformed> {
+/// The beginning of a section: name, leaf width and fields of its collection.
+pub(crate) fn write_collection(
+    writer: &mut Writer,
+    name: &CollectionName,
+    leaf: LeafWidth,
+    fields: &[FieldKey],
+) {
+    writer.text(name.database()).text(name.collection()).u8(leaf as u8);
+    writer.list(fields.iter(), |w, field| {
+        w.text(&field.name).u8(field.kind as u8);
+    });
+}
+
+pub(crate) fn read_collection(
+    reader: &mut Reader<'_>,
+) -> Result<(CollectionName, LeafWidth, Vec<FieldKey>), Malformed> {
+    let (database, collection) = (reader.text()?, reader.text()?);
+    let name = CollectionName::new(database, collection)
+        .map_err(|_| Malformed("a collection's name is not one"))?;
+    let leaf = LeafWidth::from_minutes(reader.u8()?).ok_or(Malformed("a leaf width is not one"))?;
+    let fields = reader.list(2, |r| {
+        let name =
+            Name::new("field", r.text()?).map_err(|_| Malformed("a field's name is not one"))?;
+        let kind = FieldType::from_number(r.u8()?).ok_or(Malformed("a field's type is unknown"))?;
+        Ok(FieldKey { name, kind })
+    })?;
+    if !fields.windows(2).all(|pair| pair[0] < pair[1]) {
+        return Err(Malformed("the fields of a collection are out of order"));
+    }
+    Ok((name, leaf, fields))
+}
+
+pub(crate) fn read_range(reader: &mut Reader<'_>) -> Result<TimeRange, Malformed> {
     let (first, last) = (reader.i64()?, reader.i64()?);
     TimeRange::inclusive(first, last).ok_or(Malformed("a range ends before it starts"))
 }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod cache;
+mod container;
 mod index;
 mod layout;
 mod reader;
@@ -10,12 +11,16 @@ mod verify;
 mod writer;
 
 pub(crate) use bounds::Bounds;
-pub(crate) use cache::IndexCache;
+pub(crate) use cache::{Cache, Cached, IndexCache};
+pub(crate) use container::{Container, ContainerWriter, Extent, narrow};
 pub(crate) use index::SeriesIndex;
-pub(crate) use layout::{directory, file_path, parse_file_name, temporary_path};
+pub(crate) use layout::{
+    HEADER_LEN, Header, Summary, directory, file_path, parse_file_name, read_collection,
+    read_range, temporary_path, write_collection,
+};
 pub use reader::ReadError;
 pub(crate) use reader::{GroupFile, PageAt, SeriesRef};
-pub(crate) use verify::{Flaw, Verified, plain};
+pub(crate) use verify::{Cancelled, Flaw, Verified, plain};
 pub(crate) use writer::{GroupWriter, Levelling, Written};
 
 /// Decodes the parts of a group file from bytes that no checksum has vouched for.

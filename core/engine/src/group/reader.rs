@@ -1,14 +1,13 @@
 //! Reading a group file: every byte is verified before it is believed, at the moment it is used.
 
 use super::bounds::Bounds;
+use super::container::{Container, Extent};
 use super::index::{ChunkIndex, ColumnIndex, Role, SeriesIndex};
-use super::layout::{
-    Directory, FOOTER_LEN, Footer, HEADER_LEN, Header, HeaderError, Section, Summary, checksum,
-};
+use super::layout::{Directory, Section, Summary};
 use super::table::{Fences, Malformed, Table};
 use crate::codec::{ChunkDecoder, Page, Scratch};
-use crate::disk::{Disk, Sealed};
-use crate::ids::FileId;
+use crate::disk::Disk;
+use crate::ids::{FileId, Tier};
 use crate::rows::{Cells, FieldKey, SeriesRows, Versions, spread};
 use std::borrow::Cow;
 use std::io;
@@ -64,6 +63,23 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// The file that cannot be read.
+    fn path(&self) -> &str {
+        match self {
+            ReadError::Damaged { path, .. }
+            | ReadError::TooNew { path, .. }
+            | ReadError::Unreadable { path, .. }
+            | ReadError::Io { path, .. } => path,
+        }
+    }
+
+    /// Is it a file of the pyramid's nodes, which rows can stand in for?
+    pub(crate) fn is_of_nodes(&self) -> bool {
+        !self.path().contains("/raw/")
+    }
+}
+
 /// The part of a message that names the series and times that are hit.
 fn where_of(window: Option<&(String, TimeRange)>) -> String {
     window
@@ -74,12 +90,8 @@ fn where_of(window: Option<&(String, TimeRange)>) -> String {
 /// An open group file. Cheap to share; verified part by part as it is read.
 #[derive(Debug)]
 pub(crate) struct GroupFile {
-    pub(crate) path: String,
-    sealed: Sealed,
-    header: Header,
-    seed: u32,
+    pub(super) container: Container,
     directory: Directory,
-    directory_len: u64,
     /// Per section.
     tables: Vec<Known>,
 }
@@ -138,86 +150,53 @@ pub(crate) struct PageAt {
 impl GroupFile {
     /// Opens a file and verifies its header, footer and directory.
     pub(crate) fn open(disk: &dyn Disk, path: &str) -> Result<Self, ReadError> {
-        let sealed = disk.open_sealed(path);
-        let sealed = sealed.map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
-        Self::from_sealed(path, sealed)
+        Self::of(Container::open(disk, path)?)
     }
 
     /// The same file with nothing believed: its parts are verified again as they are read.
     pub(crate) fn reopened(&self) -> Result<Self, ReadError> {
-        Self::from_sealed(&self.path, self.sealed.clone())
+        Self::of(self.container.reopened()?)
     }
 
-    fn from_sealed(path: &str, sealed: Sealed) -> Result<Self, ReadError> {
-        let io = |source| ReadError::Io { path: path.to_owned(), source };
-        let damaged = |what| ReadError::Damaged { path: path.to_owned(), window: None, what };
-        if sealed.len() < (HEADER_LEN + FOOTER_LEN) as u64 {
-            return Err(damaged("the file is too short"));
+    /// The file's bytes.
+    pub(crate) fn container(&self) -> &Container {
+        &self.container
+    }
+
+    pub(crate) fn of(container: Container) -> Result<Self, ReadError> {
+        if container.header.tier != Tier::Raw {
+            return Err(container.damaged("the file is not of rows"));
         }
-        let bytes = sealed.read(0, HEADER_LEN).map_err(io)?;
-        let header = Header::decode(&bytes).map_err(|error| match error {
-            HeaderError::Damaged => damaged("header"),
-            HeaderError::TooNew { found } => {
-                ReadError::TooNew { path: path.to_owned(), found, newest: HeaderError::NEWEST }
-            }
-        })?;
-        let seed = header.seed();
-        let at = sealed.len() - FOOTER_LEN as u64;
-        let footer = Footer::decode(&sealed.read(at, FOOTER_LEN).map_err(io)?, seed)
-            .filter(|footer| footer.file_len == sealed.len() && footer.id == header.id)
-            .ok_or_else(|| damaged("footer"))?;
-        let directory_len = u64::from(footer.directory_len);
         let directory = {
-            let len = footer.directory_len as usize;
-            let end = footer.directory_offset.checked_add(len as u64);
-            if end != Some(at) {
-                return Err(damaged("footer"));
-            }
-            let bytes = sealed.read(footer.directory_offset, len).map_err(io)?;
-            if checksum(seed, footer.directory_offset, &bytes) != footer.directory_crc {
-                return Err(damaged("directory"));
-            }
-            Directory::decode(&bytes).map_err(|error| damaged(error.0))?
+            let bytes = container.verified(container.directory(), "directory")?;
+            Directory::decode(&bytes).map_err(|error| container.damaged(error.0))?
         };
-        let known = || match sealed.is_mapped() {
+        let known = || match container.is_mapped() {
             true => Known::Mapped(OnceLock::new()),
             false => Known::Read(OnceLock::new()),
         };
         let tables = directory.sections.iter().map(|_| known()).collect();
-        Ok(GroupFile {
-            path: path.to_owned(),
-            sealed,
-            header,
-            seed,
-            directory,
-            directory_len,
-            tables,
-        })
+        Ok(GroupFile { container, directory, tables })
     }
 
     pub(crate) fn id(&self) -> FileId {
-        self.header.id
+        self.container.header.id
     }
 
     pub(crate) fn group(&self) -> (GroupId, u32) {
-        (self.header.group, self.header.groups)
+        (self.container.header.group, self.container.header.groups)
     }
 
     pub(crate) fn store(&self) -> StoreId {
-        self.header.store
+        self.container.header.store
     }
 
     pub(crate) fn len(&self) -> u64 {
-        self.sealed.len()
+        self.container.len()
     }
 
     pub(crate) fn summary(&self) -> &Summary {
         &self.directory.summary
-    }
-
-    /// Bytes of the directory, which ends at the footer.
-    pub(super) fn directory_len(&self) -> u64 {
-        self.directory_len
     }
 
     pub(crate) fn sections(&self) -> &[Section] {
@@ -230,26 +209,9 @@ impl GroupFile {
         u32::try_from(at).ok()
     }
 
-    /// All bytes, for a checksum of the whole.
-    pub(crate) fn digest(&self) -> Result<[u8; 32], ReadError> {
-        let mut hasher = blake3::Hasher::new();
-        let mut at = 0;
-        while at < self.sealed.len() {
-            let len = (self.sealed.len() - at).min(1 << 20);
-            hasher.update(&self.read(at, len as usize)?);
-            at += len;
-        }
-        Ok(*hasher.finalize().as_bytes())
-    }
-
+    /// Bytes without a check, for a copy.
     pub(crate) fn read(&self, offset: u64, len: usize) -> Result<Cow<'_, [u8]>, ReadError> {
-        self.sealed.read(offset, len).map_err(|source| {
-            if source.kind() == io::ErrorKind::UnexpectedEof {
-                self.damaged("an index points past the end")
-            } else {
-                ReadError::Io { path: self.path.clone(), source }
-            }
-        })
+        self.container.read(offset, len)
     }
 
     /// Bytes that must pass a checksum.
@@ -260,12 +222,11 @@ impl GroupFile {
         crc: u32,
         what: &'static str,
     ) -> Result<Cow<'_, [u8]>, ReadError> {
-        let bytes = self.read(offset, len as usize)?;
-        if checksum(self.seed, offset, &bytes) == crc { Ok(bytes) } else { Err(self.damaged(what)) }
+        self.container.verified(Extent { offset, len, crc }, what)
     }
 
     fn damaged(&self, what: &'static str) -> ReadError {
-        ReadError::Damaged { path: self.path.clone(), window: None, what }
+        self.container.damaged(what)
     }
 
     /// Damage of a series, with the device and the times that are hit.
@@ -287,7 +248,8 @@ impl GroupFile {
     fn table(&self, section: u32) -> Result<Table<'_>, ReadError> {
         let info = &self.directory.sections[section as usize];
         let bytes = self.read(info.table_offset, info.table_len as usize)?;
-        let verify = || checksum(self.seed, info.table_offset, &bytes) == info.table_crc;
+        let (offset, len, crc) = (info.table_offset, info.table_len, info.table_crc);
+        let verify = || self.container.passes(Extent { offset, len, crc }, &bytes);
         let good = match &self.tables[section as usize] {
             Known::Mapped(good) => *good.get_or_init(verify),
             Known::Read(_) => verify(),
@@ -339,7 +301,7 @@ impl GroupFile {
     fn parse_index(&self, series: &SeriesRef) -> Result<SeriesIndex, ReadError> {
         let bytes = self.verified(series.offset, series.len, series.crc, "series index")?;
         let section = &self.directory.sections[series.section as usize];
-        SeriesIndex::decode(&bytes, &section.fields, &self.directory.origins, self.sealed.len())
+        SeriesIndex::decode(&bytes, &section.fields, &self.directory.origins, self.len())
             .map_err(|error| self.damaged(error.0))
     }
 

@@ -5,7 +5,7 @@
 
 use super::bounds::Bounds;
 use super::index::{ChunkIndex, Role, SeriesIndex};
-use super::layout::{FOOTER_LEN, HEADER_LEN, Section};
+use super::layout::{HEADER_LEN, Section};
 use super::reader::{GroupFile, PageAt, ReadError, SeriesRef};
 use super::writer::PAGE_ROWS;
 use crate::codec::Scratch;
@@ -45,7 +45,7 @@ impl GroupFile {
         if !go_on(0) {
             return Err(Cancelled);
         }
-        match self.digest() {
+        match self.container.digest() {
             Ok(digest) => found.digest = Some(digest),
             Err(error) => found.flaws.push(Flaw::of_file(plain(&error))),
         }
@@ -59,7 +59,7 @@ impl GroupFile {
             sums.1 = sums.1.saturating_add(section.values);
             sums.2 = sums.2.saturating_add(u64::from(section.series));
         }
-        let directory = self.len() - FOOTER_LEN as u64 - self.directory_len();
+        let directory = self.container.directory().offset;
         walk.stands_at(directory, || Flaw::of_file("bytes before the directory are of no part"));
         let summary = self.summary();
         if sums != (summary.rows, summary.values, summary.series) {

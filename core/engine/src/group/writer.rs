@@ -1,15 +1,13 @@
 //! Writing a group file: series by series, in order, streamed to the disk.
 
 use super::bounds::Bounds;
+use super::container::{ContainerWriter, Extent, narrow};
 use super::index::{ChunkIndex, ColumnIndex, PageBytes, PageIndex, Role, SeriesIndex};
-use super::layout::{
-    Directory, ENTRY_LEN, FOOTER_LEN, Footer, Header, Section, Summary, checksum, file_path,
-    temporary_path,
-};
+use super::layout::{Directory, ENTRY_LEN, Header, Section, Summary};
 use crate::codec::{
     Effort, EncodedChunk, MAX_CHUNK_VALUES, encode, encode_bools, encode_i64s, encode_u64s,
 };
-use crate::disk::{Disk, DiskFile, OpenMode, publish};
+use crate::disk::Disk;
 use crate::format::Writer;
 use crate::ids::{FileId, Tier};
 use crate::rows::{Cells, FieldKey, SeriesRows, Versions};
@@ -21,8 +19,6 @@ use tidelog_model::{
 
 /// Pages hold whole leaf windows up to about this many rows.
 pub(super) const PAGE_ROWS: usize = 1024;
-/// Bytes are given to the disk in pieces of this size.
-const BUFFER_BYTES: usize = 1 << 20;
 
 /// May each page keep only the greatest of its versions?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +34,7 @@ pub(crate) enum Levelling {
 pub(crate) struct Written {
     pub(crate) id: FileId,
     pub(crate) group: GroupId,
+    pub(crate) tier: Tier,
     pub(crate) len: u64,
     pub(crate) blake3: [u8; 32],
     pub(crate) summary: Summary,
@@ -46,14 +43,7 @@ pub(crate) struct Written {
 
 /// Writes one group file. Dropped before [`Self::finish`], it removes what it wrote.
 pub(crate) struct GroupWriter {
-    disk: Arc<dyn Disk>,
-    file: Arc<dyn DiskFile>,
-    header: Header,
-    seed: u32,
-    buffer: Vec<u8>,
-    /// File offset of the first byte of the buffer.
-    flushed: u64,
-    hasher: blake3::Hasher,
+    file: ContainerWriter,
     effort: Effort,
     levelling: Levelling,
     cleaned: Stamp,
@@ -61,7 +51,6 @@ pub(crate) struct GroupWriter {
     sections: Vec<Section>,
     stamps: Option<(Stamp, Stamp)>,
     section: Option<OpenSection>,
-    finished: bool,
 }
 
 struct OpenSection {
@@ -94,15 +83,8 @@ impl GroupWriter {
         cleaned: Stamp,
     ) -> io::Result<Self> {
         let header = Header { group, groups, tier: Tier::Raw, id, store };
-        let file = disk.open(&temporary_path(group, id), OpenMode::CreateNew)?;
-        let mut writer = GroupWriter {
-            disk: Arc::clone(disk),
-            file,
-            seed: header.seed(),
-            header,
-            buffer: Vec::with_capacity(BUFFER_BYTES + (BUFFER_BYTES >> 1)),
-            flushed: 0,
-            hasher: blake3::Hasher::new(),
+        Ok(GroupWriter {
+            file: ContainerWriter::create(disk, header)?,
             effort,
             levelling,
             cleaned,
@@ -110,11 +92,7 @@ impl GroupWriter {
             sections: Vec::new(),
             stamps: None,
             section: None,
-            finished: false,
-        };
-        let bytes = writer.header.encode();
-        writer.put(&bytes)?;
-        Ok(writer)
+        })
     }
 
     /// Begins the rows of a collection. `fields` are those of the rows that follow.
@@ -190,9 +168,7 @@ impl GroupWriter {
             .map(|column| u64::from(column.values))
             .sum();
         let block = SeriesIndex { chunks }.encode(&self.origins);
-        let offset = self.offset();
-        self.put(&block)?;
-        let crc = checksum(self.seed, offset, &block);
+        let Extent { offset, len, crc } = self.file.put_covered(&block)?;
         let section = self.section.as_mut().expect("a section was begun");
         assert!(section.last_device.as_str() < device, "series are written in order of devices");
         section.last_device = device.to_owned();
@@ -202,7 +178,7 @@ impl GroupWriter {
         section.entries.push(Entry {
             name_end: narrow(section.names.len())?,
             offset,
-            len: narrow(block.len())?,
+            len,
             crc,
             range: TimeRange::inclusive(first, last).unwrap_or(TimeRange::ALL),
         });
@@ -221,8 +197,7 @@ impl GroupWriter {
             table.i64(entry.range.first()).i64(entry.range.last());
         }
         table.raw(&section.names);
-        let offset = self.offset();
-        self.put(&table.bytes)?;
+        let written = self.file.put_covered(&table.bytes)?;
         self.sections.push(Section {
             name: section.name,
             leaf: section.leaf,
@@ -231,9 +206,9 @@ impl GroupWriter {
             rows: section.rows,
             values: section.values,
             series: narrow(section.entries.len())?,
-            table_offset: offset,
-            table_len: narrow(table.bytes.len())?,
-            table_crc: checksum(self.seed, offset, &table.bytes),
+            table_offset: written.offset,
+            table_len: written.len,
+            table_crc: written.crc,
         });
         Ok(())
     }
@@ -258,25 +233,9 @@ impl GroupWriter {
         let (origins, sections) = (self.origins.clone(), std::mem::take(&mut self.sections));
         let collections = sections.iter().map(|section| section.name.clone()).collect();
         let directory = Directory { summary, origins, sections }.encode();
-        let directory_offset = self.offset();
-        self.put(&directory)?;
-        let file_len = self.offset() + FOOTER_LEN as u64;
-        let footer = Footer {
-            directory_offset,
-            directory_len: narrow(directory.len())?,
-            directory_crc: checksum(self.seed, directory_offset, &directory),
-            file_len,
-            id: self.header.id,
-        };
-        let footer = footer.encode(self.seed);
-        self.put(&footer)?;
-        self.flush()?;
-        let (group, id) = (self.header.group, self.header.id);
-        let temporary = temporary_path(group, id);
-        publish(&*self.disk, &*self.file, &temporary, &file_path(group, id))?;
-        self.finished = true;
-        let blake3 = *self.hasher.finalize().as_bytes();
-        Ok(Some(Written { id, group, len: file_len, blake3, summary, collections }))
+        let Header { group, tier, id, .. } = *self.file.header();
+        let (len, blake3) = self.file.finish(&directory)?;
+        Ok(Some(Written { id, group, tier, len, blake3, summary, collections }))
     }
 
     /// Lengths of the pages of rows at these times.
@@ -287,7 +246,7 @@ impl GroupWriter {
 
     /// Writes a chunk's bytes; the index of it.
     fn chunk(&mut self, rows: &SeriesRows, lengths: &[u32]) -> io::Result<ChunkIndex> {
-        let offset = self.offset();
+        let offset = self.file.offset();
         let mut pages = page_index(rows, lengths);
         let mut columns = Vec::with_capacity(rows.columns.len() + 1);
         if let Some((least, greatest)) = rows.version_bounds() {
@@ -388,16 +347,12 @@ impl GroupWriter {
         chunk: EncodedChunk,
         lengths: &[u32],
     ) -> io::Result<ColumnIndex> {
-        let meta_offset = self.offset();
-        let meta_crc = checksum(self.seed, meta_offset, &chunk.meta);
-        self.put(&chunk.meta)?;
+        let meta = self.file.put_covered(&chunk.meta)?;
         let mut pages = Vec::with_capacity(lengths.len());
         let mut values_before = 0;
         for (number, values) in lengths.iter().enumerate() {
             let bytes = chunk.page(number).unwrap_or_default();
-            let offset = self.offset();
-            let crc = checksum(self.seed, offset, bytes);
-            let len = narrow(bytes.len())?;
+            let Extent { offset, len, crc } = self.file.put_covered(bytes)?;
             pages.push(PageBytes {
                 offset,
                 len,
@@ -407,15 +362,14 @@ impl GroupWriter {
                 bounds: Bounds::Unknown,
             });
             values_before += values;
-            self.put(bytes)?;
         }
         Ok(ColumnIndex {
             role,
             // Only used to know whether there are bounds; set with them.
             kind: tidelog_model::FieldType::Bytes,
-            meta_offset,
-            meta_len: narrow(chunk.meta.len())?,
-            meta_crc,
+            meta_offset: meta.offset,
+            meta_len: meta.len,
+            meta_crc: meta.crc,
             values: values_before,
             pages,
             decoder: OnceLock::new(),
@@ -430,36 +384,6 @@ impl GroupWriter {
             self.origins.len() - 1
         }) as u64
     }
-
-    fn offset(&self) -> u64 {
-        self.flushed + self.buffer.len() as u64
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.hasher.update(&self.buffer);
-        self.file.write_all_at(&self.buffer, self.flushed)?;
-        self.flushed += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
-    }
-}
-
-impl Drop for GroupWriter {
-    fn drop(&mut self) {
-        if !self.finished {
-            // Best effort: recovery sweeps what is left.
-            let _ = self.disk.remove(&temporary_path(self.header.group, self.header.id));
-        }
-    }
-}
-
-fn narrow(n: usize) -> io::Result<u32> {
-    u32::try_from(n).map_err(|_| io::ErrorKind::FileTooLarge.into())
 }
 
 fn set_bounds(column: &mut ColumnIndex, values: &Values) {

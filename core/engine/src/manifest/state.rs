@@ -39,6 +39,8 @@ pub(crate) struct FileEntry {
     pub(crate) cleaned: Stamp,
     /// Written by compaction, with the codecs that put size first.
     pub(crate) dense: bool,
+    /// The pyramid's stored nodes count its rows. Always so for files of nodes.
+    pub(crate) rolled_up: bool,
     pub(crate) collections: Vec<CollectionName>,
 }
 
@@ -75,6 +77,8 @@ pub(crate) struct State {
     pub(crate) collections: BTreeMap<CollectionName, Arc<CollectionEntry>>,
     /// The deletes that no other one supersedes.
     pub(crate) tombstones: Vec<Arc<Tombstone>>,
+    /// Those of them that the pyramid's stored nodes do not know yet.
+    pub(crate) not_rolled_up: Vec<Arc<Tombstone>>,
     pub(crate) pins: BTreeMap<String, Pin>,
 }
 
@@ -93,6 +97,7 @@ impl State {
             files: BTreeMap::new(),
             collections: BTreeMap::new(),
             tombstones: Vec::new(),
+            not_rolled_up: Vec::new(),
             pins: BTreeMap::new(),
         }
     }
@@ -132,6 +137,8 @@ impl State {
         );
         edit.extend(self.files.values().cloned().map(Change::AddFile));
         edit.extend(self.tombstones.iter().cloned().map(Change::Tombstone));
+        let rolled_up = self.tombstones.iter().filter(|one| !self.not_rolled_up.contains(one));
+        edit.extend(rolled_up.cloned().map(Change::TombstoneRolledUp));
         edit.extend(self.pins.iter().map(|(name, pin)| Change::Pin(name.clone(), *pin)));
         edit
     }
@@ -189,6 +196,16 @@ impl State {
                 let kept = self.tombstones.len();
                 self.tombstones.retain(|one| one != tombstone);
                 require(self.tombstones.len() < kept, "a tombstone to drop is not there")?;
+                self.not_rolled_up.retain(|one| one != tombstone);
+            }
+            Change::RolledUp(id, counted) => {
+                let entry = self.files.get_mut(id);
+                let entry = entry.ok_or(Malformed("a file that is rolled up is not there"))?;
+                Arc::make_mut(entry).rolled_up = *counted;
+            }
+            Change::TombstoneRolledUp(tombstone) => {
+                // It may have been superseded meanwhile, and the wider one stands for it.
+                self.not_rolled_up.retain(|one| one != tombstone);
             }
             Change::Pin(name, pin) => {
                 self.pins.insert(name.clone(), *pin);
@@ -216,7 +233,9 @@ impl State {
             return;
         }
         self.tombstones.retain(|old| !replaces(new, old));
+        self.not_rolled_up.retain(|old| !replaces(new, old));
         self.tombstones.push(new.clone());
+        self.not_rolled_up.push(new.clone());
     }
 }
 

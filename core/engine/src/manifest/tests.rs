@@ -7,7 +7,7 @@ use super::generation;
 use super::invariants::check;
 use super::test_disk::{Call, Image, TestDisk};
 use super::*;
-use crate::ids::{FileId, LogPoint, Tier};
+use crate::ids::{FileId, LogEnd, LogPoint, Tier};
 use proptest::prelude::*;
 use std::sync::Arc;
 use tidelog_model::{
@@ -37,6 +37,7 @@ fn file(id: u64) -> Arc<FileEntry> {
         stamps: (Stamp(3), Stamp(id + 4)),
         cleaned: Stamp(id),
         dense: id % 2 == 1,
+        rolled_up: id % 3 == 1,
         collections: vec![collection_name(1), collection_name(2)],
     })
 }
@@ -104,6 +105,9 @@ pub(super) fn sample_edit() -> Edit {
         Change::DropTombstone(tombstone(3)),
         Change::Pin("peer".to_owned(), pin(5)),
         Change::Unpin("other".to_owned()),
+        Change::Ended(3, LogEnd { offset: 300, segment: 2 }),
+        Change::RolledUp(FileId(299), false),
+        Change::TombstoneRolledUp(tombstone(2)),
     ]
 }
 
@@ -127,6 +131,11 @@ pub(super) fn any_change() -> impl Strategy<Value = Change> {
         (0u64..1000).prop_map(|number| Change::DropTombstone(tombstone(number))),
         (".{0,9}", any::<u64>()).prop_map(|(name, number)| Change::Pin(name, pin(number))),
         ".{0,9}".prop_map(Change::Unpin),
+        any::<(u32, u32, u64)>().prop_map(|(ordinal, segment, offset)| {
+            Change::Ended(ordinal, LogEnd { offset, segment })
+        }),
+        any::<(u64, bool)>().prop_map(|(id, counted)| Change::RolledUp(FileId(id), counted)),
+        (0u64..1000).prop_map(|number| Change::TombstoneRolledUp(tombstone(number))),
     ]
 }
 
@@ -142,6 +151,10 @@ fn fitting_edit(state: &State, seed: u64) -> Edit {
         && let Some(first) = state.files.keys().next()
     {
         edit.push(Change::RemoveFile(*first));
+    }
+    if seed & 2 == 2 {
+        edit.push(Change::RolledUp(FileId(next), seed & 4 == 4));
+        edit.extend(state.not_rolled_up.first().cloned().map(Change::TombstoneRolledUp));
     }
     match seed % 7 {
         0 => edit = vec![Change::Ceiling(Stamp(state.ceiling.0 + seed))],

@@ -129,7 +129,9 @@ impl Table {
 
     fn view_of(&self, mut series: Vec<Series>) -> TableView {
         series.sort_unstable_by(|a, b| a.device.cmp(&b.device));
-        TableView { series, fields: Arc::clone(&self.fields), chunks: self.chunks.clone() }
+        let span = self.span.and_then(|(first, last)| TimeRange::inclusive(first, last));
+        let chunks = self.chunks.clone();
+        TableView { series, fields: Arc::clone(&self.fields), chunks, span }
     }
 }
 
@@ -140,9 +142,15 @@ pub(crate) struct TableView {
     series: Vec<Series>,
     fields: Arc<Vec<FieldKey>>,
     chunks: Vec<Arc<Chunk>>,
+    span: Option<TimeRange>,
 }
 
 impl TableView {
+    /// From the first to the last time of any row of the table, those of other devices included.
+    pub(crate) fn span(&self) -> Option<TimeRange> {
+        self.span
+    }
+
     pub(crate) fn devices(&self) -> impl ExactSizeIterator<Item = &Arc<str>> + '_ {
         self.series.iter().map(|series| &series.device)
     }

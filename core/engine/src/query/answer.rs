@@ -4,11 +4,14 @@
 //! a time; their batches come out in the order of the devices through bounded channels, so neither order
 //! nor results depend on timing, and memory stays bounded. Dropping the answer stops them.
 
-use super::aggregate::Accumulator;
-use super::plan::{Context, QueryError, Totals, Window};
-use super::scan::Scan;
+use super::aggregate::{float, result};
+use super::explain::Explain;
+use super::plan::{Context, QueryError};
 use super::spec::{Aggregate, Fill, GroupBy};
+use super::totals::{Totals, Window};
 use crate::codec::Scratch;
+use crate::rollup::Rollup;
+use crate::scan::Scan;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -121,7 +124,7 @@ enum Output {
 }
 
 /// Totals of all devices, folded in their order.
-type Together = BTreeMap<i64, (Window, Vec<Accumulator>)>;
+type Together = BTreeMap<i64, (Window, Vec<Rollup>)>;
 
 impl Answer {
     pub(super) fn new(context: Arc<Context>) -> Self {
@@ -154,6 +157,12 @@ impl Answer {
     #[must_use]
     pub fn canceller(&self) -> Canceller {
         Canceller(Arc::clone(&self.context.cancelled))
+    }
+
+    /// What was touched so far: whole once the answer is drawn to its end.
+    #[must_use]
+    pub fn explain(&self) -> Explain {
+        self.context.touched.explain()
     }
 
     /// All rows in one batch: for answers that are known to be small.
@@ -313,7 +322,7 @@ fn fold(together: &mut Together, totals: Totals) {
         match together.get_mut(&window.window.first()) {
             Some((held, fields)) => {
                 held.first = held.first.min(window.first);
-                fields.iter_mut().zip(totals.of(at)).for_each(|(a, b)| a.merge(b));
+                fields.iter_mut().zip(totals.of(at)).for_each(|(a, b)| a.merge_beside(b));
             }
             None => {
                 together.insert(window.window.first(), (*window, totals.of(at).to_vec()));
@@ -600,7 +609,8 @@ fn push_plain(
     batch.times.extend(names);
     for ((at, aggregate, kind), column) in context.aggregate_columns().zip(&mut batch.columns) {
         // The common case at once: floats without a gap.
-        let floats = (0..totals.windows.len()).map(|number| totals.of(number)[at].float(aggregate));
+        let floats =
+            (0..totals.windows.len()).map(|number| float(&totals.of(number)[at], aggregate));
         if kind == FieldType::F64
             && let Some(floats) = floats.collect::<Option<Vec<f64>>>()
         {
@@ -630,7 +640,7 @@ fn first_window(context: &Context) -> Option<TimeRange> {
 
 fn push_result(
     context: &Context,
-    total: &Accumulator,
+    total: &Rollup,
     aggregate: Aggregate,
     kind: FieldType,
     at: usize,
@@ -640,7 +650,7 @@ fn push_result(
     let value = if total.is_empty() {
         None
     } else {
-        total.result(aggregate).map_err(|_| QueryError::SumOverflow {
+        result(total, aggregate).map_err(|_| QueryError::SumOverflow {
             field: context.read[at].name.to_string(),
             kind,
         })?
@@ -742,8 +752,8 @@ mod tests {
     fn rows(store: &Store, query: &Query, spawn: Spawn) -> RowBatch {
         let name = CollectionName::parse("plant.boiler").unwrap();
         let snapshot = store.inner.snapshot(&name, &DeviceSelector::all()).unwrap();
-        let cache = Arc::clone(&store.inner.cache);
-        let context = Context::new(&name, snapshot, cache, query.clone().threads(2)).unwrap();
+        let caches = store.inner.caches();
+        let context = Context::new(&name, snapshot, caches, query.clone().threads(2)).unwrap();
         Answer::started_by(spawn, Arc::new(context)).collect_rows().unwrap()
     }
 

@@ -2,18 +2,20 @@
 
 mod aggregate;
 mod answer;
+mod explain;
 mod filter;
 mod latest;
+mod nodes;
 mod plan;
-mod scan;
 mod spec;
+mod totals;
 mod window;
 
 pub use answer::{Answer, AnswerField, Canceller, RowBatch};
+pub use explain::Explain;
 pub use plan::QueryError;
 pub use spec::{Aggregate, Comparison, Every, Fill, GroupBy, Order, Predicate, Query, Unit};
 pub use window::WindowError;
 
 pub(crate) use latest::{LatestCache, latest};
-pub(crate) use plan::{Context, Snapshot, run};
-pub(crate) use scan::{Scan, Source};
+pub(crate) use plan::{Caches, Context, run};

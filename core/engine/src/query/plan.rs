@@ -1,22 +1,26 @@
 //! From a query and a moment of the store to the rows of each device.
 
-use super::aggregate::{Accumulator, Wants, result_type};
+use super::aggregate::{result_type, wants};
 use super::answer::{Answer, AnswerField, RowBatch};
+use super::explain::Touched;
 use super::filter;
-use super::scan::{PageTest, Scan, Source};
+use super::nodes::tiers_of;
 use super::spec::{Aggregate, GroupBy, Order, Predicate, Query};
+use super::totals::{self, Totals};
 use super::window::{WindowError, Windows};
 use crate::codec::Scratch;
-use crate::files::FileSet;
 use crate::group::{Bounds, IndexCache, ReadError};
 use crate::ids::Tier;
-use crate::memory::MemoryView;
+use crate::nodes::{NodeCache, NodeDamage};
+use crate::pyramid::Stored;
+use crate::rollup::Wants;
 use crate::rows::{FieldKey, SeriesRows};
+use crate::scan::{PageTest, Scan, Snapshot};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use tidelog_model::{
-    Bitmap, CollectionName, Column, FieldType, GroupId, Placer, TimeRange, Tombstone,
+    Bitmap, CollectionName, Column, FieldType, GroupId, LeafWidth, Placer, TimeRange,
 };
 
 /// Why a query has no answer, or no more of it.
@@ -96,15 +100,12 @@ pub enum QueryError {
     Read(#[from] ReadError),
 }
 
-/// What a query reads: one version of the files, and memory at the same moment.
+/// What queries share with the store.
 #[derive(Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) memory: MemoryView,
-    pub(crate) files: FileSet,
-    /// Those that concern the collection, from manifest and log.
-    pub(crate) tombstones: Vec<Arc<Tombstone>>,
-    /// The collection's fields; the first of a name owns it.
-    pub(crate) fields: Vec<FieldKey>,
+pub(crate) struct Caches {
+    pub(crate) indexes: Arc<IndexCache>,
+    pub(crate) nodes: Arc<NodeCache>,
+    pub(crate) damage: Arc<NodeDamage>,
 }
 
 /// A query, made ready.
@@ -114,6 +115,7 @@ pub(crate) struct Context {
     pub(crate) snapshot: Snapshot,
     pub(crate) cache: Arc<IndexCache>,
     pub(crate) range: Option<TimeRange>,
+    pub(crate) leaf: LeafWidth,
     /// Sorted; each once.
     pub(crate) devices: Vec<Arc<str>>,
     /// What is read: the fields asked for, then those only filtered by.
@@ -129,17 +131,24 @@ pub(crate) struct Context {
     pub(crate) windows: Windows,
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) query: Query,
+    /// Tiers of which stored nodes can lie in a window, coarse to fine; none when rows have to be read.
+    pub(crate) tiers: Vec<Tier>,
+    pub(crate) touched: Touched,
     placer: Placer,
+    node_cache: Arc<NodeCache>,
+    pub(super) node_damage: Arc<NodeDamage>,
+    /// The stored nodes by group, looked up when they are first needed.
+    stored: Vec<OnceLock<Stored>>,
 }
 
 /// Makes a query ready and begins its answer.
 pub(crate) fn run(
     name: &CollectionName,
     snapshot: Snapshot,
-    cache: Arc<IndexCache>,
+    caches: Caches,
     query: Query,
 ) -> Result<Answer, QueryError> {
-    let context = Context::new(name, snapshot, cache, query)?;
+    let context = Context::new(name, snapshot, caches, query)?;
     Ok(Answer::new(Arc::new(context)))
 }
 
@@ -147,74 +156,46 @@ impl Context {
     pub(crate) fn new(
         name: &CollectionName,
         snapshot: Snapshot,
-        cache: Arc<IndexCache>,
+        caches: Caches,
         query: Query,
     ) -> Result<Self, QueryError> {
-        let cut = snapshot.files.state.collections.get(name).and_then(|entry| {
+        let entry = snapshot.files.state.collections.get(name);
+        let cut = entry.and_then(|entry| {
             entry.cuts.get(&Tier::Raw).and_then(|cut| TimeRange::inclusive(*cut, i64::MAX))
         });
+        let leaf = entry.map_or_else(LeafWidth::default, |entry| entry.leaf);
         let asked_range =
             if query.empty_range { None } else { Some(query.range.unwrap_or(TimeRange::ALL)) };
         let range = asked_range.and_then(|range| range.intersection(cut.unwrap_or(TimeRange::ALL)));
-        let aggregating = query.every.is_some() || !query.aggregates.is_empty();
-        if query.group_by == GroupBy::None && !aggregating {
-            return Err(QueryError::NeedsAggregates);
-        }
-        let aggregates = match (aggregating, query.aggregates.is_empty()) {
-            (true, true) => vec![Aggregate::Mean],
-            (true, false) => query.aggregates.clone(),
-            (false, _) => Vec::new(),
-        };
-        let find = |field: &str| find_field(name, &snapshot.fields, field);
-        let mut read = match &query.fields {
-            Some(fields) => fields.iter().map(|f| find(f)).collect::<Result<Vec<_>, _>>()?,
-            // Without names, an aggregate is taken of the fields that have it.
-            None => snapshot
-                .fields
-                .iter()
-                .filter(|field| {
-                    let has = |aggregate: &Aggregate| result_type(*aggregate, field.kind).is_some();
-                    aggregates.is_empty() || aggregates.iter().any(has)
-                })
-                .cloned()
-                .collect(),
-        };
-        let asked = read.len();
-        if query.fields.is_some() {
-            check_aggregates(&read, &aggregates)?;
-        }
-        let mut filters = Vec::new();
-        for predicate in &query.filter {
-            let field = find(&predicate.field)?;
-            if !filter::comparable(field.kind, &predicate.value) {
-                return Err(QueryError::NotComparable {
-                    field: predicate.field.clone(),
-                    kind: field.kind,
-                    with: predicate.value.field_type(),
-                });
-            }
-            let at = read.iter().position(|known| *known == field).unwrap_or_else(|| {
-                read.push(field);
-                read.len() - 1
-            });
-            filters.push((predicate.clone(), at));
-        }
+        let aggregates = aggregates_of(&query)?;
+        let (mut read, asked) = fields_of(name, &snapshot.fields, &query, &aggregates)?;
+        let filters = filters_of(name, &snapshot.fields, &query, &mut read)?;
         let windows = Windows::new(query.every.as_ref(), range.unwrap_or(TimeRange::ALL))?;
+        let whole = !aggregates.is_empty() && filters.is_empty();
+        let tiers = if whole { tiers_of(query.every.as_ref(), leaf) } else { Vec::new() };
+        let groups = snapshot.files.state.groups as usize;
+        let stored = std::iter::repeat_with(OnceLock::new).take(groups).collect();
         let mut context = Context {
             name: name.clone(),
             snapshot,
-            cache,
+            cache: caches.indexes,
             range,
+            leaf,
             devices: Vec::new(),
             read: read.into(),
             asked,
             named: query.fields.is_some(),
             filter: filters,
-            wants: Wants::of(&aggregates),
+            wants: wants(&aggregates),
             aggregates,
             windows,
             cancelled: Arc::default(),
             placer: Placer::new(name),
+            tiers,
+            touched: Touched::default(),
+            node_cache: caches.nodes,
+            node_damage: caches.damage,
+            stored,
             query,
         };
         context.devices = context.find_devices()?;
@@ -258,10 +239,6 @@ impl Context {
         }
     }
 
-    fn files_of(&self, group: GroupId) -> &[crate::files::OpenFile] {
-        self.snapshot.files.group(group)
-    }
-
     fn find_devices(&self) -> Result<Vec<Arc<str>>, QueryError> {
         let Some(range) = self.range else { return Ok(Vec::new()) };
         let selector = &self.query.devices;
@@ -275,7 +252,7 @@ impl Context {
             found.extend(table.devices().filter(|device| selector.matches(device)).cloned());
         }
         let mut names: Vec<Arc<str>> = Vec::new();
-        for open in self.snapshot.files.all() {
+        for open in self.snapshot.files.rows() {
             let touches =
                 open.entry.range.overlaps(range) && open.entry.collections.contains(&self.name);
             if !touches {
@@ -298,35 +275,25 @@ impl Context {
         Ok(found.into_iter().collect())
     }
 
+    pub(super) fn group_of(&self, device: &str) -> GroupId {
+        self.placer.place(device).group(self.snapshot.files.state.groups)
+    }
+
+    /// The stored nodes of a group.
+    pub(super) fn stored(&self, group: GroupId) -> Result<&Stored, QueryError> {
+        let slot = &self.stored[group.0 as usize];
+        if let Some(stored) = slot.get() {
+            return Ok(stored);
+        }
+        let files = self.snapshot.files.nodes(group);
+        let stored = Stored::new(&self.name, self.leaf, files, &self.node_cache)?;
+        Ok(slot.get_or_init(|| stored))
+    }
+
     /// A scan of one device over a range.
     pub(crate) fn scan(&self, device: &str, range: TimeRange) -> Result<Scan, QueryError> {
-        let mut sources = Vec::new();
-        let group = self.placer.place(device).group(self.snapshot.files.state.groups);
-        for open in self.files_of(group) {
-            let touches =
-                open.entry.range.overlaps(range) && open.entry.collections.contains(&self.name);
-            if !touches {
-                continue;
-            }
-            let file = open.readable()?;
-            let Some(section) = file.section(&self.name) else { continue };
-            if let Some(series) = file.find(section, device)?
-                && series.range().overlaps(range)
-            {
-                sources.push(Source::file(file, series, &self.read, &self.cache, range)?);
-            }
-        }
-        for table in &self.snapshot.memory.tables {
-            sources.extend(table.rows(device, range, &self.read).map(Source::memory));
-        }
-        let tombstones = self.snapshot.tombstones.iter();
-        let tombstones = tombstones
-            .filter(|tombstone| {
-                tombstone.range.overlaps(range) && tombstone.devices.matches(device)
-            })
-            .cloned()
-            .collect();
-        Ok(Scan { fields: Arc::clone(&self.read), range, sources, tombstones })
+        let place = (self.group_of(device), device);
+        Ok(self.snapshot.scan(&self.name, place, range, &self.read, &self.cache)?)
     }
 
     /// The next slice of a scan, with the rows that the filter keeps (`None`: all).
@@ -385,53 +352,14 @@ impl Context {
         Some(bitmap)
     }
 
-    /// Aggregates of one device by window, in order of time.
+    /// Rollups of one device by window, in order of time.
     pub(crate) fn windows_of(
         &self,
         device: &str,
         scratch: &mut Scratch,
     ) -> Result<Totals, QueryError> {
-        let mut totals = Totals::new(self.asked);
-        let Some(range) = self.range else { return Ok(totals) };
-        let mut scan = self.scan(device, range)?;
-        while let Some((rows, keep)) = self.next_slice(&mut scan, scratch)? {
-            let mut from = 0;
-            while from < rows.len() {
-                let time = rows.times[from];
-                if !totals.windows.last().is_some_and(|last| last.window.contains(time)) {
-                    let window = self.windows.at(time);
-                    // A row that is filtered out is not seen: whether it comes along depends on its page.
-                    let kept = |row: &usize| keep.as_ref().is_none_or(|keep| keep.at(*row));
-                    let Some(first) = (from..rows.len()).find(kept) else { break };
-                    if !window.contains(rows.times[first]) {
-                        from = first;
-                        continue;
-                    }
-                    let first = rows.times[first];
-                    totals.windows.push(Window { window, first });
-                    let fields = self.read[..self.asked].iter();
-                    totals.fields.extend(fields.map(|field| Accumulator::new(field.kind)));
-                }
-                let Some(open) = totals.windows.last() else { break };
-                let to = from + gallop(&rows.times[from..], open.window.last());
-                let at = totals.fields.len() - self.asked;
-                for (field, cells) in totals.fields[at..].iter_mut().zip(&rows.columns) {
-                    if let Some(cells) = cells {
-                        field.add(
-                            &rows.times,
-                            &cells.column,
-                            (from, to),
-                            keep.as_ref(),
-                            self.wants,
-                        );
-                    }
-                }
-                from = to;
-            }
-        }
-        // A window whose rows were all filtered out, or have none of the fields, is empty.
-        totals.drop_empty();
-        Ok(totals)
+        let Some(range) = self.range else { return Ok(Totals::new(self.asked)) };
+        totals::of_device(self, device, range, scratch)
     }
 
     /// Is it worth more than one thread?
@@ -460,63 +388,70 @@ impl Context {
 /// Starting threads costs tens of microseconds: fewer devices than these are read by the caller.
 const PARALLEL_DEVICES: usize = 24;
 
-/// A window that has values.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Window {
-    pub(crate) window: TimeRange,
-    /// The first time seen in it.
-    pub(crate) first: i64,
+/// What is computed: the mean, where windows are asked for and nothing else is.
+fn aggregates_of(query: &Query) -> Result<Vec<Aggregate>, QueryError> {
+    let aggregating = query.every.is_some() || !query.aggregates.is_empty();
+    if query.group_by == GroupBy::None && !aggregating {
+        return Err(QueryError::NeedsAggregates);
+    }
+    Ok(match (aggregating, query.aggregates.is_empty()) {
+        (true, true) => vec![Aggregate::Mean],
+        (true, false) => query.aggregates.clone(),
+        (false, _) => Vec::new(),
+    })
 }
 
-/// The aggregates of some windows, in order of time.
-#[derive(Clone, Debug)]
-pub(crate) struct Totals {
-    pub(crate) windows: Vec<Window>,
-    /// For each window, one per field asked for.
-    fields: Vec<Accumulator>,
-    width: usize,
-}
-
-impl Totals {
-    pub(crate) fn new(width: usize) -> Self {
-        Totals { windows: Vec::new(), fields: Vec::new(), width }
-    }
-
-    pub(crate) fn push(&mut self, window: Window, fields: &[Accumulator]) {
-        self.windows.push(window);
-        self.fields.extend_from_slice(fields);
-    }
-
-    /// The aggregates of a window.
-    pub(crate) fn of(&self, window: usize) -> &[Accumulator] {
-        &self.fields[window * self.width..(window + 1) * self.width]
-    }
-
-    fn drop_empty(&mut self) {
-        let empty = |fields: &[Accumulator]| fields.iter().all(Accumulator::is_empty);
-        if self.width == 0 || !self.fields.chunks(self.width).any(empty) {
-            return;
+/// The fields that are asked for, and how many they are.
+fn fields_of(
+    name: &CollectionName,
+    known: &[FieldKey],
+    query: &Query,
+    aggregates: &[Aggregate],
+) -> Result<(Vec<FieldKey>, usize), QueryError> {
+    let read: Vec<FieldKey> = match &query.fields {
+        Some(fields) => {
+            fields.iter().map(|field| find_field(name, known, field)).collect::<Result<_, _>>()?
         }
-        let mut kept = Totals::new(self.width);
-        for (at, window) in self.windows.iter().enumerate() {
-            if !empty(self.of(at)) {
-                kept.push(*window, self.of(at));
-            }
+        // Without names, an aggregate is taken of the fields that have it.
+        None => {
+            let has = |field: &&FieldKey| {
+                let has = |aggregate: &Aggregate| result_type(*aggregate, field.kind).is_some();
+                aggregates.is_empty() || aggregates.iter().any(has)
+            };
+            known.iter().filter(has).cloned().collect()
         }
-        *self = kept;
+    };
+    if query.fields.is_some() {
+        check_aggregates(&read, aggregates)?;
     }
+    let asked = read.len();
+    Ok((read, asked))
 }
 
-/// How many leading times are at most `last`: windows are short, so look near first.
-fn gallop(times: &[i64], last: i64) -> usize {
-    let mut step = 1;
-    let mut low = 0;
-    while low + step < times.len() && times[low + step] <= last {
-        low += step;
-        step *= 2;
+/// The predicates with the places of their fields in `read`, which takes in those that are not asked for.
+fn filters_of(
+    name: &CollectionName,
+    known: &[FieldKey],
+    query: &Query,
+    read: &mut Vec<FieldKey>,
+) -> Result<Vec<(Predicate, usize)>, QueryError> {
+    let mut filters = Vec::new();
+    for predicate in &query.filter {
+        let field = find_field(name, known, &predicate.field)?;
+        if !filter::comparable(field.kind, &predicate.value) {
+            return Err(QueryError::NotComparable {
+                field: predicate.field.clone(),
+                kind: field.kind,
+                with: predicate.value.field_type(),
+            });
+        }
+        let at = read.iter().position(|known| *known == field).unwrap_or_else(|| {
+            read.push(field);
+            read.len() - 1
+        });
+        filters.push((predicate.clone(), at));
     }
-    let high = (low + step).min(times.len());
-    low + times[low..high].partition_point(|time| *time <= last)
+    Ok(filters)
 }
 
 fn check_aggregates(fields: &[FieldKey], aggregates: &[Aggregate]) -> Result<(), QueryError> {

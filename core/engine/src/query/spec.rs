@@ -155,6 +155,12 @@ pub enum Every {
 /// Calendar units.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unit {
+    /// Fifteen minutes of the zone's clock.
+    QuarterHour,
+    /// Thirty minutes of the zone's clock.
+    HalfHour,
+    /// An hour of the zone's clock.
+    Hour,
     /// A civil day.
     Day,
     /// Seven days from Monday.
@@ -177,7 +183,7 @@ pub enum Aggregate {
     Min,
     /// Greatest value.
     Max,
-    /// Sum: exact for integers (an error if it does not fit the type), in time order for floats.
+    /// Sum: exact for integers (an error if it does not fit the type), in the fixed order of ROLLUP.md for floats.
     Sum,
     /// How many values there are, as `u64`. Every type.
     Count,
@@ -185,17 +191,22 @@ pub enum Aggregate {
     First,
     /// The latest value. Every type.
     Last,
-    /// Sample standard deviation (Welford 1962), as `f64`; absent below two values.
+    /// Sample standard deviation, as `f64`; absent below two values.
     Stddev,
     /// When the least value stands first, as `i64` nanoseconds.
     MinTime,
     /// When the greatest value stands first, as `i64` nanoseconds.
     MaxTime,
+    /// By how much a counter went up from the first value to the last, a fall being a restart at zero: exact for
+    /// integers, an error if it does not fit the type.
+    Increase,
+    /// Increase per second between the first value and the last, as `f64`; absent where they stand at one time.
+    Rate,
 }
 
 impl Aggregate {
     /// All of them.
-    pub const ALL: [Aggregate; 10] = [
+    pub const ALL: [Aggregate; 12] = [
         Aggregate::Mean,
         Aggregate::Min,
         Aggregate::Max,
@@ -206,6 +217,8 @@ impl Aggregate {
         Aggregate::Stddev,
         Aggregate::MinTime,
         Aggregate::MaxTime,
+        Aggregate::Increase,
+        Aggregate::Rate,
     ];
 
     /// The name, as it stands in column names: `<field>_<name>`.
@@ -222,6 +235,8 @@ impl Aggregate {
             Aggregate::Stddev => "stddev",
             Aggregate::MinTime => "min_time",
             Aggregate::MaxTime => "max_time",
+            Aggregate::Increase => "increase",
+            Aggregate::Rate => "rate",
         }
     }
 

@@ -90,6 +90,20 @@ pub enum Retention {
     Days(u32),
 }
 
+/// What sealing made anew, counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct SealReport {
+    /// Leaves of series.
+    pub leaves: u64,
+    /// Days, months and years of series.
+    pub parents: u64,
+    /// Nodes of the digest tree: leaf windows, days, months and years.
+    pub windows: u64,
+    /// Rows read for it.
+    pub rows: u64,
+}
+
 impl Store {
     /// Deletes. Durable and visible when this returns; its stamp is returned.
     ///
@@ -252,6 +266,33 @@ impl Store {
         self.inner.flush().map(|_| ())
     }
 
+    /// Flushes, then makes the pyramid anew where rows and deletes have overtaken it. Blocks until done; `go_on` is
+    /// asked after each device, and stops the work by returning `false`.
+    ///
+    /// The store does so by itself when files have piled up or nobody writes; queries and digests are right all the
+    /// same, since they read rows where nothing is sealed yet.
+    ///
+    /// # Errors
+    /// See [`UpkeepError`].
+    pub fn seal_with(&self, mut go_on: impl FnMut() -> bool) -> Result<SealReport, UpkeepError> {
+        self.inner.flush()?;
+        let sealed = self.inner.roll_up(&mut go_on)?;
+        Ok(SealReport {
+            leaves: sealed.leaves,
+            parents: sealed.parents,
+            windows: sealed.windows,
+            rows: sealed.rows,
+        })
+    }
+
+    /// [`Self::seal_with`], to the end.
+    ///
+    /// # Errors
+    /// See [`UpkeepError`].
+    pub fn seal(&self) -> Result<SealReport, UpkeepError> {
+        self.seal_with(|| true)
+    }
+
     /// Flushes, then merges the files of each group into one with the codecs that put size first, applying
     /// deletes and cuts. Blocks until done; `progress` is told bytes done and to do, and stops the work
     /// by returning `false`.
@@ -264,6 +305,9 @@ impl Store {
     ) -> Result<(), UpkeepError> {
         self.inner.flush()?;
         self.inner.cut()?;
+        if self.inner.options.pyramid {
+            self.inner.roll_up(&mut || progress(0, 1))?;
+        }
         self.inner.compact_all(&mut progress)
     }
 
@@ -365,7 +409,7 @@ impl Inner {
     /// The newest time of any row of a collection.
     fn newest_time(&self, name: &CollectionName) -> Option<i64> {
         let files = self.files();
-        let in_files = files.all().filter_map(|open| {
+        let in_files = files.rows().filter_map(|open| {
             let file = open.file.as_ref().ok()?;
             let section = file.section(name)?;
             Some(file.sections()[section as usize].range.last())

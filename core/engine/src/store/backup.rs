@@ -4,10 +4,10 @@ use super::Store;
 use super::open::{is_fresh, manifest_error};
 use crate::disk::{Disk, FileDisk, OpenMode, publish};
 use crate::error::{OpenError, UpkeepError};
-use crate::files::{FileSet, OpenFile};
-use crate::group::{GroupFile, ReadError, directory, file_path, temporary_path};
-use crate::ids::LogPoint;
-use crate::manifest::{FileEntry, Manifest, State};
+use crate::files::{AnyFile, FileSet};
+use crate::group::{ReadError, directory, file_path, temporary_path};
+use crate::ids::{LogPoint, Tier};
+use crate::manifest::{Manifest, State};
 use crate::options::create_root;
 use std::collections::BTreeSet;
 use std::io;
@@ -146,59 +146,59 @@ fn copy(
 ) -> Result<BackupReport, BackupError> {
     let place = destination.place();
     let io = |source| BackupError::Io { place: place.clone(), source };
-    let total: u64 = files.all().map(|open| open.entry.len).sum();
+    let total: u64 = files.all().map(|open| open.entry().len).sum();
     let mut report = BackupReport::default();
     destination.create_dir("wal").map_err(io)?;
-    let mut groups = BTreeSet::new();
+    let mut made = BTreeSet::new();
     for open in files.all() {
-        let group = open.entry.group;
-        if groups.insert(group) {
+        let entry = open.entry();
+        let (group, tier) = (entry.group, entry.tier);
+        if made.insert((group, tier)) {
             let parent = group.to_string();
             destination.create_dir(&parent).map_err(io)?;
-            destination.create_dir(&directory(group)).map_err(io)?;
+            destination.create_dir(&directory(group, tier)).map_err(io)?;
             destination.sync_dir(&parent).map_err(io)?;
         }
         let mut told = |bytes: u64| progress(report.bytes + bytes, total);
-        copy_file(open, &**destination, &mut told)?;
+        copy_file(&open, &**destination, &mut told)?;
         report.files += 1;
-        report.bytes += open.entry.len;
-        report.rows += open.entry.rows;
+        report.bytes += entry.len;
+        report.rows += if tier == Tier::Raw { entry.rows } else { 0 };
     }
     destination.sync_dir("").map_err(io)?;
     Ok(report)
 }
 
 fn copy_file(
-    open: &OpenFile,
+    open: &AnyFile,
     destination: &dyn Disk,
     told: &mut dyn FnMut(u64) -> bool,
 ) -> Result<(), BackupError> {
     let place = destination.place();
     let io = |source| BackupError::Io { place: place.clone(), source };
-    let file: &GroupFile = open.readable()?;
-    let entry: &FileEntry = &open.entry;
-    let temporary = temporary_path(entry.group, entry.id);
+    let (bytes, entry) = (open.bytes()?, open.entry());
+    let temporary = temporary_path(entry.group, entry.tier, entry.id);
     let copy = destination.open(&temporary, OpenMode::CreateNew).map_err(io)?;
     let mut hasher = blake3::Hasher::new();
     let mut at = 0;
-    while at < file.len() {
+    while at < entry.len {
         if !told(at) {
             return Err(BackupError::Cancelled { place });
         }
-        let len = (file.len() - at).min(COPY_BYTES);
-        let bytes = file.read(at, len as usize)?;
-        hasher.update(&bytes);
-        copy.write_all_at(&bytes, at).map_err(io)?;
+        let len = (entry.len - at).min(COPY_BYTES);
+        let part = bytes.read(at, len as usize)?;
+        hasher.update(&part);
+        copy.write_all_at(&part, at).map_err(io)?;
         at += len;
     }
     if *hasher.finalize().as_bytes() != entry.blake3 {
         return Err(ReadError::Damaged {
-            path: file.path.clone(),
+            path: file_path(entry.group, entry.tier, entry.id),
             window: None,
             what: "its digest is not the manifest's",
         }
         .into());
     }
-    let path = file_path(entry.group, entry.id);
+    let path = file_path(entry.group, entry.tier, entry.id);
     publish(destination, &*copy, &temporary, &path).map_err(io)
 }

@@ -3,12 +3,13 @@
 use super::Store;
 use super::open::check_identity;
 use crate::error::UpkeepError;
-use crate::files::{FileSet, OpenFile};
+use crate::files::{FileSet, OpenFile, OpenNodes};
 use crate::group::{Flaw, GroupFile, ReadError, Verified, file_path, plain};
 use crate::log::FrameInfo;
 use crate::manifest::{
     FileEntry, Manifest, ManifestError, Mode, State, check_invariants, decode_tombstone,
 };
+use crate::nodes::NodeFile;
 use crate::wal::{self, KIND_ROWS, KIND_TOMBSTONE, RowsPayload};
 use std::fmt;
 use std::io;
@@ -110,11 +111,14 @@ impl Store {
             return Err(UpkeepError::Closed);
         }
         let files = self.inner.files();
-        let total: u64 = files.all().map(|open| open.entry.len).sum();
+        let total: u64 = files.all().map(|open| open.entry().len).sum();
         let mut report = CheckReport::default();
         self.check_manifest(&files, &mut report);
-        for open in files.all() {
+        for open in files.rows() {
             self.check_file(open, &files.state, total, &mut progress, &mut report)?;
+        }
+        for open in files.all_nodes() {
+            self.check_nodes(open, &files.state, total, &mut progress, &mut report)?;
         }
         self.check_log(&mut report);
         if !progress(total, total) {
@@ -181,7 +185,7 @@ impl Store {
         report: &mut CheckReport,
     ) -> Result<(), UpkeepError> {
         let entry = &open.entry;
-        let path = file_path(entry.group, entry.id);
+        let path = file_path(entry.group, entry.tier, entry.id);
         let done = report.bytes;
         report.files += 1;
         report.bytes += entry.len;
@@ -225,6 +229,64 @@ impl Store {
         if let Some(what) = differs(entry, &file, &verified) {
             report.findings.push(whole(what));
         }
+        let flaws = verified.flaws.into_iter();
+        report.findings.extend(flaws.map(|flaw| Finding::new(&path, flaw)));
+        Ok(())
+    }
+
+    /// A file of nodes. What it says of rows is not held against them here: a node that is whole is what sealing
+    /// wrote.
+    fn check_nodes(
+        &self,
+        open: &OpenNodes,
+        state: &State,
+        total: u64,
+        progress: Progress<'_>,
+        report: &mut CheckReport,
+    ) -> Result<(), UpkeepError> {
+        let entry = &open.entry;
+        let path = file_path(entry.group, entry.tier, entry.id);
+        let done = report.bytes;
+        report.files += 1;
+        report.bytes += entry.len;
+        let mut whole = |what: String| {
+            let range = Some(entry.range);
+            report.findings.push(Finding { range, ..Finding::of_file(&path, what) });
+        };
+        let file = match NodeFile::open(&*self.inner.disk, &path) {
+            Ok(file) => Arc::new(file),
+            Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                match &open.file {
+                    // Replaced since: the bytes are still here.
+                    Ok(held) if !self.inner.files().state.files.contains_key(&entry.id) => {
+                        Arc::clone(held)
+                    }
+                    _ => {
+                        whole("the file is missing".to_owned());
+                        return Ok(());
+                    }
+                }
+            }
+            Err(error) => {
+                whole(plain(&error));
+                return Ok(());
+            }
+        };
+        let identity = (file.id(), file.tier(), file.group(), file.len());
+        if identity != (entry.id, entry.tier, (entry.group, state.groups), entry.len) {
+            whole("another file stands in its place".to_owned());
+            return Ok(());
+        }
+        let share = |nodes: u64| {
+            let part = u128::from(entry.len) * u128::from(nodes.min(entry.rows));
+            u64::try_from(part / u128::from(entry.rows.max(1))).unwrap_or(entry.len)
+        };
+        let verified = file.verify(&mut |nodes| progress(done + share(nodes), total));
+        let Ok(verified) = verified else { return Err(UpkeepError::Cancelled) };
+        if verified.flaws.is_empty() && verified.digest != Some(entry.blake3) {
+            whole("the file is not the one that was written: its digest differs".to_owned());
+        }
+        report.pages += verified.pages;
         let flaws = verified.flaws.into_iter();
         report.findings.extend(flaws.map(|flaw| Finding::new(&path, flaw)));
         Ok(())

@@ -5,6 +5,7 @@ mod adopt;
 mod backup;
 mod catalog;
 mod check;
+mod digest;
 mod open;
 mod pending;
 mod read;
@@ -16,10 +17,11 @@ mod stats;
 mod survey;
 mod write;
 
-pub use admin::{Delete, Retention};
+pub use admin::{Delete, Retention, SealReport};
 pub use adopt::{adopt, adopt_on};
 pub use backup::{BackupError, BackupReport};
 pub use check::{CheckReport, Finding};
+pub use digest::{CompareError, CompareReport, Difference, DigestRow};
 pub use open::OpenReport;
 pub use recover::{RecoverError, RecoverReport, recover, recover_on};
 pub use stats::{CollectionStats, GroupInfo, Stats, TierStats};
@@ -33,6 +35,7 @@ use crate::group::IndexCache;
 use crate::ids::LogEnd;
 use crate::manifest::{Change, Manifest};
 use crate::memory::Memory;
+use crate::nodes::{NodeCache, NodeDamage};
 use crate::options::{Options, Upkeep};
 use crate::query::LatestCache;
 use crate::upkeep::{Spawn, Threads, spawn};
@@ -87,6 +90,8 @@ pub(crate) struct Inner {
     pub(crate) manifest: Mutex<Manifest>,
     catalog: Mutex<Catalog>,
     pub(crate) cache: Arc<IndexCache>,
+    pub(crate) node_cache: Arc<NodeCache>,
+    pub(crate) node_damage: Arc<NodeDamage>,
     latest: LatestCache,
     pending: Pending,
     pub(crate) stamps: Stamps,
@@ -96,8 +101,9 @@ pub(crate) struct Inner {
     last_sync: Mutex<std::time::Duration>,
     /// Ids below this one were given to files.
     pub(crate) next_file: std::sync::atomic::AtomicU64,
-    /// Groups whose directories exist for certain.
-    pub(crate) directories: Mutex<std::collections::BTreeSet<tidelog_model::GroupId>>,
+    /// Groups and tiers whose directories exist for certain.
+    pub(crate) directories:
+        Mutex<std::collections::BTreeSet<(tidelog_model::GroupId, crate::ids::Tier)>>,
     /// Generations that wait to be flushed, oldest first.
     pub(crate) sealed: Mutex<std::collections::VecDeque<crate::upkeep::Sealed>>,
     pub(crate) counters: Counters,

@@ -8,14 +8,15 @@ use super::stats::Counters;
 use super::{Inner, Lock};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{EditProblem, ManifestProblem, OpenError};
-use crate::files::{Broken, FileSet, OpenFile};
+use crate::files::{AnyFile, Broken, FileSet, Open};
 use crate::group::{GroupFile, IndexCache, ReadError, directory, file_path, parse_file_name};
-use crate::ids::LogEnd;
+use crate::ids::{LogEnd, Tier};
 use crate::log::FrameInfo;
 use crate::manifest::{
     Change, FileEntry, Manifest, ManifestError, Mode, Opening, State, decode_tombstone,
 };
 use crate::memory::Memory;
+use crate::nodes::{NodeCache, NodeFile};
 use crate::options::Options;
 use crate::query::LatestCache;
 use crate::upkeep::Threads;
@@ -117,7 +118,7 @@ impl Inner {
         let state = Arc::clone(manifest.state());
         let files = open_files(&*disk, &state)?;
         for file in files.all() {
-            if let Err(broken) = &file.file {
+            if let Some(broken) = file.broken() {
                 report.damage.push((broken.path.clone(), broken.what.clone()));
             }
         }
@@ -159,8 +160,7 @@ impl Inner {
         if now.covered != manifest.state().covered || now.openings != manifest.state().openings {
             return Err(io(io::ErrorKind::NotFound.into()));
         }
-        let vanished =
-            |file: &OpenFile| matches!(&file.file, Err(broken) if broken.what == MISSING);
+        let vanished = |file: AnyFile| file.broken().is_some_and(|broken| broken.what == MISSING);
         if files.all().any(vanished) && now.number != manifest.state().number {
             return Err(io(io::ErrorKind::NotFound.into()));
         }
@@ -174,7 +174,7 @@ impl Inner {
         let lost = recovered.damage.iter();
         report.damage.extend(lost.map(|damage| (damage.path.clone(), damage.what.to_owned())));
         for file in files.all() {
-            if let Err(broken) = &file.file {
+            if let Some(broken) = file.broken() {
                 report.damage.push((broken.path.clone(), broken.what.clone()));
             }
         }
@@ -202,7 +202,9 @@ impl Inner {
             files: Mutex::new(files),
             manifest: Mutex::new(manifest),
             catalog: Mutex::new(parts.catalog),
-            cache: Arc::new(IndexCache::new(options.cache_budget)),
+            cache: Arc::new(IndexCache::new(options.cache_budget / 4 * 3)),
+            node_cache: Arc::new(NodeCache::new(options.cache_budget / 4)),
+            node_damage: Arc::default(),
             latest: LatestCache::default(),
             pending: Pending::default(),
             stamps: parts.stamps,
@@ -420,22 +422,42 @@ const MISSING: &str = "the file is missing";
 pub(super) fn open_files(disk: &dyn Disk, state: &Arc<State>) -> Result<FileSet, OpenError> {
     let mut files = Vec::with_capacity(state.files.len());
     for entry in state.files.values() {
-        let path = file_path(entry.group, entry.id);
-        let file = match GroupFile::open(disk, &path) {
-            Ok(file) => check_identity(entry, state, file),
-            Err(error @ ReadError::TooNew { .. }) => return Err(OpenError::TooNew(error)),
-            Err(ReadError::Damaged { what, .. }) => Err(what.to_owned()),
-            Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Err(MISSING.to_owned())
-            }
-            Err(ReadError::Io { source, .. }) => Err(source.to_string()),
-            Err(other) => Err(other.to_string()),
-        };
-        let file = file.map(Arc::new).map_err(|what| Broken { path, what });
-        files.push(OpenFile { entry: Arc::clone(entry), file });
+        let path = file_path(entry.group, entry.tier, entry.id);
+        let entry = Arc::clone(entry);
+        files.push(if entry.tier == Tier::Raw {
+            let file = opened(GroupFile::open(disk, &path))?;
+            let file = file.and_then(|file| check_identity(&entry, state, file));
+            let file = file.map(Arc::new).map_err(|what| Broken { path, what });
+            AnyFile::Rows(Open { entry, file })
+        } else {
+            let file = opened(NodeFile::open(disk, &path))?;
+            let file = file.and_then(|file| {
+                let places = (file.id(), file.tier(), file.group(), file.len());
+                let listed = (entry.id, entry.tier, (entry.group, state.groups), entry.len);
+                if places == listed { Ok(file) } else { Err(ANOTHER.to_owned()) }
+            });
+            let file = file.map(Arc::new).map_err(|what| Broken { path, what });
+            AnyFile::Nodes(Open { entry, file })
+        });
     }
     Ok(FileSet::new(Arc::clone(state), files))
 }
+
+/// A file, or why it cannot be read; only what a later version wrote keeps the store from opening.
+fn opened<F>(file: Result<F, ReadError>) -> Result<Result<F, String>, OpenError> {
+    Ok(match file {
+        Ok(file) => Ok(file),
+        Err(error @ ReadError::TooNew { .. }) => return Err(OpenError::TooNew(error)),
+        Err(ReadError::Damaged { what, .. }) => Err(what.to_owned()),
+        Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(MISSING.to_owned())
+        }
+        Err(ReadError::Io { source, .. }) => Err(source.to_string()),
+        Err(other) => Err(other.to_string()),
+    })
+}
+
+const ANOTHER: &str = "another file stands in its place";
 
 /// Is the file the one that the manifest means?
 pub(super) fn check_identity(
@@ -446,14 +468,15 @@ pub(super) fn check_identity(
     let same = file.id() == entry.id
         && file.group() == (entry.group, state.groups)
         && file.len() == entry.len;
-    if same { Ok(file) } else { Err("another file stands in its place".to_owned()) }
+    if same { Ok(file) } else { Err(ANOTHER.to_owned()) }
 }
 
 /// Removes what unfinished work left over: temporary files, and files that the manifest does not list.
 /// With damage anywhere, unlisted files are moved to quarantine instead: they may be all there is.
 fn sweep(disk: &dyn Disk, state: &State, report: &mut OpenReport) -> io::Result<()> {
-    for group in (0..state.groups).map(GroupId) {
-        let directory = directory(group);
+    let groups = (0..state.groups).map(GroupId);
+    for (group, tier) in groups.flat_map(|group| Tier::ALL.map(|tier| (group, tier))) {
+        let directory = directory(group, tier);
         for name in disk.list(&directory)? {
             let path = format!("{directory}/{name}");
             let listed = parse_file_name(&name).is_some_and(|id| state.files.contains_key(&id));

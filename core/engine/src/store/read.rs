@@ -1,8 +1,10 @@
 //! Reading: queries and latest rows over one moment of memory and files.
 
 use super::{Inner, Store};
+use crate::memory::MemoryView;
 use crate::memory::ViewOf;
-use crate::query::{self, Answer, AnswerField, Context, Query, QueryError, RowBatch, Snapshot};
+use crate::query::{self, Answer, AnswerField, Caches, Context, Query, QueryError, RowBatch};
+use crate::scan::Snapshot;
 use std::sync::Arc;
 use tidelog_model::{CollectionName, DeviceSelector};
 
@@ -30,7 +32,7 @@ impl Store {
     /// See [`QueryError`]; damage is met while the answer is drawn.
     pub fn query(&self, collection: &CollectionName, query: Query) -> Result<Answer, QueryError> {
         let snapshot = self.inner.snapshot(collection, &query.devices)?;
-        query::run(collection, snapshot, Arc::clone(&self.inner.cache), query)
+        query::run(collection, snapshot, self.inner.caches(), query)
     }
 
     /// The latest visible row of each device that the query selects, all its fields as they are in
@@ -44,13 +46,26 @@ impl Store {
         query: Query,
     ) -> Result<(Vec<AnswerField>, RowBatch), QueryError> {
         let snapshot = self.inner.snapshot(collection, &query.devices)?;
-        let cache = Arc::clone(&self.inner.cache);
-        let context = Context::new(collection, snapshot, cache, query)?;
+        let context = Context::new(collection, snapshot, self.inner.caches(), query)?;
         query::latest(&context, &self.inner.latest)
     }
 }
 
 impl Inner {
+    pub(crate) fn caches(&self) -> Caches {
+        Caches {
+            indexes: Arc::clone(&self.cache),
+            nodes: Arc::clone(&self.node_cache),
+            damage: Arc::clone(&self.node_damage),
+        }
+    }
+
+    /// One moment of a collection that nobody has written to.
+    pub(crate) fn empty_snapshot(&self) -> Snapshot {
+        let memory = MemoryView { tables: Vec::new() };
+        Snapshot { memory, files: self.files(), tombstones: Vec::new(), fields: Vec::new() }
+    }
+
     /// One moment of a collection.
     pub(crate) fn snapshot(
         &self,

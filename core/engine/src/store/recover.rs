@@ -11,8 +11,9 @@ use super::survey::{Content, Fate, LogSurvey, Survey};
 use crate::disk::{Disk, FileDisk, OpenMode, directory_of, read_all};
 use crate::error::ManifestProblem;
 use crate::group::{directory, file_path, parse_file_name};
-use crate::ids::FileId;
+use crate::ids::{FileId, Tier};
 use crate::manifest::{Manifest, ManifestError, Mode, State, decode_tombstone};
+use crate::nodes::NodeFile;
 use crate::options::Options;
 use crate::upkeep::entry_of;
 use crate::wal::{self, KIND_ROWS, KIND_TOMBSTONE, RowsPayload};
@@ -192,14 +193,21 @@ impl Recovery<'_> {
             None => State::new(self.store_id()?, groups),
         };
         self.judge(groups);
+        if !(self.known.complete && self.nodes_are_whole(&state)) {
+            forget_nodes(&mut state);
+        }
         let found: BTreeSet<FileId> = self.survey.whole().map(|content| content.entry.id).collect();
-        let missing = state.files.values().filter(|entry| !found.contains(&entry.id));
+        let rows = state.files.values().filter(|entry| entry.tier == Tier::Raw);
+        let missing = rows.filter(|entry| !found.contains(&entry.id));
         self.report.missing = missing
-            .map(|entry| file_path(entry.group, entry.id))
+            .map(|entry| file_path(entry.group, entry.tier, entry.id))
             .filter(|path| !self.survey.files.contains_key(path))
             .collect();
         let all_there = self.report.missing.is_empty()
             && !self.survey.files.values().any(|fate| matches!(fate, Fate::Damaged { .. }));
+        if !all_there {
+            forget_nodes(&mut state);
+        }
         if !(self.known.complete && all_there)
             && let Some(start) = self.log.start
         {
@@ -220,9 +228,13 @@ impl Recovery<'_> {
             let why = "no header tells which opening the segment is of".to_owned();
             self.report.quarantined.push((path, why));
         }
-        self.report.files =
-            state.files.values().map(|entry| file_path(entry.group, entry.id)).collect();
-        self.report.rows = state.files.values().map(|entry| entry.rows).sum();
+        self.report.files = state
+            .files
+            .values()
+            .map(|entry| file_path(entry.group, entry.tier, entry.id))
+            .collect();
+        let rows = state.files.values().filter(|entry| entry.tier == Tier::Raw);
+        self.report.rows = rows.map(|entry| entry.rows).sum();
         let changed = moved
             || !self.known.intact
             || self.known.state.as_ref().is_none_or(|before| {
@@ -239,6 +251,18 @@ impl Recovery<'_> {
         }
         self.note();
         Ok(())
+    }
+
+    /// Is every file of nodes that the manifest lists there and without a flaw?
+    fn nodes_are_whole(&self, state: &State) -> bool {
+        let mut nodes = state.files.values().filter(|entry| entry.tier != Tier::Raw);
+        nodes.all(|entry| {
+            let path = file_path(entry.group, entry.tier, entry.id);
+            let file = NodeFile::open(&*self.disk, &path).ok().map(Arc::new);
+            let verified = file.and_then(|file| file.verify(&mut |_| true).ok());
+            verified
+                .is_some_and(|found| found.flaws.is_empty() && found.digest == Some(entry.blake3))
+        })
     }
 
     /// How many groups there are: whoever still knows.
@@ -301,10 +325,10 @@ impl Recovery<'_> {
         // Otherwise what is left over may hold rows that are lost elsewhere, and recovery may have been
         // here before and not got further.
         let nothing_lost = known.complete
-            && known
-                .state
-                .as_ref()
-                .is_some_and(|state| state.files.keys().all(|id| found.contains(id)));
+            && known.state.as_ref().is_some_and(|state| {
+                let mut rows = state.files.values().filter(|entry| entry.tier == Tier::Raw);
+                rows.all(|entry| found.contains(&entry.id))
+            });
         // One in its right place goes before a copy elsewhere.
         let mut paths: Vec<String> = self.survey.files.keys().cloned().collect();
         paths.sort_by_key(|path| match self.survey.files.get(path) {
@@ -404,7 +428,7 @@ impl Recovery<'_> {
                     self.report.findings.extend(flaws);
                     if let Some(file) = file.filter(|file| file.group().1 == state.groups) {
                         let id = state.next_file;
-                        self.make_directory(&directory(file.group().0))?;
+                        self.make_directory(&directory(file.group().0, Tier::Raw))?;
                         if let Some(written) = rescue(&self.disk, &file, id)? {
                             state.next_file = FileId(id.0 + 1);
                             let mut content = Content::of(&file, written.blake3);
@@ -536,3 +560,12 @@ fn list(state: &mut State, content: Content) {
 
 /// Ids from here on were never given: a greater one is damage.
 const FILE_ID_END: u64 = 1 << 63;
+
+/// The pyramid is made anew from rows: its files are no part of the store any more.
+fn forget_nodes(state: &mut State) {
+    state.files.retain(|_, entry| entry.tier == Tier::Raw);
+    for entry in state.files.values_mut() {
+        Arc::make_mut(entry).rolled_up = false;
+    }
+    state.not_rolled_up.clone_from(&state.tombstones);
+}

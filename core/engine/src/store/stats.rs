@@ -1,7 +1,9 @@
 //! Measured figures: every one is counted where it happens, or looked up when it is asked for.
 
 use super::Store;
+use crate::group::Written;
 use crate::ids::Tier;
+use crate::pyramid::Sealed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -23,6 +25,25 @@ pub(crate) struct Counters {
     pub(crate) compactions: AtomicU64,
     pub(crate) compacted_bytes: AtomicU64,
     pub(crate) compaction_failures: AtomicU64,
+    pub(crate) seals: AtomicU64,
+    pub(crate) seal_nanos: AtomicU64,
+    pub(crate) sealed_leaves: AtomicU64,
+    pub(crate) sealed_parents: AtomicU64,
+    pub(crate) sealed_windows: AtomicU64,
+    pub(crate) sealed_rows: AtomicU64,
+    pub(crate) sealed_bytes: AtomicU64,
+}
+
+impl Counters {
+    /// Counts what sealing made of one group.
+    pub(crate) fn count_sealed(&self, sealed: &Sealed, written: &[Written]) {
+        self.seals.fetch_add(1, Relaxed);
+        self.sealed_leaves.fetch_add(sealed.leaves, Relaxed);
+        self.sealed_parents.fetch_add(sealed.parents, Relaxed);
+        self.sealed_windows.fetch_add(sealed.windows, Relaxed);
+        self.sealed_rows.fetch_add(sealed.rows, Relaxed);
+        self.sealed_bytes.fetch_add(written.iter().map(|file| file.len).sum(), Relaxed);
+    }
 }
 
 /// Figures of an open store, at one moment.
@@ -57,6 +78,22 @@ pub struct Stats {
     pub memory_budget: u64,
     /// Bytes of parsed indexes.
     pub cache_bytes: u64,
+    /// Times that the pyramid of a group was sealed.
+    pub seals: u64,
+    /// Processor and waiting time of sealing, in nanoseconds.
+    pub seal_nanos: u64,
+    /// Leaves of series that sealing made.
+    pub sealed_leaves: u64,
+    /// Days, months and years of series that sealing made.
+    pub sealed_parents: u64,
+    /// Nodes of the digest tree that sealing made.
+    pub sealed_windows: u64,
+    /// Rows that sealing read.
+    pub sealed_rows: u64,
+    /// Bytes of the files that sealing wrote.
+    pub sealed_bytes: u64,
+    /// Files whose rows the pyramid does not count yet.
+    pub files_unsealed: u64,
     /// Flushes that ended well.
     pub flushes: u64,
     /// Flushes that did not.
@@ -165,7 +202,7 @@ impl Store {
         let (log_segments, log_bytes) = self.log_size();
         let (flushed, compacted) =
             (count(&counters.flushed_bytes), count(&counters.compacted_bytes));
-        let broken = files.all().filter(|file| file.file.is_err()).count() as u64;
+        let broken = files.all().filter(|file| file.broken().is_some()).count() as u64;
         Stats {
             writes: count(&counters.writes),
             rows_written: count(&counters.rows_written),
@@ -186,6 +223,14 @@ impl Store {
             flush_failure: inner.room.failure(),
             flush_nanos: count(&counters.flush_nanos),
             flushed_bytes: flushed,
+            seals: count(&counters.seals),
+            seal_nanos: count(&counters.seal_nanos),
+            sealed_leaves: count(&counters.sealed_leaves),
+            sealed_parents: count(&counters.sealed_parents),
+            sealed_windows: count(&counters.sealed_windows),
+            sealed_rows: count(&counters.sealed_rows),
+            sealed_bytes: count(&counters.sealed_bytes),
+            files_unsealed: files.rows().filter(|file| !file.entry.rolled_up).count() as u64,
             flushed_rows: count(&counters.flushed_rows),
             compactions: count(&counters.compactions),
             compaction_failures: count(&counters.compaction_failures),
@@ -196,7 +241,7 @@ impl Store {
                 (flushed + compacted) as f64 / flushed as f64
             },
             files: files.all().count() as u64,
-            file_bytes: files.all().map(|file| file.entry.len).sum(),
+            file_bytes: files.all().map(|file| file.entry().len).sum(),
             files_broken: broken,
             tombstones: inner.catalog().tombstones.len() as u64,
             poisoned: inner.wal.as_ref().is_some_and(|wal| wal.is_poisoned()),
@@ -230,7 +275,7 @@ impl Store {
             let mut widen = |first: i64, last: i64| {
                 range = Some(range.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
             };
-            for open in files.all().filter(|open| open.entry.collections.contains(&name)) {
+            for open in files.rows().filter(|open| open.entry.collections.contains(&name)) {
                 let file = open.readable()?;
                 let Some(number) = file.section(&name) else { continue };
                 let section = &file.sections()[number as usize];
@@ -279,7 +324,8 @@ impl Store {
         let files = self.inner.files();
         let mut tiers: BTreeMap<Tier, TierStats> = BTreeMap::new();
         for open in files.all() {
-            let tier = open.entry.tier;
+            let entry = open.entry();
+            let tier = entry.tier;
             let stats = tiers.entry(tier).or_insert_with(|| TierStats {
                 tier: tier.directory(),
                 files: 0,
@@ -288,9 +334,9 @@ impl Store {
                 values: 0,
             });
             stats.files += 1;
-            stats.bytes += open.entry.len;
-            stats.rows += open.entry.rows;
-            stats.values += open.entry.values;
+            stats.bytes += entry.len;
+            stats.rows += entry.rows;
+            stats.values += entry.values;
         }
         tiers.into_values().collect()
     }

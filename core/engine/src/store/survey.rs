@@ -41,6 +41,7 @@ impl Content {
             stamps: summary.stamps,
             cleaned: summary.cleaned,
             dense: summary.dense,
+            rolled_up: false,
             collections: sections.iter().map(|section| section.name.clone()).collect(),
         };
         let of_section = sections.iter().map(|s| (s.name.clone(), s.leaf, s.fields.clone()));
@@ -50,7 +51,7 @@ impl Content {
 
     /// Where it belongs.
     pub(super) fn path(&self) -> String {
-        file_path(self.entry.group, self.entry.id)
+        file_path(self.entry.group, self.entry.tier, self.entry.id)
     }
 }
 

@@ -6,10 +6,14 @@ use crate::error::UpkeepError;
 use crate::files::OpenFile;
 use crate::group::file_path;
 use crate::ids::{FileId, Tier};
+use crate::manifest::{Change, FileEntry};
 use crate::store::Inner;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 use tidelog_model::{GroupId, Stamp};
+
+/// While writes keep coming, so many files of a group may wait to be sealed.
+const UNSEALED_MAX: usize = 4;
 
 impl Inner {
     /// Background upkeep: merges what has piled up, a merge at a time, and makes way for a flush.
@@ -17,6 +21,13 @@ impl Inner {
         if eager {
             self.cut()?;
             self.drop_cut_files()?;
+            let pending = !self.files().state.not_rolled_up.is_empty();
+            if self.options.pyramid && (pending || !self.node_damage.is_empty()) {
+                match self.roll_up(&mut || !self.threads.is_stopping()) {
+                    Err(UpkeepError::Cancelled) => return Ok(()),
+                    other => other.map(drop)?,
+                }
+            }
         }
         for group in (0..self.groups).map(GroupId) {
             loop {
@@ -24,6 +35,14 @@ impl Inner {
                     return Ok(());
                 }
                 let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+                if self.seals_now(group, eager) {
+                    let mut go_on = || !self.threads.is_stopping();
+                    match self.roll_up_group(group, &mut go_on) {
+                        Err(UpkeepError::Cancelled) => return Ok(()),
+                        other => other.map(drop)?,
+                    }
+                    self.merge_nodes(group, false)?;
+                }
                 let chosen = self.pick_in(group, eager);
                 if chosen.is_empty() {
                     break;
@@ -38,14 +57,30 @@ impl Inner {
         Ok(())
     }
 
+    /// Is it time to seal a group? When files have piled up that the pyramid does not count, and when nobody writes;
+    /// not after each flush, which would make the leaves anew that are still being written.
+    fn seals_now(&self, group: GroupId, eager: bool) -> bool {
+        let files = self.files();
+        let unsealed = files.group(group).iter().filter(|open| !open.entry.rolled_up).count();
+        let enough = if eager { 1 } else { UNSEALED_MAX };
+        self.options.pyramid && unsealed >= enough
+    }
+
     fn pick_in(&self, group: GroupId, eager: bool) -> Vec<FileId> {
         let files = self.files();
         // A file that cannot be read stays where it is, for whoever repairs it.
-        let readable = files.group(group).iter().filter(|open| open.file.is_ok());
+        // What is not sealed yet keeps its file, so that no more has to be made anew than it holds.
+        let sealed = |open: &&OpenFile| open.entry.rolled_up || !self.options.pyramid;
+        let readable = files.group(group).iter().filter(|open| open.file.is_ok()).filter(sealed);
         let candidates: Vec<Candidate<'_>> = readable
             .map(|open| Candidate { entry: &open.entry, dirty: self.is_dirty(open) })
             .collect();
         pick(&candidates, eager)
+    }
+
+    /// The output of a merge counts as sealed when all of its inputs do.
+    fn sealed_inputs(inputs: &[OpenFile]) -> bool {
+        inputs.iter().all(|open| open.entry.rolled_up)
     }
 
     /// Are there rows in the file that a delete or a cut hides?
@@ -69,13 +104,13 @@ impl Inner {
             let before = |name| self.cut_of(name).is_some_and(|cut| open.entry.range.last() < cut);
             open.entry.tier == Tier::Raw && open.entry.collections.iter().all(before)
         };
-        let gone: Vec<OpenFile> = files.all().filter(gone).cloned().collect();
+        let gone: Vec<OpenFile> = files.rows().filter(gone).cloned().collect();
         if gone.is_empty() {
             return Ok(());
         }
         let ids: Vec<FileId> = gone.iter().map(|open| open.entry.id).collect();
         self.publish(&[], &ids, Vec::new(), |files| self.show(files))?;
-        self.unlink(&gone);
+        self.unlink(&entries_of(&gone));
         Ok(())
     }
 
@@ -85,7 +120,7 @@ impl Inner {
         progress: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<(), UpkeepError> {
         self.drop_cut_files()?;
-        let total: u64 = self.files().all().map(|open| open.entry.len).sum();
+        let total: u64 = self.files().rows().map(|open| open.entry.len).sum();
         let mut done = 0;
         for group in (0..self.groups).map(GroupId) {
             let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,6 +139,7 @@ impl Inner {
                 };
                 self.compact_files(group, &ids, &mut here)?;
             }
+            self.merge_nodes(group, true)?;
             done += bytes;
             if !progress(done, total) {
                 return Err(UpkeepError::Cancelled);
@@ -133,7 +169,9 @@ impl Inner {
         let id = self.new_file_id();
         let outcome = merge(self, group, id, &inputs, levelling, progress).and_then(|written| {
             let added = written.as_slice();
-            match self.publish(added, ids, Vec::new(), |files| self.show(files)) {
+            let sealed = added.iter().filter(|_| Self::sealed_inputs(&inputs));
+            let changes = sealed.map(|file| Change::RolledUp(file.id, true)).collect();
+            match self.publish(added, ids, changes, |files| self.show(files)) {
                 Ok(()) => Ok(written),
                 Err(error) => {
                     self.discard_unpublished(added, &error);
@@ -146,7 +184,7 @@ impl Inner {
                 self.counters.compactions.fetch_add(1, Relaxed);
                 let bytes = written.map_or(0, |file| file.len);
                 self.counters.compacted_bytes.fetch_add(bytes, Relaxed);
-                self.unlink(&inputs);
+                self.unlink(&entries_of(&inputs));
                 Ok(())
             }
             Err(error) => {
@@ -160,15 +198,19 @@ impl Inner {
 
     /// Removes the names of files that the manifest does not list any more. Queries that have them open
     /// go on reading.
-    fn unlink(&self, files: &[OpenFile]) {
-        for open in files {
-            let path = file_path(open.entry.group, open.entry.id);
+    pub(super) fn unlink(&self, files: &[Arc<FileEntry>]) {
+        for entry in files {
+            let path = file_path(entry.group, entry.tier, entry.id);
             if let Err(error) = self.disk.remove(&path) {
                 // The next opening sweeps it.
                 tracing::warn!(%error, path, "a file that is no longer needed could not be removed");
             }
         }
     }
+}
+
+fn entries_of(files: &[OpenFile]) -> Vec<Arc<FileEntry>> {
+    files.iter().map(|open| Arc::clone(&open.entry)).collect()
 }
 
 fn hull(a: (Stamp, Stamp), b: (Stamp, Stamp)) -> (Stamp, Stamp) {

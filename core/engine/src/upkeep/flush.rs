@@ -3,11 +3,12 @@
 use crate::codec::Effort;
 
 use crate::error::UpkeepError;
-use crate::files::{FileSet, OpenFile};
+use crate::files::{AnyFile, FileSet, Open};
 use crate::group::{GroupFile, GroupWriter, Levelling, Written, directory, file_path};
 use crate::ids::{FileId, LogPoint, Tier};
 use crate::manifest::{Change, FileEntry};
 use crate::memory::{Generation, Table};
+use crate::nodes::NodeFile;
 use crate::options::Upkeep;
 use crate::rows::{FieldKey, hide};
 use crate::store::Inner;
@@ -146,18 +147,24 @@ impl Inner {
     ) -> Result<(), UpkeepError> {
         let mut opened = Vec::with_capacity(added.len());
         for file in added {
-            let path = file_path(file.group, file.id);
-            let open = GroupFile::open(&*self.disk, &path)?;
+            let path = file_path(file.group, file.tier, file.id);
             let entry = Arc::new(entry_of(file));
-            opened.push(OpenFile { entry, file: Ok(Arc::new(open)) });
+            opened.push(if file.tier == Tier::Raw {
+                let file = Ok(Arc::new(GroupFile::open(&*self.disk, &path)?));
+                AnyFile::Rows(Open { entry, file })
+            } else {
+                let file = Ok(Arc::new(NodeFile::open(&*self.disk, &path)?));
+                AnyFile::Nodes(Open { entry, file })
+            });
         }
         let mut manifest = self.manifest();
-        let mut edit = more;
+        let mut edit = Vec::new();
         let next = added.iter().map(|file| FileId(file.id.0 + 1)).max();
         let next = next.filter(|next| *next > manifest.state().next_file);
         edit.extend(next.map(Change::NextFile));
-        edit.extend(opened.iter().map(|file| Change::AddFile(Arc::clone(&file.entry))));
+        edit.extend(opened.iter().map(|file| Change::AddFile(Arc::clone(file.entry()))));
         edit.extend(removed.iter().map(|id| Change::RemoveFile(*id)));
+        edit.extend(more);
         self.edit(&mut manifest, &edit)?;
         show(self.files().after(Arc::clone(manifest.state()), opened));
         Ok(())
@@ -177,10 +184,10 @@ impl Inner {
     }
 
     /// Removes files that no manifest lists.
-    fn discard(&self, files: &[Written]) {
+    pub(super) fn discard(&self, files: &[Written]) {
         for file in files {
             // Best effort: the next opening sweeps what is left.
-            let _ = self.disk.remove(&file_path(file.group, file.id));
+            let _ = self.disk.remove(&file_path(file.group, file.tier, file.id));
         }
     }
 
@@ -202,7 +209,7 @@ impl Inner {
             tables.sort_by(|a, b| a.0.cmp(b.0));
         }
         for group in groups.keys() {
-            self.ensure_directory(*group)?;
+            self.ensure_directory(*group, Tier::Raw)?;
         }
         let groups: Vec<(GroupId, Vec<(&CollectionName, &Table)>)> = groups.into_iter().collect();
         let next = Mutex::new(groups.iter());
@@ -328,18 +335,19 @@ impl Inner {
         if allowed { Levelling::Allowed } else { Levelling::Forbidden }
     }
 
-    /// Makes sure that the directory of a group's files exists for good.
-    pub(super) fn ensure_directory(&self, group: GroupId) -> io::Result<()> {
-        if self.directories.lock().unwrap_or_else(PoisonError::into_inner).contains(&group) {
+    /// Makes sure that the directory of a group's files of a tier exists for good.
+    pub(super) fn ensure_directory(&self, group: GroupId, tier: Tier) -> io::Result<()> {
+        let made = (group, tier);
+        if self.directories.lock().unwrap_or_else(PoisonError::into_inner).contains(&made) {
             return Ok(());
         }
         let disk = &self.disk;
         let parent = group.to_string();
         disk.create_dir(&parent)?;
-        disk.create_dir(&directory(group))?;
+        disk.create_dir(&directory(group, tier))?;
         disk.sync_dir("")?;
         disk.sync_dir(&parent)?;
-        self.directories.lock().unwrap_or_else(PoisonError::into_inner).insert(group);
+        self.directories.lock().unwrap_or_else(PoisonError::into_inner).insert(made);
         Ok(())
     }
 
@@ -419,7 +427,7 @@ pub(crate) fn entry_of(file: &Written) -> FileEntry {
     FileEntry {
         id: file.id,
         group: file.group,
-        tier: Tier::Raw,
+        tier: file.tier,
         len: file.len,
         blake3: file.blake3,
         rows: summary.rows,
@@ -429,6 +437,7 @@ pub(crate) fn entry_of(file: &Written) -> FileEntry {
         stamps: summary.stamps,
         cleaned: summary.cleaned,
         dense: summary.dense,
+        rolled_up: file.tier != Tier::Raw,
         collections: file.collections.clone(),
     }
 }

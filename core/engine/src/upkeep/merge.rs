@@ -4,9 +4,9 @@ use crate::codec::{Effort, Scratch};
 use crate::error::UpkeepError;
 use crate::files::OpenFile;
 use crate::group::{GroupFile, GroupWriter, IndexCache, Levelling, SeriesRef, Written};
-use crate::ids::FileId;
-use crate::query::{Scan, Source};
+use crate::ids::{FileId, Tier};
 use crate::rows::FieldKey;
+use crate::scan::{Scan, Source};
 use crate::store::Inner;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) fn merge(
         inputs.iter().map(OpenFile::readable).collect::<Result<_, _>>()?;
     let rows: u64 = inputs.iter().map(|open| open.entry.rows).sum();
     let mut done = 0;
-    inner.ensure_directory(group)?;
+    inner.ensure_directory(group, Tier::Raw)?;
     // Before the tombstones are read: each up to this stamp is then among them.
     let cleaned = inner.cleaned();
     let mut writer = GroupWriter::create(

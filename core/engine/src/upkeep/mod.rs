@@ -3,7 +3,9 @@
 mod compact;
 mod flush;
 mod merge;
+mod merge_nodes;
 mod pick;
+mod roll_up;
 mod threads;
 
 pub(crate) use flush::{Sealed, entry_of};

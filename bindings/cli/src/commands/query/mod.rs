@@ -6,7 +6,7 @@ mod windows;
 
 use super::shown_time;
 use crate::arguments::{Devices, Opener, Range, Target, schema};
-use crate::error::{CommandError, Outcome};
+use crate::error::{CommandError, Outcome, say};
 use crate::print::{Format, Header, printer};
 use crate::time::{Every, parse_every};
 use clap::{Args, ValueEnum};
@@ -30,14 +30,14 @@ pub(crate) struct QueryArguments {
     fields: Vec<String>,
     #[command(flatten)]
     range: Range,
-    /// Aggregate over windows of this width: 500ms 10s 15m 6h, aligned to UTC, or one calendar unit,
-    /// 1d 1w 1mo 1q 1y, in the zone of --tz. Weeks begin on Monday.
+    /// Aggregate over windows of this width: 500ms 10s 15m 6h, aligned to UTC, or one unit of the calendar,
+    /// 1d 1w 1mo 1q 1y, or of the clock, 15m 30m 1h, in the zone of --tz. Weeks begin on Monday.
     #[arg(long, value_name = "WIDTH", value_parser = parse_every)]
     every: Option<Every>,
-    /// The IANA time zone of calendar windows, as Europe/Berlin. [default: UTC]
+    /// The IANA time zone of calendar and clock windows, as Europe/Berlin. [default: UTC]
     #[arg(long, value_name = "ZONE", requires = "every")]
     tz: Option<String>,
-    /// Aggregates: mean min max sum count first last stddev min_time max_time. Without --every, over
+    /// Aggregates: mean min max sum count first last stddev min_time max_time increase rate. Without --every, over
     /// the whole range. [default with --every: mean]
     #[arg(long, value_name = "AGG,...", value_delimiter = ',', value_parser = parse_aggregate)]
     agg: Vec<Aggregate>,
@@ -57,6 +57,9 @@ pub(crate) struct QueryArguments {
     /// At most so many rows.
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
+    /// Tell on stderr what the answer was made of: rows, and stored rollups by level.
+    #[arg(long)]
+    explain: bool,
     /// How rows look.
     #[arg(long, default_value = "table")]
     format: Format,
@@ -87,14 +90,17 @@ impl QueryArguments {
                 query = query.filter(condition.typed(collection, &fields)?);
             }
         }
-        let answer = store.query(collection, query)?;
+        let mut answer = store.query(collection, query)?;
         let header = Header::new(self.group_by == Grouping::Device, answer.fields());
         let mut printer =
             printer(self.format, header, std::io::stdout().lock()).map_err(CommandError::Output)?;
-        for rows in answer {
+        for rows in answer.by_ref() {
             printer.print(&rows?).map_err(CommandError::Output)?;
         }
         printer.finish(shown_time(begun)).map_err(CommandError::Output)?;
+        if self.explain {
+            say(&format!("made of {}", answer.explain()));
+        }
         Ok(Outcome::Done)
     }
 

@@ -7,17 +7,25 @@ use tidelog::Unit;
 
 /// The windows of `--every` and `--tz`.
 ///
-/// A zone with a width in hours is refused: such windows are aligned to UTC, and to give them a zone
-/// would promise something else (local hours in a zone with an offset of half an hour, a window less
-/// on the day that clocks change).
+/// With a zone, 15m, 30m and 1h are windows of its clock. Other widths are aligned to UTC, so that a zone with
+/// them is refused: it would promise something else.
 pub(super) fn windows(every: Every, zone: Option<&str>) -> Result<tidelog::Every, CommandError> {
     let (count, unit) = match (every, zone) {
         (Every::Nanoseconds(width), None) => {
             return Ok(tidelog::Every::Duration(Duration::from_nanos(width.unsigned_abs())));
         }
-        (Every::Nanoseconds(_), Some(zone)) => {
+        (Every::Nanoseconds(width), Some(zone)) => {
+            let unit = match width / 60_000_000_000 {
+                15 => Some(Unit::QuarterHour),
+                30 => Some(Unit::HalfHour),
+                60 => Some(Unit::Hour),
+                _ => None,
+            };
+            if let Some(unit) = unit.filter(|_| width % 60_000_000_000 == 0) {
+                return Ok(tidelog::Every::Calendar { unit, zone: Some(zone.to_owned()) });
+            }
             return Err(CommandError::Usage(format!(
-                "--tz {zone} is for calendar windows (1d 1w 1mo 1q 1y): shorter ones are aligned to UTC, leave --tz out"
+                "--tz {zone} is for windows of the clock and the calendar (15m 30m 1h 1d 1w 1mo 1q 1y): others are aligned to UTC, leave --tz out"
             )));
         }
         (Every::Calendar(count, unit), _) => (count, unit),
@@ -70,6 +78,10 @@ mod tests {
         let zone = Some("Europe/Berlin".to_owned());
         let day = tidelog::Every::Calendar { unit: Unit::Day, zone };
         assert_eq!(asked("1d", Some("Europe/Berlin")), Ok(day));
+        let zone = Some("Asia/Kolkata".to_owned());
+        let hour = tidelog::Every::Calendar { unit: Unit::Hour, zone };
+        assert_eq!(asked("1h", Some("Asia/Kolkata")), Ok(hour.clone()));
+        assert_eq!(asked("60m", Some("Asia/Kolkata")), Ok(hour));
         assert!(asked("2mo", None).unwrap_err().ends_with("write --every 1mo, 1q or 1y"));
         assert!(asked("3mo", None).unwrap_err().ends_with("write --every 1q"));
         assert!(asked("2d", None).unwrap_err().contains("48h"));

@@ -1,6 +1,10 @@
 //! Scanning one series: memory and files, merged page by page, with no more than a page of each source
 //! in hand.
 
+mod snapshot;
+
+pub(crate) use snapshot::Snapshot;
+
 use crate::codec::Scratch;
 use crate::group::{Bounds, GroupFile, IndexCache, PageAt, ReadError, SeriesIndex, SeriesRef};
 use crate::rows::{FieldKey, SeriesRows, combine, hide};
@@ -161,6 +165,19 @@ impl Scan {
         }
         parts.extend(TimeRange::inclusive(first, range.last()));
         parts
+    }
+
+    /// Leaves out pages that no part of a range needs; the parts are in order. Other rows may still come.
+    pub(crate) fn only(&mut self, parts: &[TimeRange]) {
+        let needed = |page: &PageAt| {
+            let at = parts.partition_point(|part| part.last() < page.first);
+            parts.get(at).is_some_and(|part| part.first() <= page.last)
+        };
+        for source in &mut self.sources {
+            if let Source::File { pages, .. } = source {
+                pages.retain(needed);
+            }
+        }
     }
 
     /// Leaves only files.

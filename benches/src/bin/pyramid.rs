@@ -1,0 +1,310 @@
+//! What the pyramid costs and what it gives: one figure a line. See benches/PYRAMID.md.
+//!
+//!     cargo run --release -p tidelog-benches --features engine --bin pyramid -- DIRECTORY [PART...]
+//!
+//! Parts: seal (making it, its bytes, W in order and late), ask (windows and roots), late (one row in a large
+//! store). The store has no threads of its own here, so that wall time is that of one thread.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use tidelog_benches::workload::{self, FIELDS, Variant, Workload, device_name};
+use tidelog_engine::{
+    Batch, CollectionName, Durability, Every, FieldType, Level, Options, Query, Store, TimeRange,
+    Unit, Upkeep, ValueRef,
+};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+const COLLECTION: &str = "bench.cpu";
+const MINUTE: i64 = 60_000_000_000;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let dir = PathBuf::from(arguments.next().ok_or("name a directory for stores")?);
+    let parts: Vec<String> = arguments.collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|named| named == part);
+    std::fs::create_dir_all(&dir)?;
+    if wanted("seal") {
+        for variant in [Variant::Dec2, Variant::Int] {
+            seal(&dir, variant)?;
+        }
+        upkeep(&dir, 0.0)?;
+        upkeep(&dir, 0.1)?;
+    }
+    if wanted("ask") {
+        ask(&dir)?;
+    }
+    if wanted("late") {
+        late(&dir)?;
+    }
+    Ok(())
+}
+
+fn open(dir: &Path, pyramid: bool) -> Result<Store> {
+    let options = Options::new().upkeep(Upkeep::Caller).pyramid(pyramid).memory_budget(256 << 20);
+    Ok(options.open(dir)?)
+}
+
+fn fresh(dir: &Path, name: &str) -> Result<PathBuf> {
+    let path = dir.join(name);
+    if path.exists() {
+        std::fs::remove_dir_all(&path)?;
+    }
+    Ok(path)
+}
+
+fn name() -> Result<CollectionName> {
+    Ok(CollectionName::parse(COLLECTION)?)
+}
+
+fn print(figure: &str, value: f64, unit: &str) {
+    println!("{figure:<44} {value:>12.3} {unit}");
+}
+
+/// Writes W; `each` is called after so many values as fill a flush.
+fn write(
+    store: &Store,
+    options: workload::Options,
+    mut each: impl FnMut(&Store) -> Result<()>,
+) -> Result<u64> {
+    let mut batch = Batch::for_collection(name()?);
+    let devices = (0..1000)
+        .map(|at| batch.device(&device_name(at)))
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    let fields = FIELDS
+        .iter()
+        .map(|field| batch.field(field, FieldType::F64))
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    let mut workload = Workload::new(options);
+    let (mut values, mut since) = (0, 0);
+    while let Some(rows) = workload.next_batch() {
+        batch.clear();
+        let of: Vec<_> = rows.devices.iter().map(|device| devices[*device as usize]).collect();
+        let mut appended = batch.append(&of, rows.timestamps)?;
+        for (field, column) in fields.iter().zip(rows.fields) {
+            appended = appended.f64(*field, column)?;
+        }
+        drop(appended);
+        store.write(&batch, Durability::Os)?;
+        values += 10 * rows.len() as u64;
+        since += 10 * rows.len();
+        if since >= VALUES_FLUSHED {
+            since = 0;
+            each(store)?;
+        }
+    }
+    each(store)?;
+    Ok(values)
+}
+
+/// About as many as a store of default options flushes at once.
+const VALUES_FLUSHED: usize = 6_000_000;
+
+/// Sealing all of W at once, and what it adds on disk.
+fn seal(dir: &Path, variant: Variant) -> Result<()> {
+    let path = fresh(dir, "seal")?;
+    let store = open(&path, true)?;
+    let values = write(&store, workload::Options { variant, ..Default::default() }, |store| {
+        Ok(store.flush()?)
+    })?;
+    let started = Instant::now();
+    let report = store.seal()?;
+    let seconds = started.elapsed().as_secs_f64();
+    let figure = |what: &str| format!("{what} {}", variant.name());
+    print(&figure("seal from scratch"), values as f64 / seconds / 1e6, "M values/s");
+    print(&figure("seal from scratch"), seconds * 1e9 / values as f64, "ns/value");
+    let stats = store.stats();
+    print(
+        &figure("sealed against flushed"),
+        stats.sealed_bytes as f64 / stats.flushed_bytes as f64,
+        "bytes/byte",
+    );
+    assert_eq!(report.leaves, 10_000, "every hour of every device");
+    store.compact()?;
+    let bytes = |raw: bool| {
+        store
+            .tiers()
+            .iter()
+            .filter(|tier| (tier.tier == "raw") == raw)
+            .map(|tier| tier.bytes)
+            .sum::<u64>() as f64
+    };
+    print(&figure("pyramid against compacted rows"), 100.0 * bytes(false) / bytes(true), "%");
+    print(&figure("compacted rows"), bytes(true) / values as f64, "bytes/value");
+    Ok(())
+}
+
+/// Sealing as files come, in order or late.
+fn upkeep(dir: &Path, late: f64) -> Result<()> {
+    let path = fresh(dir, "upkeep")?;
+    let store = open(&path, true)?;
+    let mut flushes = 0;
+    let options = workload::Options { late, ..Default::default() };
+    let values = write(&store, options, |store| {
+        store.flush()?;
+        flushes += 1;
+        // As the store's own thread does while writes keep coming.
+        if flushes % 4 == 0 {
+            store.seal()?;
+        }
+        Ok(())
+    })?;
+    store.seal()?;
+    let stats = store.stats();
+    let what = if late > 0.0 { "upkeep, 10 % late" } else { "upkeep in order" };
+    print(what, stats.seal_nanos as f64 / values as f64, "ns/value");
+    print(
+        what,
+        stats.sealed_bytes as f64 / stats.flushed_bytes as f64,
+        "bytes sealed/byte flushed",
+    );
+    Ok(())
+}
+
+fn median(mut runs: Vec<f64>) -> f64 {
+    runs.sort_by(f64::total_cmp);
+    runs[runs.len() / 2]
+}
+
+fn timed(rounds: usize, mut run: impl FnMut() -> Result<()>) -> Result<f64> {
+    run()?;
+    let times = (0..rounds).map(|_| {
+        let started = Instant::now();
+        run()?;
+        Ok(started.elapsed().as_secs_f64() * 1e3)
+    });
+    Ok(median(times.collect::<Result<Vec<f64>>>()?))
+}
+
+/// Windows of all devices, long windows of one, and roots.
+fn ask(dir: &Path) -> Result<()> {
+    let path = fresh(dir, "ask")?;
+    let store = open(&path, true)?;
+    write(&store, workload::Options::default(), |store| Ok(store.flush()?))?;
+    store.seal()?;
+    store.compact()?;
+    let hours = || {
+        Query::new()
+            .fields(["usage_user"])
+            .every(Every::Duration(std::time::Duration::from_secs(3600)))
+    };
+    let cells = timed(51, || {
+        let rows = store.query(&name()?, hours())?.collect_rows()?.rows();
+        if rows == 10_000 { Ok(()) } else { Err(format!("{rows} cells").into()) }
+    })?;
+    print("per device per hour mean, 10,000 cells", cells, "ms");
+    let raw = open_copy(&store, dir)?;
+    let root = |store: &Store| {
+        Ok::<_, Box<dyn std::error::Error>>(store.digests(&name()?, Level::Root, TimeRange::ALL)?)
+    };
+    let compared =
+        timed(
+            51,
+            || if root(&store)? == root(&raw)? { Ok(()) } else { Err("roots differ".into()) },
+        )?;
+    print("roots of two stores of 36 M values", compared, "ms");
+    let mut batch = Batch::new(COLLECTION)?;
+    batch.push(
+        "host_77",
+        workload::T0 + 5 * 3_600_000_000_000,
+        [("usage_user", ValueRef::F64(-1.0))],
+    )?;
+    raw.write(&batch, Durability::Os)?;
+    raw.seal()?;
+    let mut report = None;
+    let located = timed(5, || {
+        report = Some(store.compare(&raw, &name()?, |_| true)?);
+        Ok(())
+    })?;
+    let report = report.ok_or("compared")?;
+    assert_eq!(report.differences, 1);
+    print("one differing row located", located, "ms");
+    print("one differing row located", report.digests as f64, "digests of both stores");
+    years(dir)
+}
+
+fn open_copy(store: &Store, dir: &Path) -> Result<Store> {
+    let path = fresh(dir, "copy")?;
+    store.backup(&path, |_, _| true)?;
+    open(&path, true)
+}
+
+/// One device, one field, a row a minute for ten years.
+fn years(dir: &Path) -> Result<()> {
+    let path = fresh(dir, "years")?;
+    let store = open(&path, true)?;
+    let mut batch = Batch::new(COLLECTION)?;
+    let device = batch.device("meter")?;
+    let field = batch.field("level", FieldType::F64)?;
+    let start = 1_451_606_400_000_000_000i64;
+    let rows = 3653 * 1440;
+    for from in (0..rows).step_by(100_000) {
+        let times: Vec<i64> =
+            (from..rows.min(from + 100_000)).map(|at| start + at * MINUTE).collect();
+        let values: Vec<f64> =
+            times.iter().map(|time| (time / MINUTE % 9973) as f64 / 100.0).collect();
+        batch.clear();
+        batch.append(&vec![device; times.len()], &times)?.f64(field, &values)?;
+        store.write(&batch, Durability::Os)?;
+    }
+    store.seal()?;
+    store.compact()?;
+    for (what, unit) in [("daily", Unit::Day), ("monthly", Unit::Month), ("yearly", Unit::Year)] {
+        let query = || Query::new().fields(["level"]).every(Every::Calendar { unit, zone: None });
+        let took = timed(51, || {
+            store.query(&name()?, query())?.collect_rows().map(drop).map_err(Into::into)
+        })?;
+        print(&format!("{what} mean over ten years of minutes"), took * 1e3, "us");
+    }
+    Ok(())
+}
+
+/// One late row among ten years of 1,000 devices, a row every ten minutes.
+fn late(dir: &Path) -> Result<()> {
+    let path = fresh(dir, "late")?;
+    let store = open(&path, true)?;
+    let mut batch = Batch::new(COLLECTION)?;
+    let devices = (0..1000)
+        .map(|at| batch.device(&device_name(at)))
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    let field = batch.field("level", FieldType::F64)?;
+    let start = 1_451_606_400_000_000_000i64;
+    let rows = 3653 * 144;
+    for from in (0..rows).step_by(100) {
+        let mut times = Vec::new();
+        let mut of = Vec::new();
+        for at in from..rows.min(from + 100) {
+            times.extend(std::iter::repeat_n(start + at * 10 * MINUTE, 1000));
+            of.extend_from_slice(&devices);
+        }
+        let values: Vec<f64> =
+            times.iter().map(|time| (time / MINUTE % 9973) as f64 / 100.0).collect();
+        batch.clear();
+        batch.append(&of, &times)?.f64(field, &values)?;
+        store.write(&batch, Durability::Os)?;
+    }
+    store.seal()?;
+    store.compact()?;
+    for round in 0..3 {
+        let before = store.stats();
+        let mut one = Batch::new(COLLECTION)?;
+        one.push(
+            "host_500",
+            start + (1000 + round) * 1440 * MINUTE + 7,
+            [("level", ValueRef::F64(1.0))],
+        )?;
+        store.write(&one, Durability::Os)?;
+        store.flush()?;
+        let started = Instant::now();
+        let report = store.seal()?;
+        let took = started.elapsed().as_secs_f64() * 1e3;
+        let stats = store.stats();
+        print("one late row in ten years x 1,000 devices", took, "ms");
+        print("  leaves", report.leaves as f64, "");
+        print("  nodes above", report.parents as f64, "");
+        print("  windows of the digest tree", report.windows as f64, "");
+        print("  written", (stats.sealed_bytes - before.sealed_bytes) as f64, "bytes");
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Which leaves the stored nodes do not count yet: those of rows in files, and under deletes, that came after the
+//! last sealing.
+
+use super::PARENTS;
+use super::stored::Stored;
+use crate::codec::Scratch;
+use crate::group::{IndexCache, ReadError};
+use crate::ids::Tier;
+use crate::rollup::window_of;
+use crate::scan::Snapshot;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tidelog_model::{CollectionName, Device, GroupId, LeafWidth, Placer, TimeRange, Tombstone};
+
+/// The nodes of one collection in one group that have to be made anew. Windows are named by their first
+/// nanosecond.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Dirty {
+    /// Leaves by device.
+    pub(crate) leaves: BTreeMap<Arc<str>, BTreeSet<i64>>,
+    /// Nodes of days, months and years by device, beyond those above dirty leaves: rows below them may be gone
+    /// without a trace.
+    pub(crate) parents: BTreeMap<Arc<str>, BTreeSet<(Tier, i64)>>,
+    /// Windows of the tree, in the same way.
+    pub(crate) windows: BTreeSet<(Tier, i64)>,
+}
+
+impl Dirty {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.leaves.is_empty() && self.parents.is_empty() && self.windows.is_empty()
+    }
+
+    /// What the rows and deletes of a snapshot leave to be done.
+    pub(crate) fn find(
+        name: &CollectionName,
+        group: GroupId,
+        snapshot: &Snapshot,
+        stored: &Stored,
+        leaf: LeafWidth,
+    ) -> Result<Self, ReadError> {
+        let mut dirty = Dirty::default();
+        let mut finder = Finder { leaf, cache: IndexCache::new(0), scratch: Scratch::default() };
+        for open in snapshot.files_of(name, group, TimeRange::ALL) {
+            if !open.entry.rolled_up {
+                finder.add_file(open.readable()?, name, TimeRange::ALL, |_| true, &mut dirty)?;
+            }
+        }
+        let placer = Placer::new(name);
+        let state = &snapshot.files.state;
+        let here = |device: &str| placer.place(device).group(state.groups) == group;
+        for tombstone in &snapshot.tombstones {
+            let counted =
+                state.tombstones.contains(tombstone) && !state.not_rolled_up.contains(tombstone);
+            let listed = tombstone.devices.devices.as_ref();
+            let elsewhere = |devices: &Vec<Device>| !devices.iter().any(|one| here(one.as_str()));
+            if counted || listed.is_some_and(elsewhere) {
+                continue;
+            }
+            let concerned = |device: &str| tombstone.devices.matches(device);
+            for open in snapshot.files_of(name, group, tombstone.range) {
+                let file = open.readable()?;
+                finder.add_file(file, name, tombstone.range, concerned, &mut dirty)?;
+            }
+            dirty.add_stored(tombstone, stored)?;
+        }
+        for table in &snapshot.memory.tables {
+            for device in table.devices().filter(|device| here(device)) {
+                let Some(rows) = table.rows(device, TimeRange::ALL, &[]) else { continue };
+                let leaves = dirty.leaves.entry(Arc::clone(device)).or_default();
+                add_leaves(&rows.times, TimeRange::ALL, leaf, leaves);
+            }
+        }
+        Ok(dirty)
+    }
+
+    /// Nodes that a delete touches. Rows below them may be gone already, so all of the stored ones count, and all
+    /// windows of the tree: a device with few rows stands in no other list.
+    fn add_stored(&mut self, tombstone: &Tombstone, stored: &Stored) -> Result<(), ReadError> {
+        for device in stored.devices()? {
+            if !tombstone.devices.matches(&device) {
+                continue;
+            }
+            for start in stored.starts(Tier::Hour, &device, tombstone.range)? {
+                self.leaves.entry(Arc::clone(&device)).or_default().insert(start);
+            }
+            for tier in PARENTS {
+                for start in stored.starts(tier, &device, tombstone.range)? {
+                    let parents = self.parents.entry(Arc::clone(&device)).or_default();
+                    parents.insert((tier, start));
+                }
+            }
+        }
+        for tier in [Tier::Hour, Tier::Day, Tier::Month, Tier::Year] {
+            let touched = stored.windows(tier, tombstone.range)?;
+            self.windows.extend(touched.iter().map(|node| (tier, node.window.first())));
+        }
+        Ok(())
+    }
+}
+
+struct Finder {
+    leaf: LeafWidth,
+    /// Indexes are read once here and then done with.
+    cache: IndexCache,
+    scratch: Scratch,
+}
+
+impl Finder {
+    /// Adds the leaves of which a file has rows: exactly those, so the times of its pages are read.
+    fn add_file(
+        &mut self,
+        file: &Arc<crate::group::GroupFile>,
+        name: &CollectionName,
+        range: TimeRange,
+        concerned: impl Fn(&str) -> bool,
+        dirty: &mut Dirty,
+    ) -> Result<(), ReadError> {
+        let Some(section) = file.section(name) else { return Ok(()) };
+        let mut series = Vec::new();
+        file.each_device(section, |device, found| {
+            if found.range().overlaps(range) && concerned(device) {
+                series.push((Arc::<str>::from(device), found));
+            }
+        })?;
+        for (device, found) in series {
+            let index = self.cache.index(file, &found)?;
+            let leaves = dirty.leaves.entry(device).or_default();
+            for page in index.pages(range) {
+                let window = window_of(Tier::Hour, page.first, self.leaf);
+                if window.contains(page.last) {
+                    leaves.insert(window.first());
+                    continue;
+                }
+                let rows = file.read_page(&found, &index, page, &[], false, &mut self.scratch)?;
+                add_leaves(&rows.times, range, self.leaf, leaves);
+            }
+        }
+        dirty.leaves.retain(|_, leaves| !leaves.is_empty());
+        Ok(())
+    }
+}
+
+/// Adds the leaves of times, in their order.
+fn add_leaves(times: &[i64], range: TimeRange, leaf: LeafWidth, leaves: &mut BTreeSet<i64>) {
+    let mut known: Option<TimeRange> = None;
+    for time in times.iter().filter(|time| range.contains(**time)) {
+        if !known.is_some_and(|window| window.contains(*time)) {
+            let window = window_of(Tier::Hour, *time, leaf);
+            leaves.insert(window.first());
+            known = Some(window);
+        }
+    }
+}

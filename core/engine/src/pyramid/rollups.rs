@@ -1,0 +1,195 @@
+//! Making the nodes of one series: its dirty leaves from rows, then what is above them.
+
+use super::cover::{Piece, Windowed, cover};
+use super::leaves::{Leaf, LeafMaker, Make};
+use super::seal::{NodeSink, Reading, SealError};
+use super::{CHILDREN_STORED, PARENTS, ROWS_STORED};
+use crate::ids::Tier;
+use crate::rollup::{Rollup, TreeFold, Wants, window_of};
+use crate::scan::Scan;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use tidelog_model::{Digest, FieldType, TimeRange};
+
+/// A node that was just made.
+#[derive(Clone, Debug)]
+struct Made {
+    window: TimeRange,
+    rows: u64,
+    rollups: Vec<Rollup>,
+}
+
+/// A node below another: made just now, or stored and still true.
+enum Below {
+    Made(Made),
+    Stored(super::stored::StoredNode),
+}
+
+impl Windowed for Below {
+    fn window(&self) -> TimeRange {
+        match self {
+            Below::Made(made) => made.window,
+            Below::Stored(node) => node.window,
+        }
+    }
+}
+
+/// The nodes of one series.
+pub(super) struct SeriesNodes<'a, 'r> {
+    pub(super) reading: &'a Reading<'r>,
+    pub(super) device: &'a Arc<str>,
+    pub(super) maker: &'a mut LeafMaker,
+    made: BTreeMap<(Tier, i64), Made>,
+}
+
+/// What became of a leaf: its window, rows and digest, and whether the digest is stored.
+pub(super) struct LeafDigest {
+    pub(super) window: TimeRange,
+    pub(super) rows: u64,
+    pub(super) digest: Option<Digest>,
+    pub(super) stored: bool,
+}
+
+impl<'a, 'r> SeriesNodes<'a, 'r> {
+    pub(super) fn new(
+        reading: &'a Reading<'r>,
+        device: &'a Arc<str>,
+        maker: &'a mut LeafMaker,
+    ) -> Self {
+        SeriesNodes { reading, device, maker, made: BTreeMap::new() }
+    }
+
+    /// Makes and writes the dirty leaves; what they are now.
+    pub(super) fn leaves(
+        &mut self,
+        dirty: &BTreeSet<i64>,
+        sink: &mut dyn NodeSink,
+    ) -> Result<Vec<LeafDigest>, SealError> {
+        let mut found: BTreeMap<i64, Leaf> = BTreeMap::new();
+        let ranges = self.reading.ranges(dirty);
+        if let (Some(first), Some(last)) = (ranges.first(), ranges.last()) {
+            let scan = self.scan(first.hull(*last))?;
+            self.maker.each_in(scan, &ranges, Make::Both, |leaf| {
+                found.insert(leaf.window.first(), leaf);
+                Ok::<(), SealError>(())
+            })?;
+        }
+        let mut digests = Vec::with_capacity(dirty.len());
+        for start in dirty {
+            let window = window_of(Tier::Hour, *start, self.reading.leaf);
+            let leaf = found.remove(start);
+            let (rows, digest) = leaf.as_ref().map_or((0, None), |leaf| (leaf.rows, leaf.digest));
+            let rollups = leaf.map_or_else(|| self.nothing(), |leaf| leaf.rollups);
+            let made = Made { window, rows, rollups };
+            let stored = rows >= ROWS_STORED || self.is_stored(Tier::Hour, window)?;
+            if stored {
+                sink.node(Tier::Hour, self.device, *start, rows, &made.rollups)?;
+            }
+            self.made.insert((Tier::Hour, *start), made);
+            let kept = rows >= ROWS_STORED;
+            digests.push(LeafDigest { window, rows, digest, stored: kept });
+        }
+        Ok(digests)
+    }
+
+    /// Makes and writes days, months and years: those above dirty leaves, and others that are named.
+    pub(super) fn parents(
+        &mut self,
+        leaves: &BTreeSet<i64>,
+        more: &BTreeSet<(Tier, i64)>,
+        sink: &mut dyn NodeSink,
+    ) -> Result<u64, SealError> {
+        let mut nodes = 0;
+        for tier in PARENTS {
+            let start_of = |time: i64| window_of(tier, time, self.reading.leaf).first();
+            let named = more.iter().map(|(_, start)| start_of(*start));
+            let starts: BTreeSet<i64> =
+                leaves.iter().map(|leaf| start_of(*leaf)).chain(named).collect();
+            for start in starts {
+                let window = window_of(tier, start, self.reading.leaf);
+                let (made, children) = self.fold(tier, window)?;
+                let pays = made.rows >= ROWS_STORED && children >= CHILDREN_STORED;
+                if pays || self.is_stored(tier, window)? {
+                    sink.node(tier, self.device, start, made.rows, &made.rollups)?;
+                }
+                self.made.insert((tier, start), made);
+                nodes += 1;
+            }
+        }
+        Ok(nodes)
+    }
+
+    /// A node from what is below it, and how many pieces that took.
+    fn fold(&mut self, tier: Tier, window: TimeRange) -> Result<(Made, usize), SealError> {
+        let leaf = self.reading.leaf;
+        let kinds: Vec<FieldType> = self.reading.fields.iter().map(|field| field.kind).collect();
+        let mut fold = TreeFold::new(window, self.reading.leaf, &kinds, Wants::ALL);
+        let mut rows = 0;
+        let mut children = BTreeSet::new();
+        let below = [Tier::Month, Tier::Day, Tier::Hour];
+        let finer = &below[below.iter().position(|below| *below < tier).unwrap_or(below.len())..];
+        let child = finer.first().copied().unwrap_or(Tier::Hour);
+        let pieces = cover(window, finer, &mut |tier, range| self.below(tier, range))?;
+        let gaps: Vec<TimeRange> = pieces.iter().filter_map(Piece::rows).collect();
+        let mut between: VecDeque<Leaf> = VecDeque::new();
+        if let (Some(first), Some(last)) = (gaps.first(), gaps.last()) {
+            let scan = self.scan(first.hull(*last))?;
+            self.maker.each_in(scan, &gaps, Make::Rollups, |leaf| {
+                between.push_back(leaf);
+                Ok::<(), SealError>(())
+            })?;
+        }
+        let mut add = |tier: Tier, window: TimeRange, count: u64, rollups: &[Rollup]| {
+            if count > 0 {
+                rows += count;
+                fold.node(tier, window, rollups);
+                children.insert(window_of(child, window.first(), leaf).first());
+            }
+        };
+        for piece in pieces {
+            match piece {
+                Piece::Node(tier, Below::Made(made)) => {
+                    add(tier, made.window, made.rows, &made.rollups);
+                }
+                Piece::Node(tier, Below::Stored(node)) => {
+                    let rollups = node.rollups(&self.reading.fields, Wants::ALL)?;
+                    add(tier, node.window, node.rows, &rollups);
+                }
+                Piece::Rows(range) => {
+                    while let Some(leaf) =
+                        between.pop_front_if(|leaf| range.contains(leaf.window.first()))
+                    {
+                        add(Tier::Hour, leaf.window, leaf.rows, &leaf.rollups);
+                    }
+                }
+            }
+        }
+        Ok((Made { window, rows, rollups: fold.finish() }, children.len()))
+    }
+
+    /// The nodes of a tier that lie in a range: those just made stand in the place of stored ones.
+    fn below(&self, tier: Tier, range: TimeRange) -> Result<Vec<Below>, SealError> {
+        let stored = self.reading.stored.nodes(tier, self.device, range, &self.reading.fields)?;
+        let made = self.made.range((tier, range.first())..=(tier, range.last()));
+        let made = made.map(|(_, made)| made).filter(|made| range.covers(made.window));
+        // A cut leaves no row below it, whatever was stored before.
+        let holds = |node: &super::stored::StoredNode| self.reading.kept.covers(node.window);
+        let stored = stored.into_iter().filter(holds);
+        let mut all: BTreeMap<i64, Below> =
+            stored.map(|node| (node.window.first(), Below::Stored(node))).collect();
+        all.extend(made.map(|made| (made.window.first(), Below::Made(made.clone()))));
+        Ok(all.into_values().collect())
+    }
+
+    fn is_stored(&self, tier: Tier, window: TimeRange) -> Result<bool, SealError> {
+        Ok(!self.reading.stored.nodes(tier, self.device, window, &[])?.is_empty())
+    }
+
+    fn nothing(&self) -> Vec<Rollup> {
+        self.reading.fields.iter().map(|field| Rollup::new(field.kind)).collect()
+    }
+
+    fn scan(&self, range: TimeRange) -> Result<Scan, SealError> {
+        Ok(self.reading.scan(self.device, range)?)
+    }
+}

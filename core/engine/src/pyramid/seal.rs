@@ -1,0 +1,189 @@
+//! Sealing: making anew what rows and deletes have overtaken, for one collection in one group.
+
+use super::dirty::Dirty;
+use super::leaves::LeafMaker;
+use super::rollups::{LeafDigest, SeriesNodes};
+use super::stored::Stored;
+use super::tree::Tree;
+use crate::group::{IndexCache, ReadError};
+use crate::ids::Tier;
+use crate::rollup::{Rollup, window_of};
+use crate::rows::FieldKey;
+use crate::scan::{Scan, Snapshot};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use tidelog_model::{CollectionName, Digest, GroupId, LeafWidth, TimeRange};
+
+/// What nodes are made of: one collection in one group, at one moment.
+#[derive(Debug)]
+pub(crate) struct Reading<'a> {
+    pub(crate) name: &'a CollectionName,
+    pub(crate) group: GroupId,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) stored: Stored,
+    pub(crate) cache: &'a IndexCache,
+    pub(crate) leaf: LeafWidth,
+    /// All fields of the collection, sorted by name and type.
+    pub(crate) fields: Arc<[FieldKey]>,
+    /// Rows outside of it are cut.
+    pub(crate) kept: TimeRange,
+}
+
+impl Reading<'_> {
+    /// The visible rows of a device in a range.
+    pub(super) fn scan(&self, device: &str, range: TimeRange) -> Result<Scan, ReadError> {
+        match range.intersection(self.kept) {
+            Some(range) => {
+                let place = (self.group, device);
+                self.snapshot.scan(self.name, place, range, &self.fields, self.cache)
+            }
+            None => Ok(Scan {
+                fields: Arc::clone(&self.fields),
+                range,
+                sources: Vec::new(),
+                tombstones: Vec::new(),
+            }),
+        }
+    }
+
+    /// Leaf windows, named by their starts, as ranges without a gap inside.
+    pub(super) fn ranges<'b>(&self, starts: impl IntoIterator<Item = &'b i64>) -> Vec<TimeRange> {
+        let mut ranges: Vec<TimeRange> = Vec::new();
+        for start in starts {
+            let window = window_of(Tier::Hour, *start, self.leaf);
+            match ranges.last_mut() {
+                Some(last) if last.last().checked_add(1) == Some(window.first()) => {
+                    *last = last.hull(window);
+                }
+                _ => ranges.push(window),
+            }
+        }
+        ranges
+    }
+
+    /// Every device of the group that has rows in files or memory in a range, visible or not.
+    pub(super) fn devices(&self, range: TimeRange) -> Result<BTreeSet<Arc<str>>, ReadError> {
+        let mut devices = BTreeSet::new();
+        for open in self.snapshot.files_of(self.name, self.group, range) {
+            let file = open.readable()?;
+            let Some(section) = file.section(self.name) else { continue };
+            file.each_device(section, |device, series| {
+                if series.range().overlaps(range) && !devices.contains(device) {
+                    devices.insert(Arc::from(device));
+                }
+            })?;
+        }
+        devices.extend(self.memory_devices());
+        Ok(devices)
+    }
+
+    fn memory_devices(&self) -> Vec<Arc<str>> {
+        let groups = self.snapshot.files.state.groups;
+        let placer = tidelog_model::Placer::new(self.name);
+        let here = |device: &&Arc<str>| placer.place(device).group(groups) == self.group;
+        let tables = self.snapshot.memory.tables.iter();
+        tables.flat_map(|table| table.devices()).filter(here).cloned().collect()
+    }
+}
+
+/// Takes what is made.
+pub(crate) trait NodeSink {
+    /// A node of a series, in the order of devices and, for each tier, of windows.
+    fn node(
+        &mut self,
+        tier: Tier,
+        device: &Arc<str>,
+        start: i64,
+        rows: u64,
+        rollups: &[Rollup],
+    ) -> io::Result<()>;
+
+    /// Digests of leaves in a window, `None` for those that are stored no more. After all nodes, in the order of
+    /// windows, by device.
+    fn leaf_digests(
+        &mut self,
+        start: i64,
+        digests: &[(Arc<str>, Option<Digest>)],
+    ) -> io::Result<()>;
+
+    /// A node of the digest tree, in the order of windows of each tier.
+    fn tree(&mut self, tier: Tier, start: i64, rows: u64, digest: Option<Digest>)
+    -> io::Result<()>;
+}
+
+/// Why sealing did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SealError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("cannot write the pyramid's files: free space or check the disk")]
+    Write(#[from] io::Error),
+    #[error("sealing was cancelled")]
+    Cancelled,
+}
+
+/// What was made anew.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Sealed {
+    /// Leaves of series.
+    pub(crate) leaves: u64,
+    /// Nodes of series above leaves.
+    pub(crate) parents: u64,
+    /// Nodes of the digest tree: windows, days, months, years.
+    pub(crate) windows: u64,
+    /// Rows that were read for it.
+    pub(crate) rows: u64,
+}
+
+impl std::ops::AddAssign for Sealed {
+    fn add_assign(&mut self, other: Self) {
+        self.leaves += other.leaves;
+        self.parents += other.parents;
+        self.windows += other.windows;
+        self.rows += other.rows;
+    }
+}
+
+/// Seals, and keeps the tree as it is then.
+pub(crate) struct Sealer<'a> {
+    tree: Tree<'a>,
+    sealed: Sealed,
+}
+
+impl<'a> Sealer<'a> {
+    pub(crate) fn new(reading: Reading<'a>) -> Self {
+        Sealer { tree: Tree::new(reading), sealed: Sealed::default() }
+    }
+
+    /// Makes all dirty nodes. `go_on` is asked after each device.
+    pub(crate) fn run(
+        mut self,
+        dirty: &Dirty,
+        sink: &mut dyn NodeSink,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<(Tree<'a>, Sealed), SealError> {
+        let mut leaves: BTreeMap<i64, BTreeMap<Arc<str>, LeafDigest>> = BTreeMap::new();
+        let mut devices: BTreeSet<&Arc<str>> = dirty.leaves.keys().collect();
+        devices.extend(dirty.parents.keys());
+        let mut maker = LeafMaker::new(self.tree.reading.leaf, &self.tree.reading.fields);
+        let (no_leaves, no_parents) = (BTreeSet::new(), BTreeSet::new());
+        for device in devices {
+            let starts = dirty.leaves.get(device).unwrap_or(&no_leaves);
+            let more = dirty.parents.get(device).unwrap_or(&no_parents);
+            let mut nodes = SeriesNodes::new(&self.tree.reading, device, &mut maker);
+            for leaf in nodes.leaves(starts, sink)? {
+                let window = leaves.entry(leaf.window.first()).or_default();
+                window.insert(Arc::clone(device), leaf);
+            }
+            self.sealed.parents += nodes.parents(starts, more, sink)?;
+            self.sealed.leaves += starts.len() as u64;
+            if !go_on() {
+                return Err(SealError::Cancelled);
+            }
+        }
+        self.sealed.rows = maker.rows;
+        self.sealed.windows = self.tree.remake(leaves, &dirty.windows, sink)?;
+        Ok((self.tree, self.sealed))
+    }
+}

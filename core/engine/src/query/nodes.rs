@@ -1,0 +1,142 @@
+//! Which stored nodes may answer for one device: those that no row or delete has overtaken.
+
+use super::plan::{Context, QueryError};
+use super::spec::{Every, Unit};
+use crate::ids::Tier;
+use crate::pyramid::{Stored, StoredNode};
+use crate::rollup::window_of;
+use tidelog_model::TimeRange;
+
+/// The nodes of one device.
+pub(super) struct Nodes<'a> {
+    context: &'a Context,
+    stored: &'a Stored,
+    device: &'a str,
+    /// Where rows and deletes are that stored nodes do not count: sorted, apart from each other.
+    stale: Vec<TimeRange>,
+}
+
+impl<'a> Nodes<'a> {
+    /// `None` when rows have to be read everywhere.
+    pub(super) fn of(
+        context: &'a Context,
+        device: &'a str,
+        range: TimeRange,
+    ) -> Result<Option<Self>, QueryError> {
+        if context.tiers.is_empty() {
+            return Ok(None);
+        }
+        let group = context.group_of(device);
+        let stored = context.stored(group)?;
+        if stored.is_empty() {
+            return Ok(None);
+        }
+        let mut stale = Vec::new();
+        let snapshot = &context.snapshot;
+        let around = |time: i64| window_of(Tier::Hour, time, context.leaf);
+        for open in snapshot.files_of(&context.name, group, range) {
+            if open.entry.rolled_up {
+                continue;
+            }
+            let file = open.readable()?;
+            let Some(section) = file.section(&context.name) else { continue };
+            let Some(series) = file.find(section, device)? else { continue };
+            let index = context.cache.index(file, &series)?;
+            let pages = index.pages(range).into_iter();
+            stale.extend(pages.map(|page| around(page.first).hull(around(page.last))));
+        }
+        for table in &snapshot.memory.tables {
+            let Some(rows) = table.rows(device, range, &[]) else { continue };
+            let mut last: Option<TimeRange> = None;
+            for time in &rows.times {
+                if !last.is_some_and(|window| window.contains(*time)) {
+                    stale.extend(last.replace(around(*time)));
+                }
+            }
+            stale.extend(last);
+        }
+        let state = &snapshot.files.state;
+        for tombstone in &snapshot.tombstones {
+            let counted =
+                state.tombstones.contains(tombstone) && !state.not_rolled_up.contains(tombstone);
+            if !counted && tombstone.devices.matches(device) {
+                stale.push(tombstone.range);
+            }
+        }
+        stale.sort_unstable_by_key(|range| range.first());
+        stale.dedup_by(|next, held| {
+            let joins = held.overlaps(*next);
+            if joins {
+                *held = held.hull(*next);
+            }
+            joins
+        });
+        Ok(Some(Nodes { context, stored, device, stale }))
+    }
+
+    /// The nodes of a tier that may stand for their rows in a range.
+    pub(super) fn inside(
+        &self,
+        tier: Tier,
+        range: TimeRange,
+    ) -> Result<Vec<StoredNode>, QueryError> {
+        let fields = &self.context.read[..self.context.asked];
+        let mut nodes = self.stored.nodes(tier, self.device, range, fields)?;
+        let mut window: Option<TimeRange> = None;
+        nodes.retain(|node| {
+            let first = node.window.first();
+            let whole = match window {
+                Some(window) if window.contains(first) => window,
+                _ => *window.insert(self.context.windows.at(first)),
+            };
+            whole.covers(node.window) && !self.is_stale(node.window)
+        });
+        if self.context.wants.falls {
+            // Of what looked like no counter nodes do not know the increase; rows do.
+            let mut known = Vec::with_capacity(nodes.len());
+            for node in nodes {
+                let rollups = node.rollups(fields, self.context.wants)?;
+                if rollups.iter().all(crate::rollup::Rollup::knows_increase) {
+                    known.push(node);
+                }
+            }
+            return Ok(known);
+        }
+        Ok(nodes)
+    }
+
+    fn is_stale(&self, window: TimeRange) -> bool {
+        let at = self.stale.partition_point(|stale| stale.last() < window.first());
+        self.stale.get(at).is_some_and(|stale| stale.overlaps(window))
+    }
+}
+
+/// The tiers of which a window can lie in one of these, coarse to fine.
+pub(super) fn tiers_of(every: Option<&Every>, leaf: tidelog_model::LeafWidth) -> Vec<Tier> {
+    const DAY: u128 = 86_400_000_000_000;
+    let nanos = match every {
+        None => u128::MAX,
+        Some(Every::Duration(width)) => width.as_nanos(),
+        Some(Every::Calendar { unit, .. }) => match unit {
+            Unit::QuarterHour => DAY / 96,
+            Unit::HalfHour => DAY / 48,
+            Unit::Hour => DAY / 24,
+            // The longest there are.
+            Unit::Day => 2 * DAY,
+            Unit::Week => 8 * DAY,
+            Unit::Month => 32 * DAY,
+            Unit::Quarter => 93 * DAY,
+            Unit::Year => 367 * DAY,
+        },
+    };
+    let fits = |tier: &Tier| {
+        nanos
+            >= match tier {
+                Tier::Year => 365 * DAY,
+                Tier::Month => 28 * DAY,
+                Tier::Day => DAY,
+                Tier::Raw | Tier::Hour => u128::from(leaf.nanoseconds().unsigned_abs()),
+            }
+    };
+    [Tier::Year, Tier::Month, Tier::Day, Tier::Hour].into_iter().filter(fits).collect()
+}

@@ -1,0 +1,63 @@
+//! One moment of a collection: what queries and the pyramid read.
+
+use super::{Scan, Source};
+use crate::files::{FileSet, OpenFile};
+use crate::group::{IndexCache, ReadError};
+use crate::memory::MemoryView;
+use crate::rows::FieldKey;
+use std::sync::Arc;
+use tidelog_model::{CollectionName, GroupId, TimeRange, Tombstone};
+
+/// One version of the files, and memory at the same moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) memory: MemoryView,
+    pub(crate) files: FileSet,
+    /// Those that concern the collection, from manifest and log.
+    pub(crate) tombstones: Vec<Arc<Tombstone>>,
+    /// The collection's fields; the first of a name owns it.
+    pub(crate) fields: Vec<FieldKey>,
+}
+
+impl Snapshot {
+    /// The files of a group that may have rows of a collection in a range.
+    pub(crate) fn files_of(
+        &self,
+        name: &CollectionName,
+        group: GroupId,
+        range: TimeRange,
+    ) -> impl Iterator<Item = &OpenFile> {
+        self.files.group(group).iter().filter(move |open| {
+            open.entry.range.overlaps(range) && open.entry.collections.contains(name)
+        })
+    }
+
+    /// A scan of one device of a collection, in its group, over a range.
+    pub(crate) fn scan(
+        &self,
+        name: &CollectionName,
+        (group, device): (GroupId, &str),
+        range: TimeRange,
+        fields: &Arc<[FieldKey]>,
+        cache: &IndexCache,
+    ) -> Result<Scan, ReadError> {
+        let mut sources = Vec::new();
+        for open in self.files_of(name, group, range) {
+            let file = open.readable()?;
+            let Some(section) = file.section(name) else { continue };
+            if let Some(series) = file.find(section, device)?
+                && series.range().overlaps(range)
+            {
+                sources.push(Source::file(file, series, fields, cache, range)?);
+            }
+        }
+        for table in &self.memory.tables {
+            sources.extend(table.rows(device, range, fields).map(Source::memory));
+        }
+        let concerned = |tombstone: &&Arc<Tombstone>| {
+            tombstone.range.overlaps(range) && tombstone.devices.matches(device)
+        };
+        let tombstones = self.tombstones.iter().filter(concerned).cloned().collect();
+        Ok(Scan { fields: Arc::clone(fields), range, sources, tombstones })
+    }
+}

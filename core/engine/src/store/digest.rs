@@ -1,0 +1,269 @@
+//! Digests of what a store holds, and where two stores differ.
+
+use super::{Inner, Store};
+use crate::ids::Tier;
+use crate::pyramid::{Dirty, NodeSink, Reading, SealError, Sealer, Stored, Tree, compare};
+use crate::query::QueryError;
+use crate::rollup::Rollup;
+use crate::rows::FieldKey;
+use crate::scan::Snapshot;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use tidelog_model::digest::TreeHasher;
+use tidelog_model::{CollectionName, DeviceSelector, Digest, GroupId, LeafWidth, Level, TimeRange};
+
+/// A digest of a part of a collection: equal rows give equal digests, whoever wrote them and in whatever files
+/// they lie.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DigestRow {
+    /// The group; `None` for the collection as a whole.
+    pub group: Option<GroupId>,
+    /// The window in time: all of it for roots.
+    pub window: TimeRange,
+    /// The device, for the leaves of series.
+    pub device: Option<Arc<str>>,
+    /// The digest.
+    pub digest: Digest,
+}
+
+/// A leaf window of a device in which two stores hold different rows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Difference {
+    /// The group.
+    pub group: GroupId,
+    /// The leaf window.
+    pub window: TimeRange,
+    /// The device, canonical.
+    pub device: Arc<str>,
+    /// Rows in the first store and in the second.
+    pub rows: (u64, u64),
+    /// Rows that only the second has.
+    pub missing: u64,
+    /// Rows that only the first has.
+    pub extra: u64,
+    /// Rows of one time with different values.
+    pub mismatched: u64,
+}
+
+/// What a comparison came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct CompareReport {
+    /// The content roots; `None` where there is no row.
+    pub roots: (Option<Digest>, Option<Digest>),
+    /// Leaves that differ, as far as they were asked for.
+    pub differences: u64,
+    /// Digests that were looked at, of both stores together.
+    pub digests: u64,
+}
+
+/// Why two stores cannot be compared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompareError {
+    /// Devices are spread over another number of groups, so the trees have nothing in common.
+    #[error(
+        "one store has {0} groups and the other {1}: export one and import it into a store with as many"
+    )]
+    Groups(u32, u32),
+    /// The trees have leaves of another width.
+    #[error(
+        "{name} has leaves of {a} minutes in one store and of {b} in the other: export one and import it into a collection with as wide ones"
+    )]
+    Leaves {
+        /// The collection.
+        name: CollectionName,
+        /// Minutes in the first store.
+        a: u8,
+        /// Minutes in the second.
+        b: u8,
+    },
+    /// One of the stores cannot be read.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+impl Store {
+    /// The digests of a collection at a level of its tree, for windows that overlap a range. At the root it is
+    /// one, over all groups; else they come group by group, in order of time, series by device inside a window.
+    ///
+    /// What was written since the last sealing is read and hashed, the rest comes from stored digests.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn digests(
+        &self,
+        name: &CollectionName,
+        level: Level,
+        range: TimeRange,
+    ) -> Result<Vec<DigestRow>, QueryError> {
+        let moment = Moment::of(&self.inner, name)?;
+        let mut rows = Vec::new();
+        let mut roots = Vec::new();
+        for group in (0..self.inner.groups).map(GroupId) {
+            let mut tree = moment.tree(&self.inner, name, group)?;
+            let row =
+                |window, device, digest| DigestRow { group: Some(group), window, device, digest };
+            let tier = match level {
+                Level::Root => {
+                    roots.extend(tree.root()?.map(|root| (group, root)));
+                    continue;
+                }
+                Level::Year => Tier::Year,
+                Level::Month => Tier::Month,
+                Level::Day => Tier::Day,
+                _ => Tier::Hour,
+            };
+            let nodes = tree.nodes(tier, TimeRange::ALL)?;
+            for node in nodes.into_iter().filter(|node| node.window.overlaps(range)) {
+                if level <= Level::Window {
+                    rows.extend(node.digest.map(|digest| row(node.window, None, digest)));
+                    continue;
+                }
+                for (device, leaf) in tree.leaves(node.window.first())? {
+                    rows.push(row(node.window, Some(device), leaf.digest));
+                }
+            }
+        }
+        let root = TreeHasher::new().store(&roots);
+        let whole =
+            |digest| DigestRow { group: None, window: TimeRange::ALL, device: None, digest };
+        rows.extend(root.map(whole));
+        Ok(rows)
+    }
+
+    /// Finds where a collection differs from that of another store, by descending both trees: `each` is given each
+    /// leaf that differs, and stops the search by returning `false`.
+    ///
+    /// A collection that only one of them has counts as empty in the other.
+    ///
+    /// # Errors
+    /// See [`CompareError`].
+    pub fn compare(
+        &self,
+        other: &Store,
+        name: &CollectionName,
+        mut each: impl FnMut(Difference) -> bool,
+    ) -> Result<CompareReport, CompareError> {
+        let (a, b) = (&self.inner, &other.inner);
+        if a.groups != b.groups {
+            return Err(CompareError::Groups(a.groups, b.groups));
+        }
+        let (ours, theirs) = (Moment::of(a, name)?, Moment::of(b, name)?);
+        if let (Some(a), Some(b)) = (ours.leaf, theirs.leaf)
+            && a != b
+        {
+            return Err(CompareError::Leaves { name: name.clone(), a: a as u8, b: b as u8 });
+        }
+        let mut report = CompareReport::default();
+        let mut roots = (Vec::new(), Vec::new());
+        let mut trees = Vec::new();
+        for group in (0..a.groups).map(GroupId) {
+            let mut ours = ours.tree(a, name, group)?;
+            let mut theirs = theirs.tree(b, name, group)?;
+            let pair =
+                (ours.root().map_err(QueryError::from)?, theirs.root().map_err(QueryError::from)?);
+            roots.0.extend(pair.0.map(|root| (group, root)));
+            roots.1.extend(pair.1.map(|root| (group, root)));
+            trees.push((group, pair, ours, theirs));
+        }
+        let hasher = &mut TreeHasher::new();
+        report.roots = (hasher.store(&roots.0), hasher.store(&roots.1));
+        report.digests = 2;
+        if report.roots.0 == report.roots.1 {
+            return Ok(report);
+        }
+        for (group, (a, b), mut ours, mut theirs) in trees {
+            report.digests += u64::from(a.is_some()) + u64::from(b.is_some());
+            if a == b {
+                continue;
+            }
+            let (digests, differences) = (&mut report.digests, &mut report.differences);
+            let mut found = |leaf: crate::pyramid::LeafDifference| {
+                *differences += 1;
+                each(Difference {
+                    group,
+                    window: leaf.window,
+                    device: leaf.device,
+                    rows: leaf.rows,
+                    missing: leaf.missing,
+                    extra: leaf.extra,
+                    mismatched: leaf.mismatched,
+                })
+            };
+            let go_on = compare(&mut ours, &mut theirs, digests, &mut found);
+            if !go_on.map_err(QueryError::from)? {
+                break;
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// A collection at one moment, for all of its trees.
+struct Moment {
+    snapshot: Snapshot,
+    fields: Arc<[FieldKey]>,
+    leaf: Option<LeafWidth>,
+}
+
+impl Moment {
+    fn of(inner: &Inner, name: &CollectionName) -> Result<Self, QueryError> {
+        let snapshot = match inner.snapshot(name, &DeviceSelector::all()) {
+            Err(QueryError::NoCollection { .. }) => inner.empty_snapshot(),
+            other => other?,
+        };
+        let known: BTreeSet<FieldKey> = snapshot.fields.iter().cloned().collect();
+        let entry = inner.catalog().collections.get(name).map(|entry| entry.leaf);
+        Ok(Moment { snapshot, fields: known.into_iter().collect(), leaf: entry })
+    }
+
+    /// The tree of a group, with all that is not stored yet.
+    fn tree<'a>(
+        &'a self,
+        inner: &'a Inner,
+        name: &'a CollectionName,
+        group: GroupId,
+    ) -> Result<Tree<'a>, QueryError> {
+        let leaf = self.leaf.unwrap_or_default();
+        let nodes = self.snapshot.files.nodes(group);
+        let stored = Stored::new(name, leaf, nodes, &inner.node_cache)?;
+        let dirty = Dirty::find(name, group, &self.snapshot, &stored, leaf)?;
+        let cut = inner.cut_of(name).unwrap_or(i64::MIN);
+        let reading = Reading {
+            name,
+            group,
+            snapshot: &self.snapshot,
+            stored,
+            cache: &inner.cache,
+            leaf,
+            fields: Arc::clone(&self.fields),
+            kept: TimeRange::inclusive(cut, i64::MAX).unwrap_or(TimeRange::ALL),
+        };
+        match Sealer::new(reading).run(&dirty, &mut Nowhere, &mut || true) {
+            Ok((tree, _)) => Ok(tree),
+            Err(SealError::Read(error)) => Err(error.into()),
+            Err(SealError::Write(_) | SealError::Cancelled) => {
+                unreachable!("nothing is written and nobody cancels")
+            }
+        }
+    }
+}
+
+/// Takes nodes and keeps none: the tree remembers its own.
+struct Nowhere;
+
+impl NodeSink for Nowhere {
+    fn node(&mut self, _: Tier, _: &Arc<str>, _: i64, _: u64, _: &[Rollup]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn leaf_digests(&mut self, _: i64, _: &[(Arc<str>, Option<Digest>)]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn tree(&mut self, _: Tier, _: i64, _: u64, _: Option<Digest>) -> io::Result<()> {
+        Ok(())
+    }
+}
