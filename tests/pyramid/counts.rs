@@ -122,3 +122,18 @@ fn a_reader_beside_the_writer_has_the_digests_of_all_rows() {
         assert_eq!(reader.digests(&name(), level, TimeRange::ALL).unwrap(), expected);
     }
 }
+
+/// Too few rows to be stored anywhere: the tree is made of them all the same.
+#[test]
+fn one_row_alone_has_a_root_before_and_after_sealing() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    fill(&store, 1, -MINUTE, -MINUTE + 1);
+    let root = || store.digests(&name(), Level::Root, TimeRange::ALL).unwrap();
+    let before = root();
+    assert_eq!(before.len(), 1);
+    store.seal().unwrap();
+    assert_eq!(root(), before);
+    store.compact().unwrap();
+    assert_eq!(root(), before);
+}

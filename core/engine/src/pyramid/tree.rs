@@ -116,22 +116,18 @@ impl<'a> Tree<'a> {
         let Some(gap) = self.extent()?.and_then(|extent| extent.intersection(gap)) else {
             return Ok(());
         };
+        let leaf = self.reading.leaf;
+        let whole = window_of(tier, gap.first(), leaf).hull(window_of(tier, gap.last(), leaf));
         if tier == Tier::Hour {
             let mut windows = BTreeMap::new();
-            self.add_rows(&[gap], &BTreeMap::new(), &mut windows)?;
+            self.add_rows(&[whole], &BTreeMap::new(), &mut windows)?;
             for (start, leaves) in windows {
                 nodes.push(self.window(start, &leaves));
             }
             return Ok(());
         }
         let finer = Tier::ALL[tier as usize - 1];
-        let whole = window_of(tier, gap.first(), self.reading.leaf).hull(window_of(
-            tier,
-            gap.last(),
-            self.reading.leaf,
-        ));
         let below = self.nodes(finer, whole)?;
-        let leaf = self.reading.leaf;
         for children in below.chunk_by(|a, b| {
             let of = |node: &TreeWindow| window_of(tier, node.window.first(), leaf);
             of(a) == of(b)
