@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 const LONG: usize = 70;
 
 /// The long ones, with their lengths. An entry may only shrink; a new one needs a reason in its commit.
-const KNOWN: [(&str, &str, usize); 1] = [("core/engine/src/query/answer.rs", "push_totals", 74)];
+const KNOWN: [(&str, &str, usize); 1] = [("core/engine/src/query/shape.rs", "push_totals", 74)];
 
 #[test]
 fn functions_that_were_short_stay_short() {
