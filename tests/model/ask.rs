@@ -308,7 +308,7 @@ impl Windows<'_> {
         together: bool,
     ) -> Result<Vec<RowRead>, Refusal> {
         let everybody = Device::named("(all)").unwrap();
-        // By answered device, then window: the first time seen, and members by device.
+        // By answered device, then window: the time of its first value, and members by device.
         type OfWindow = (i64, BTreeMap<Device, Members>);
         let mut answered: BTreeMap<Device, BTreeMap<i64, OfWindow>> = BTreeMap::new();
         for of_device in rows.chunk_by(|a, b| a.device == b.device) {
@@ -319,15 +319,14 @@ impl Windows<'_> {
                         members[at].extend(value.iter().map(|value| (row.time, value.clone())));
                     }
                 }
-                if wanted.iter().all(|(at, _)| members[*at].is_empty()) {
-                    continue;
-                }
+                let values = wanted.iter().flat_map(|(at, _)| &members[*at]);
+                let Some(first) = values.map(|(time, _)| *time).min() else { continue };
                 let device = &of_window[0].device;
                 let named = if together { everybody.clone() } else { device.clone() };
                 let windows = answered.entry(named).or_default();
                 let start = self.window(of_window[0].time).0;
-                let of = windows.entry(start).or_insert((of_window[0].time, BTreeMap::new()));
-                of.0 = of.0.min(of_window[0].time);
+                let of = windows.entry(start).or_insert((first, BTreeMap::new()));
+                of.0 = of.0.min(first);
                 of.1.insert(device.clone(), members);
             }
         }

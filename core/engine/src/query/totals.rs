@@ -61,6 +61,10 @@ impl Totals {
 
     fn drop_empty(&mut self) {
         let empty = |fields: &[Rollup]| fields.iter().all(Rollup::is_empty);
+        if self.width == 0 {
+            // Without a field there is no value.
+            self.windows.clear();
+        }
         if self.width == 0 || !self.fields.chunks(self.width).any(empty) {
             return;
         }

@@ -155,7 +155,8 @@ impl<T: Number> Numbers<T> {
             return;
         }
         self.falls += other.falls;
-        self.dropped = None;
+        // One device alone is still a counter.
+        self.dropped = if self.count == 0 { other.dropped } else { None };
         if let Some(first) = other.first
             && self.first.is_none_or(|held| first.0 < held.0)
         {
