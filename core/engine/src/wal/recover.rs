@@ -318,8 +318,10 @@ impl OpeningLog {
             for piece in self.read(disk, at, durable, buffer)? {
                 let (start, end) = span_of(piece);
                 let gap = walk.is_gap(piece);
-                if gap && end > from && start >= self.known(disk, at, durable, &mut walk)? {
-                    self.cut(at, start, recovered);
+                // What is covered is in files, and may never have been synced here: a torn tail may begin in it.
+                let needed = start.max(from);
+                if gap && end > from && needed >= self.known(disk, at, durable, &mut walk)? {
+                    self.cut(at, needed, recovered);
                     break 'log;
                 }
                 let segment = &self.segments[at];
