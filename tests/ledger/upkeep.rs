@@ -105,9 +105,9 @@ fn retention_cuts_whole_days_frees_their_space_and_refuses_older_rows() {
     store.compact().unwrap();
     let before = store.stats().file_bytes;
     let missing = CollectionName::parse("plant.none").unwrap();
-    let refused = store.set_retention(&missing, Retention::Days(3)).unwrap_err();
+    let refused = store.set_retention(&missing, Retention::all(3)).unwrap_err();
     assert!(matches!(refused, UpkeepError::NoCollection { .. }), "{refused}");
-    store.set_retention(&name(), Retention::Days(3)).unwrap();
+    store.set_retention(&name(), Retention::all(3)).unwrap();
     let kept = all(&store);
     assert_eq!(kept.rows(), 3 * 500 * 5, "gone from answers at once");
     assert!(kept.times.iter().all(|time| *time >= 107 * DAY));
@@ -115,7 +115,7 @@ fn retention_cuts_whole_days_frees_their_space_and_refuses_older_rows() {
     let after = store.stats();
     assert!(after.file_bytes < before / 2, "{before} {}", after.file_bytes);
     let refused = store.write(&rows(2, 106 * DAY..106 * DAY + 3), Durability::Sync).unwrap_err();
-    let WriteError::Settled { rows: count, cut, .. } = refused else { panic!("{refused}") };
+    let WriteError::BelowCut { rows: count, cut, .. } = refused else { panic!("{refused}") };
     assert_eq!((count, cut), (6, 107 * DAY));
     assert_eq!(store.stats().rows_settled, 6);
     store.write(&rows(2, 107 * DAY - 1 + SECOND..107 * DAY + SECOND), Durability::Sync).unwrap();
@@ -128,7 +128,7 @@ fn a_row_from_the_far_future_cuts_nothing() {
     // The simulated wall clock stands at 1,700,000,000 s.
     let today = 1_700_000_000 * SECOND;
     store.write(&rows(3, today..today + 10), Durability::Os).unwrap();
-    store.set_retention(&name(), Retention::Days(30)).unwrap();
+    store.set_retention(&name(), Retention::rows(30)).unwrap();
     put(&store, "pump_9", i64::MAX, 1.0);
     store.compact().unwrap();
     assert_eq!(all(&store).rows(), 31);

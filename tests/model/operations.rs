@@ -161,7 +161,7 @@ impl World {
             rows.iter().filter(|row| row.time >= self.cuts[at]).cloned().collect();
         if kept.len() < rows.len() {
             let refused = write(self.store(), NAMES[at], rows, Durability::Sync);
-            assert!(matches!(refused, Err(WriteError::Settled { .. })), "{refused:?}");
+            assert!(matches!(refused, Err(WriteError::BelowCut { .. })), "{refused:?}");
         }
         kept
     }
@@ -232,7 +232,7 @@ impl World {
 
     fn retain(&mut self, at: usize, days: u32) {
         let name = CollectionName::parse(NAMES[at]).unwrap();
-        let retention = if days == 0 { Retention::Forever } else { Retention::Days(days) };
+        let retention = if days == 0 { Retention::FOREVER } else { Retention::all(days) };
         match self.store().set_retention(&name, retention) {
             Ok(()) => {}
             Err(error) => {
@@ -254,7 +254,7 @@ impl World {
             };
             let cut = stats.cut.unwrap_or(i64::MIN);
             assert!(cut >= self.cuts[at], "a cut went back");
-            assert_eq!(stats.keep_days, self.keeps[at]);
+            assert_eq!(stats.retention.days("raw"), self.keeps[at]);
             if let (Some(days), true) = (self.keeps[at], moved) {
                 let at_most = |newest: i64| {
                     let today = self.wall.min(newest).div_euclid(DAY);

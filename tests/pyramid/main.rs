@@ -3,6 +3,7 @@
 
 mod counts;
 mod history;
+mod settled;
 
 use history::{Op, Subject, histories, name, windows};
 use proptest::prelude::*;

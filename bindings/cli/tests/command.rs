@@ -309,8 +309,8 @@ fn a_backup_is_a_store_and_can_become_another() {
     shell.text(&["adopt", "copy"]);
     assert_ne!(id("copy"), id("store"));
     assert_eq!(shell.text(&["export", "copy", "db.c"]), shell.text(&["export", "store", "db.c"]));
-    shell.text(&["retain", "copy", "db.c", "raw=30d"]);
-    assert_eq!(shell.json(&["info", "copy", "--json"])["collections"][0]["keep_days"], 30);
+    shell.text(&["retain", "copy", "db.c", "raw=30d,1h=1y"]);
+    assert_eq!(shell.json(&["info", "copy", "--json"])["collections"][0]["retention"]["raw"], 30);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::group::ReadError;
 use crate::manifest::{AppendError as EditError, ManifestError};
 use std::io;
-use tidelog_model::{CollectionName, FieldType};
+use tidelog_model::{CollectionName, FieldType, TimeRange};
 
 /// What a program can do about an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -173,17 +173,28 @@ pub enum WriteError {
         /// The type that was given.
         given: FieldType,
     },
-    /// Rows are older than what retention keeps.
+    /// Rows are older than what retention keeps of rows.
     #[error(
         "{rows} rows of {collection} are before {cut}, where its raw rows were cut off: drop them, or lengthen the retention before the data is this old"
     )]
-    Settled {
+    BelowCut {
         /// The collection.
         collection: CollectionName,
         /// How many rows.
         rows: usize,
         /// The first nanosecond that is kept.
         cut: i64,
+    },
+    /// A delete covers a part of a window whose rows were cut off, and of which only a rollup is left.
+    #[error(
+        "the delete covers parts of windows of {collection} of which only rollups are left: delete from {} to {} ns, both included, or begin after the cut",
+        .accepted.first(), .accepted.last()
+    )]
+    DeleteBelowCut {
+        /// The collection.
+        collection: CollectionName,
+        /// The narrowest range around it that would be accepted.
+        accepted: TimeRange,
     },
     /// A collection would have too many fields.
     #[error(

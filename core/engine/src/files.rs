@@ -3,8 +3,9 @@
 use crate::group::{Container, GroupFile, ReadError};
 use crate::manifest::{FileEntry, State};
 use crate::nodes::NodeFile;
+use crate::retention::Cuts;
 use std::sync::Arc;
-use tidelog_model::GroupId;
+use tidelog_model::{CollectionName, GroupId};
 
 /// A file that the manifest lists.
 #[derive(Debug)]
@@ -87,14 +88,18 @@ pub(crate) struct FileSet {
     /// By group, oldest first.
     rows: Arc<Vec<Vec<OpenFile>>>,
     nodes: Arc<Vec<Vec<OpenNodes>>>,
+    settled: Arc<Vec<Vec<OpenNodes>>>,
 }
 
 impl FileSet {
     pub(crate) fn new(state: Arc<State>, files: impl IntoIterator<Item = AnyFile>) -> Self {
         let groups = state.groups as usize;
-        let (mut rows, mut nodes): (Vec<Vec<OpenFile>>, Vec<Vec<OpenNodes>>) = Default::default();
+        let mut rows: Vec<Vec<OpenFile>> = Vec::new();
+        let (mut nodes, mut settled): (Vec<Vec<OpenNodes>>, Vec<Vec<OpenNodes>>) =
+            Default::default();
         rows.resize_with(groups, Vec::new);
         nodes.resize_with(groups, Vec::new);
+        settled.resize_with(groups, Vec::new);
         for file in files {
             let group = file.entry().group.0 as usize;
             match file {
@@ -102,13 +107,17 @@ impl FileSet {
                     rows.get_mut(group).into_iter().for_each(|files| files.push(open.clone()))
                 }
                 AnyFile::Nodes(open) => {
-                    nodes.get_mut(group).into_iter().for_each(|files| files.push(open.clone()))
+                    let list = if open.entry.settled { &mut settled } else { &mut nodes };
+                    list.get_mut(group).into_iter().for_each(|files| files.push(open.clone()))
                 }
             }
         }
         rows.iter_mut().for_each(|files| files.sort_by_key(|open| open.entry.id));
-        nodes.iter_mut().for_each(|files| files.sort_by_key(|open| open.entry.id));
-        FileSet { state, rows: Arc::new(rows), nodes: Arc::new(nodes) }
+        for files in nodes.iter_mut().chain(&mut settled) {
+            files.sort_by_key(|open| open.entry.id);
+        }
+        let (rows, nodes, settled) = (Arc::new(rows), Arc::new(nodes), Arc::new(settled));
+        FileSet { state, rows, nodes, settled }
     }
 
     /// The files of rows of a group, oldest first.
@@ -116,9 +125,14 @@ impl FileSet {
         self.rows.get(group.0 as usize).map_or(&[], Vec::as_slice)
     }
 
-    /// The files of nodes of a group, oldest first.
+    /// The files of nodes of a group that are a memory of its rows, oldest first.
     pub(crate) fn nodes(&self, group: GroupId) -> &[OpenNodes] {
         self.nodes.get(group.0 as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// The files of settled nodes of a group, oldest first: they are data.
+    pub(crate) fn settled(&self, group: GroupId) -> &[OpenNodes] {
+        self.settled.get(group.0 as usize).map_or(&[], Vec::as_slice)
     }
 
     /// All files of rows.
@@ -126,15 +140,20 @@ impl FileSet {
         self.rows.iter().flatten()
     }
 
-    /// All files of nodes.
+    /// All files of nodes, settled ones too.
     pub(crate) fn all_nodes(&self) -> impl Iterator<Item = &OpenNodes> + '_ {
-        self.nodes.iter().flatten()
+        self.nodes.iter().chain(self.settled.iter()).flatten()
     }
 
     /// All files of both kinds.
     pub(crate) fn all(&self) -> impl Iterator<Item = AnyFile> + '_ {
         let rows = self.rows().cloned().map(AnyFile::Rows);
         rows.chain(self.all_nodes().cloned().map(AnyFile::Nodes))
+    }
+
+    /// Before which time each tier of a collection is gone.
+    pub(crate) fn cuts(&self, name: &CollectionName) -> Cuts {
+        self.state.collections.get(name).map_or(Cuts::NONE, |entry| entry.cuts())
     }
 
     /// The set after an edit: some files gone, some new, some listed otherwise.

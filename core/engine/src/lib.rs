@@ -18,6 +18,7 @@ mod nodes;
 mod options;
 mod pyramid;
 mod query;
+mod retention;
 mod rollup;
 mod rows;
 mod scan;
@@ -32,10 +33,11 @@ pub use query::{
     Aggregate, Answer, AnswerField, Canceller, Comparison, Every, Explain, Fill, GroupBy, Order,
     Predicate, Query, QueryError, RowBatch, Unit, WindowError,
 };
+pub use retention::{Retention, RetentionError};
 pub use store::{
     BackupError, BackupReport, CheckReport, CollectionStats, CompareError, CompareReport, Delete,
     Difference, DigestRow, Finding, GroupInfo, OpenReport, Receipt, RecoverError, RecoverReport,
-    Retention, SealReport, Stats, Store, Ticket, TierStats, adopt, adopt_on, recover, recover_on,
+    SealReport, Stats, Store, Ticket, TierStats, adopt, adopt_on, recover, recover_on,
 };
 pub use wal::{Tail, TailError, TailRecord};
 

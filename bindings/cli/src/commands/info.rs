@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
-use tidelog::{CollectionStats, Stats, StoreId, TierStats};
+use tidelog::{CollectionStats, Retention, Stats, StoreId, TierStats};
 
 /// Show collections, devices, rows, values, times, and what they take.
 #[derive(Args, Debug)]
@@ -105,8 +105,20 @@ impl Figures {
             let fields: Vec<String> =
                 collection.fields.iter().map(|(name, kind)| format!("{name} ({kind})")).collect();
             let _ = writeln!(text, "  fields: {}", fields.join(", "));
-            if let Some(days) = collection.keep_days {
-                let _ = writeln!(text, "  rows are kept for {}", counted(days.into(), "day"));
+            if collection.retention != Retention::FOREVER {
+                let _ = writeln!(text, "  kept: {}", collection.retention);
+            }
+            if let Some(cut) = collection.cut {
+                let _ = writeln!(text, "  rows are kept from {} on", print_time(cut));
+            }
+            let [leaves, days, months, years] = collection.dirty;
+            if leaves + days > 0 {
+                let _ = writeln!(
+                    text,
+                    "  to be sealed: {}, {} above them",
+                    counted(leaves, "leaf window"),
+                    counted(days + months + years, "rollup"),
+                );
             }
         }
         let stats = &self.stats;
@@ -116,8 +128,9 @@ impl Figures {
                 .map_or(String::new(), |bytes| format!(", {bytes:.3} bytes per value"));
             let _ = writeln!(
                 text,
-                "  {}: {} bytes in {}{per_value}",
+                "  {}{}: {} bytes in {}{per_value}",
                 tier.tier,
+                if tier.settled { " settled" } else { "" },
                 grouped(tier.bytes),
                 counted(tier.files, "file"),
             );
@@ -152,13 +165,27 @@ fn collection_json(collection: &CollectionStats) -> Value {
         "values": collection.values,
         "time_range": range_json(collection.range),
         "fields": fields,
-        "keep_days": collection.keep_days,
+        "retention": retention_json(collection.retention),
+        "rows_from_ns": collection.cut,
+        "dirty": tiers_json(collection.dirty),
     })
+}
+
+/// Days by tier; none: for ever.
+fn retention_json(retention: Retention) -> Value {
+    let tiers = ["raw", "1h", "1d", "1mo", "1y"];
+    let days = |tier: &str| Value::from(retention.days(tier));
+    Value::Object(tiers.map(|tier| (tier.to_owned(), days(tier))).into_iter().collect())
+}
+
+fn tiers_json([leaves, days, months, years]: [u64; 4]) -> Value {
+    json!({ "1h": leaves, "1d": days, "1mo": months, "1y": years })
 }
 
 fn tier_json(tier: &TierStats) -> Value {
     json!({
         "tier": tier.tier,
+        "settled": tier.settled,
         "files": tier.files,
         "bytes": tier.bytes,
         "rows": tier.rows,

@@ -61,9 +61,17 @@ pub enum ReadError {
         #[source]
         source: io::Error,
     },
+    /// A file of rollups whose rows retention has cut away: nothing else says what it says.
+    #[error("{0}. The rows it stands for are gone, so only a copy of it can take its place")]
+    Settled(#[source] Box<ReadError>),
 }
 
 impl ReadError {
+    /// What went wrong with a file of settled nodes.
+    pub(crate) fn of_settled(self) -> Self {
+        ReadError::Settled(Box::new(self))
+    }
+
     /// The file that cannot be read.
     fn path(&self) -> &str {
         match self {
@@ -71,12 +79,13 @@ impl ReadError {
             | ReadError::TooNew { path, .. }
             | ReadError::Unreadable { path, .. }
             | ReadError::Io { path, .. } => path,
+            ReadError::Settled(error) => error.path(),
         }
     }
 
     /// Is it a file of the pyramid's nodes, which rows can stand in for?
     pub(crate) fn is_of_nodes(&self) -> bool {
-        !self.path().contains("/raw/")
+        !matches!(self, ReadError::Settled(_)) && !self.path().contains("/raw/")
     }
 }
 

@@ -90,6 +90,7 @@ pub(crate) fn plain(error: &ReadError) -> String {
         ReadError::Unreadable { what, .. } => what.clone(),
         ReadError::Io { source, .. } => format!("it cannot be read: {source}"),
         ReadError::TooNew { .. } => error.to_string(),
+        ReadError::Settled(error) => plain(error),
     }
 }
 

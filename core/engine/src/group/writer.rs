@@ -38,6 +38,8 @@ pub(crate) struct Written {
     pub(crate) len: u64,
     pub(crate) blake3: [u8; 32],
     pub(crate) summary: Summary,
+    /// Of nodes: they are data.
+    pub(crate) settled: bool,
     pub(crate) collections: Vec<CollectionName>,
 }
 
@@ -235,7 +237,7 @@ impl GroupWriter {
         let directory = Directory { summary, origins, sections }.encode();
         let Header { group, tier, id, .. } = *self.file.header();
         let (len, blake3) = self.file.finish(&directory)?;
-        Ok(Some(Written { id, group, tier, len, blake3, summary, collections }))
+        Ok(Some(Written { id, group, tier, len, blake3, summary, settled: false, collections }))
     }
 
     /// Lengths of the pages of rows at these times.

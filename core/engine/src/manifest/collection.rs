@@ -4,6 +4,7 @@
 //! the schema). So an edit may give a whole entry or only what is new in it.
 
 use crate::ids::Tier;
+use crate::retention::{Cuts, Retention};
 use std::collections::BTreeMap;
 use tidelog_model::{FieldType, LeafWidth, Name, Version};
 
@@ -17,11 +18,21 @@ pub(crate) struct CollectionEntry {
     pub(crate) fields: BTreeMap<(Name, FieldType), Version>,
     /// Days each tier is kept; a tier that is missing is kept for ever.
     pub(crate) retention: Vec<(Tier, u32)>,
-    /// Nanoseconds below which a tier's rows are gone. A cut only moves up.
+    /// Nanoseconds below which a tier is gone. A cut only moves up, and none is above that of a finer tier.
     pub(crate) cuts: BTreeMap<Tier, i64>,
 }
 
 impl CollectionEntry {
+    /// Before which time each tier is gone.
+    pub(crate) fn cuts(&self) -> Cuts {
+        Cuts::new(&self.cuts)
+    }
+
+    /// How long each tier is kept.
+    pub(crate) fn retention(&self) -> Retention {
+        Retention::of_tiers(&self.retention)
+    }
+
     /// Takes in what another entry of the same collection says.
     pub(crate) fn merge(&mut self, other: &CollectionEntry) {
         // Beyond the version the content decides, as between cells: no two orders may differ.

@@ -5,6 +5,7 @@ use super::change::Change;
 use super::collection::CollectionEntry;
 use super::state::{FileEntry, State, require};
 use crate::format::Malformed;
+use crate::ids::Tier;
 
 /// Checks a whole state.
 ///
@@ -38,12 +39,14 @@ fn check_file(state: &State, entry: &FileEntry) -> Result<(), Malformed> {
     require(entry.id < state.next_file, "a file's id is not below the next one")?;
     require(entry.group.0 < state.groups, "a file's group is not among the store's groups")?;
     require(entry.len > 0, "a file has no bytes")?;
+    require(!entry.settled || entry.tier != Tier::Raw, "rows cannot be settled")?;
     require(entry.stamps.0 <= entry.stamps.1, "a file's least stamp is above its greatest")
 }
 
 fn check_collection(entry: &CollectionEntry) -> Result<(), Malformed> {
     let tiers = entry.retention.iter().map(|(tier, _)| *tier);
-    require(tiers.is_sorted_by(|a, b| a < b), "retention does not name each tier once, in order")
+    require(tiers.is_sorted_by(|a, b| a < b), "retention does not name each tier once, in order")?;
+    require(entry.cuts().is_sound(), "a cut is above that of a finer tier")
 }
 
 /// Forgetting an opening gives its segments away.

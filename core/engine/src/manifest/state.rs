@@ -39,6 +39,8 @@ pub(crate) struct FileEntry {
     pub(crate) cleaned: Stamp,
     /// Written by compaction, with the codecs that put size first.
     pub(crate) dense: bool,
+    /// A file of nodes that are data: what they are of is gone.
+    pub(crate) settled: bool,
     /// The pyramid's stored nodes count its rows. Always so for files of nodes.
     pub(crate) rolled_up: bool,
     pub(crate) collections: Vec<CollectionName>,

@@ -37,6 +37,7 @@ fn file(id: u64) -> Arc<FileEntry> {
         stamps: (Stamp(3), Stamp(id + 4)),
         cleaned: Stamp(id),
         dense: id % 2 == 1,
+        settled: false,
         rolled_up: id % 3 == 1,
         collections: vec![collection_name(1), collection_name(2)],
     })

@@ -4,7 +4,7 @@ use super::parts::Part;
 use crate::format::{Malformed, Reader, Writer};
 use crate::group::{Extent, read_collection, read_range, write_collection};
 use crate::rows::FieldKey;
-use tidelog_model::{CollectionName, FieldType, LeafWidth, TimeRange};
+use tidelog_model::{CollectionName, FieldType, LeafWidth, Stamp, TimeRange};
 
 /// Nodes of a block.
 pub(super) const NODES_MAX: usize = 1024;
@@ -17,12 +17,23 @@ const _: () = assert!(4 + 8 + 4 + 8 + 8 + 4 + 4 + 4 == BLOCK_LEN);
 const _: () = assert!(8 + 8 + 4 + 4 == LEAF_LEN);
 const _: () = assert!(8 + 8 + 32 == TREE_LEN);
 
+/// Of nodes that are data, for what they are of is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SettledUpTo {
+    /// It is gone before this time.
+    pub(crate) cut: i64,
+    /// Every tombstone up to this stamp was applied.
+    pub(crate) cleaned: Stamp,
+}
+
 /// One collection of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct NodeSection {
     pub(crate) name: CollectionName,
     pub(crate) leaf: LeafWidth,
     pub(crate) fields: Vec<FieldKey>,
+    /// Its nodes are data.
+    pub(crate) settled: Option<SettledUpTo>,
     /// From the start of the first window to the end of the last.
     pub(crate) range: TimeRange,
     pub(crate) nodes: u64,
@@ -51,6 +62,9 @@ impl NodeSection {
 
     fn encode(&self, writer: &mut Writer) {
         write_collection(writer, &self.name, self.leaf, &self.fields);
+        writer.option(self.settled, |writer, settled| {
+            writer.i64(settled.cut).u64(settled.cleaned.0);
+        });
         writer.i64(self.range.first()).i64(self.range.last());
         writer.varint(self.nodes).varint(self.rollups).varint(u64::from(self.series));
         for table in [self.names, self.blocks, self.leaves, self.tree] {
@@ -60,6 +74,9 @@ impl NodeSection {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let (name, leaf, fields) = read_collection(reader)?;
+        let settled = reader.option(|reader| {
+            Ok(SettledUpTo { cut: reader.i64()?, cleaned: Stamp(reader.u64()?) })
+        })?;
         let range = read_range(reader)?;
         let (nodes, rollups) = (reader.varint()?, reader.varint()?);
         let series = reader.varint32()?;
@@ -78,6 +95,7 @@ impl NodeSection {
             name,
             leaf,
             fields,
+            settled,
             range,
             nodes,
             rollups,

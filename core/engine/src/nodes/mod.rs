@@ -16,7 +16,7 @@ mod writer;
 pub(crate) use block::NodeBlock;
 pub(crate) use cache::NodeCache;
 pub(crate) use damage::NodeDamage;
-pub(crate) use layout::TreeNode;
+pub(crate) use layout::{NodeSection, TreeNode};
 pub(crate) use reader::NodeFile;
 pub(crate) use writer::NodeWriter;
 

@@ -4,7 +4,7 @@
 //! series its name and 4 bytes, per block 44 bytes, per leaf window with digests 24, per tree node 48.
 
 use super::encode::BlockBuilder;
-use super::layout::{BlockEntry, LeafEntry, NodeSection, TreeNode};
+use super::layout::{BlockEntry, LeafEntry, NodeSection, SettledUpTo, TreeNode};
 use super::reader::Digest;
 use crate::codec::{Effort, MAX_CHUNK_VALUES, encode_u64s};
 use crate::disk::Disk;
@@ -24,6 +24,8 @@ use tidelog_model::{CollectionName, GroupId, LeafWidth, Stamp, StoreId, TimeRang
 pub(crate) struct NodeWriter {
     file: ContainerWriter,
     effort: Effort,
+    /// Of settled nodes: every tombstone up to this stamp was applied.
+    cleaned: Option<Stamp>,
     sections: Vec<NodeSection>,
     section: Option<OpenSection>,
 }
@@ -32,6 +34,7 @@ struct OpenSection {
     name: CollectionName,
     leaf: LeafWidth,
     fields: Vec<FieldKey>,
+    settled: Option<SettledUpTo>,
     tier: Tier,
     block: BlockBuilder,
     range: Option<TimeRange>,
@@ -60,7 +63,13 @@ impl NodeWriter {
         assert!(tier != Tier::Raw, "rows have files of their own");
         let header = Header { group, groups, tier, id, store };
         let file = ContainerWriter::create(disk, header)?;
-        Ok(NodeWriter { file, effort, sections: Vec::new(), section: None })
+        Ok(NodeWriter { file, effort, cleaned: None, sections: Vec::new(), section: None })
+    }
+
+    /// The nodes are data from now on: what they are of is gone. Every tombstone up to this stamp was applied.
+    pub(crate) fn settled(mut self, cleaned: Stamp) -> Self {
+        self.cleaned = Some(cleaned);
+        self
     }
 
     /// Begins what is of a collection. Its nodes have a rollup for each of these fields.
@@ -77,6 +86,7 @@ impl NodeWriter {
             name,
             leaf,
             fields,
+            settled: None,
             tier: self.file.header().tier,
             range: None,
             nodes: 0,
@@ -91,6 +101,12 @@ impl NodeWriter {
             tree: Writer::default(),
         });
         Ok(())
+    }
+
+    /// Says up to which time what the nodes of the section are of is gone.
+    pub(crate) fn settled_up_to(&mut self, cut: i64) {
+        let cleaned = self.cleaned.expect("the file is one of settled nodes");
+        self.section().settled = Some(SettledUpTo { cut, cleaned });
     }
 
     /// The number of a device's series. Devices come in order; one that has digests and no nodes comes here only.
@@ -189,7 +205,7 @@ impl NodeWriter {
             range,
             // Nodes are of what was visible: they have no versions.
             stamps: (Stamp::ZERO, Stamp::ZERO),
-            cleaned: Stamp::ZERO,
+            cleaned: self.cleaned.unwrap_or(Stamp::ZERO),
             dense: self.effort == Effort::Dense,
             rows: sum(|section| section.nodes),
             values: sum(|section| section.rollups),
@@ -199,7 +215,8 @@ impl NodeWriter {
         let directory = NodeSection::encode_all(&self.sections);
         let Header { group, tier, id, .. } = *self.file.header();
         let (len, blake3) = self.file.finish(&directory)?;
-        Ok(Some(Written { id, group, tier, len, blake3, summary, collections }))
+        let settled = self.cleaned.is_some();
+        Ok(Some(Written { id, group, tier, len, blake3, summary, settled, collections }))
     }
 
     fn section(&mut self) -> &mut OpenSection {
@@ -238,6 +255,7 @@ impl NodeWriter {
             name: section.name,
             leaf: section.leaf,
             fields: section.fields,
+            settled: section.settled,
             range,
             nodes: section.nodes,
             rollups: section.rollups,

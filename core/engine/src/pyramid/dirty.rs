@@ -6,6 +6,7 @@ use super::stored::Stored;
 use crate::codec::Scratch;
 use crate::group::{IndexCache, ReadError};
 use crate::ids::Tier;
+use crate::retention::Cuts;
 use crate::rollup::window_of;
 use crate::scan::Snapshot;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,19 +31,42 @@ impl Dirty {
         self.leaves.is_empty() && self.parents.is_empty() && self.windows.is_empty()
     }
 
+    /// How many nodes of series are to be made anew: leaves, days, months and years.
+    pub(crate) fn count(&self, leaf: LeafWidth) -> [u64; 4] {
+        let mut counts = [0; 4];
+        let none = (BTreeSet::new(), BTreeSet::new());
+        let devices: BTreeSet<&Arc<str>> = self.leaves.keys().chain(self.parents.keys()).collect();
+        for device in devices {
+            let leaves = self.leaves.get(device).unwrap_or(&none.0);
+            let named = self.parents.get(device).unwrap_or(&none.1);
+            counts[0] += leaves.len() as u64;
+            for tier in PARENTS {
+                let above = |time: &i64| window_of(tier, *time, leaf).first();
+                let starts: BTreeSet<i64> = leaves
+                    .iter()
+                    .map(above)
+                    .chain(named.iter().map(|(_, start)| above(start)))
+                    .collect();
+                counts[tier as usize - 1] += starts.len() as u64;
+            }
+        }
+        counts
+    }
+
     /// What the rows and deletes of a snapshot leave to be done.
     pub(crate) fn find(
         name: &CollectionName,
         group: GroupId,
         snapshot: &Snapshot,
         stored: &Stored,
-        leaf: LeafWidth,
+        (leaf, cuts): (LeafWidth, &Cuts),
     ) -> Result<Self, ReadError> {
         let mut dirty = Dirty::default();
+        let rows = cuts.rows();
         let mut finder = Finder { leaf, cache: IndexCache::new(0), scratch: Scratch::default() };
         for open in snapshot.files_of(name, group, TimeRange::ALL) {
             if !open.entry.rolled_up {
-                finder.add_file(open.readable()?, name, TimeRange::ALL, |_| true, &mut dirty)?;
+                finder.add_file(open.readable()?, name, rows, |_| true, &mut dirty)?;
             }
         }
         let placer = Placer::new(name);
@@ -57,17 +81,18 @@ impl Dirty {
                 continue;
             }
             let concerned = |device: &str| tombstone.devices.matches(device);
-            for open in snapshot.files_of(name, group, tombstone.range) {
-                let file = open.readable()?;
-                finder.add_file(file, name, tombstone.range, concerned, &mut dirty)?;
+            if let Some(range) = tombstone.range.intersection(rows) {
+                for open in snapshot.files_of(name, group, range) {
+                    finder.add_file(open.readable()?, name, range, concerned, &mut dirty)?;
+                }
             }
-            dirty.add_stored(tombstone, stored)?;
+            dirty.add_stored(tombstone, stored, rows)?;
         }
         for table in &snapshot.memory.tables {
             for device in table.devices().filter(|device| here(device)) {
-                let Some(rows) = table.rows(device, TimeRange::ALL, &[]) else { continue };
+                let Some(of_device) = table.rows(device, rows, &[]) else { continue };
                 let leaves = dirty.leaves.entry(Arc::clone(device)).or_default();
-                add_leaves(&rows.times, TimeRange::ALL, leaf, leaves);
+                add_leaves(&of_device.times, rows, leaf, leaves);
             }
         }
         Ok(dirty)
@@ -75,12 +100,19 @@ impl Dirty {
 
     /// Nodes that a delete touches. Rows below them may be gone already, so all of the stored ones count, and all
     /// windows of the tree: a device with few rows stands in no other list.
-    fn add_stored(&mut self, tombstone: &Tombstone, stored: &Stored) -> Result<(), ReadError> {
+    /// Leaves of rows that are gone are not made anew; settled nodes stand for them.
+    fn add_stored(
+        &mut self,
+        tombstone: &Tombstone,
+        stored: &Stored,
+        rows: TimeRange,
+    ) -> Result<(), ReadError> {
         for device in stored.devices()? {
             if !tombstone.devices.matches(&device) {
                 continue;
             }
-            for start in stored.starts(Tier::Hour, &device, tombstone.range)? {
+            let starts = stored.starts(Tier::Hour, &device, tombstone.range)?;
+            for start in starts.into_iter().filter(|start| rows.contains(*start)) {
                 self.leaves.entry(Arc::clone(&device)).or_default().insert(start);
             }
             for tier in PARENTS {

@@ -1,8 +1,8 @@
 //! The pyramid: one tree over time for each collection in each group, whose nodes are rollups of series and
 //! digests over all of them.
 //!
-//! What is stored is a memory of what rows say, never a source: it is made from visible rows, and where a node is
-//! not stored, the rows below it are read. `dirty` tells which nodes rows and deletes have overtaken, `seal` makes
+//! What is stored is a memory of what rows say, not a source: it is made from visible rows, and where a node is
+//! not stored, the rows below it are read. Where retention has cut rows away, `settled` nodes take their place. `dirty` tells which nodes rows and deletes have overtaken, `seal` makes
 //! them anew, `stored` reads them, and `cover` chooses between nodes and rows.
 
 mod compare;
@@ -11,13 +11,16 @@ mod dirty;
 mod leaves;
 mod rollups;
 mod seal;
+mod settled;
 mod stored;
 mod tree;
 
 pub(crate) use compare::{LeafDifference, compare};
 pub(crate) use cover::{Piece, cover};
 pub(crate) use dirty::Dirty;
+pub(crate) use leaves::{LeafMaker, Make};
 pub(crate) use seal::{NodeSink, Reading, SealError, Sealed, Sealer};
+pub(crate) use settled::Settled;
 pub(crate) use stored::{Stored, StoredNode};
 pub(crate) use tree::Tree;
 

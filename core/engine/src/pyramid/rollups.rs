@@ -3,9 +3,11 @@
 use super::cover::{Piece, Windowed, cover};
 use super::leaves::{Leaf, LeafMaker, Make};
 use super::seal::{NodeSink, Reading, SealError};
+use super::settled::Settled;
 use super::{CHILDREN_STORED, PARENTS, ROWS_STORED};
 use crate::ids::Tier;
 use crate::rollup::{Rollup, TreeFold, Wants, window_of};
+use crate::rows::FieldKey;
 use crate::scan::Scan;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -32,6 +34,33 @@ impl Windowed for Below {
             Below::Stored(node) => node.window,
         }
     }
+}
+
+/// Puts settled nodes into the place of rows that are gone.
+fn settle(
+    settled: &Settled,
+    device: &str,
+    pieces: Vec<Piece<Below>>,
+    fields: &[FieldKey],
+) -> Result<Vec<Piece<Below>>, SealError> {
+    let mut whole = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        let gap = match piece {
+            Piece::Rows(gap) => gap,
+            node => {
+                whole.push(node);
+                continue;
+            }
+        };
+        if let Some(below) = settled.below(gap) {
+            let nodes = settled.nodes(device, below, fields)?;
+            whole.extend(
+                nodes.into_iter().map(|(tier, node)| Piece::Node(tier, Below::Stored(node))),
+            );
+        }
+        whole.extend(gap.intersection(settled.cuts().rows()).map(Piece::Rows));
+    }
+    Ok(whole)
 }
 
 /// The nodes of one series.
@@ -130,6 +159,7 @@ impl<'a, 'r> SeriesNodes<'a, 'r> {
         let finer = &below[below.iter().position(|below| *below < tier).unwrap_or(below.len())..];
         let child = finer.first().copied().unwrap_or(Tier::Hour);
         let pieces = cover(window, finer, &mut |tier, range| self.below(tier, range))?;
+        let mut pieces = settle(&self.reading.settled, self.device, pieces, &self.reading.fields)?;
         let gaps: Vec<TimeRange> = pieces.iter().filter_map(Piece::rows).collect();
         let mut between: VecDeque<Leaf> = VecDeque::new();
         if let (Some(first), Some(last)) = (gaps.first(), gaps.last()) {
@@ -146,7 +176,7 @@ impl<'a, 'r> SeriesNodes<'a, 'r> {
                 children.insert(window_of(child, window.first(), leaf).first());
             }
         };
-        for piece in pieces {
+        for piece in pieces.drain(..) {
             match piece {
                 Piece::Node(tier, Below::Made(made)) => {
                     add(tier, made.window, made.rows, &made.rollups);
@@ -172,9 +202,9 @@ impl<'a, 'r> SeriesNodes<'a, 'r> {
         let stored = self.reading.stored.nodes(tier, self.device, range, &self.reading.fields)?;
         let made = self.made.range((tier, range.first())..=(tier, range.last()));
         let made = made.map(|(_, made)| made).filter(|made| range.covers(made.window));
-        // A cut leaves no row below it, whatever was stored before.
-        let holds = |node: &super::stored::StoredNode| self.reading.kept.covers(node.window);
-        let stored = stored.into_iter().filter(holds);
+        // Where nodes of the tier are settled, or nothing is kept, no memory counts.
+        let cuts = self.reading.settled.cuts();
+        let stored = stored.into_iter().filter(|node| cuts.remembers(tier, node.window));
         let mut all: BTreeMap<i64, Below> =
             stored.map(|node| (node.window.first(), Below::Stored(node))).collect();
         all.extend(made.map(|made| (made.window.first(), Below::Made(made.clone()))));

@@ -3,6 +3,7 @@
 use super::dirty::Dirty;
 use super::leaves::LeafMaker;
 use super::rollups::{LeafDigest, SeriesNodes};
+use super::settled::Settled;
 use super::stored::Stored;
 use super::tree::Tree;
 use crate::group::{IndexCache, ReadError};
@@ -26,14 +27,14 @@ pub(crate) struct Reading<'a> {
     pub(crate) leaf: LeafWidth,
     /// All fields of the collection, sorted by name and type.
     pub(crate) fields: Arc<[FieldKey]>,
-    /// Rows outside of it are cut.
-    pub(crate) kept: TimeRange,
+    /// What stands for rows that retention has cut away.
+    pub(crate) settled: Settled,
 }
 
 impl Reading<'_> {
     /// The visible rows of a device in a range.
-    pub(super) fn scan(&self, device: &str, range: TimeRange) -> Result<Scan, ReadError> {
-        match range.intersection(self.kept) {
+    pub(crate) fn scan(&self, device: &str, range: TimeRange) -> Result<Scan, ReadError> {
+        match range.intersection(self.settled.cuts().rows()) {
             Some(range) => {
                 let place = (self.group, device);
                 self.snapshot.scan(self.name, place, range, &self.fields, self.cache)
@@ -63,7 +64,7 @@ impl Reading<'_> {
     }
 
     /// Every device of the group that has rows in files or memory in a range, visible or not.
-    pub(super) fn devices(&self, range: TimeRange) -> Result<BTreeSet<Arc<str>>, ReadError> {
+    pub(crate) fn devices(&self, range: TimeRange) -> Result<BTreeSet<Arc<str>>, ReadError> {
         let mut devices = BTreeSet::new();
         for open in self.snapshot.files_of(self.name, self.group, range) {
             let file = open.readable()?;

@@ -10,7 +10,7 @@ use crate::rollup::{Rollup, Wants, window_of};
 use crate::rows::FieldKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidelog_model::{CollectionName, Digest, LeafWidth, TimeRange};
+use tidelog_model::{CollectionName, Digest, LeafWidth, Stamp, TimeRange};
 
 /// A stored node of a series, not decoded yet.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct StoredNode {
     pub(crate) window: TimeRange,
     /// Visible rows in the window; none: it is empty.
     pub(crate) rows: u64,
+    /// Of a settled node: tombstones up to this stamp were applied to it.
+    pub(crate) cleaned: Stamp,
     /// Its block, where in it, and the numbers of its section for the fields that are asked for.
     place: (Arc<NodeBlock>, usize, Arc<[Option<u32>]>),
 }
@@ -29,6 +31,13 @@ impl Windowed for StoredNode {
 }
 
 impl StoredNode {
+    /// Counts some fields as if they had no values.
+    pub(super) fn forget(&mut self, fields: &[FieldKey], forgotten: impl Fn(&FieldKey) -> bool) {
+        let numbers = self.place.2.iter().zip(fields);
+        self.place.2 =
+            numbers.map(|(number, field)| number.filter(|_| !forgotten(field))).collect();
+    }
+
     /// The rollups of the fields that were asked for.
     pub(crate) fn rollups(
         &self,
@@ -60,12 +69,21 @@ impl Windowed for TreeWindow {
     }
 }
 
+/// What a file has of the collection.
+#[derive(Debug)]
+struct Section {
+    tier: Tier,
+    file: Arc<NodeFile>,
+    number: u32,
+    cleaned: Stamp,
+}
+
 /// See the module documentation.
 #[derive(Debug)]
 pub(crate) struct Stored {
     leaf: LeafWidth,
-    /// Files with the number of the collection's section, newest first.
-    files: Vec<(Tier, Arc<NodeFile>, u32)>,
+    /// Newest first.
+    files: Vec<Section>,
     cache: Arc<NodeCache>,
 }
 
@@ -80,8 +98,13 @@ impl Stored {
         for open in nodes.iter().rev() {
             if open.entry.collections.contains(name) {
                 let file = open.readable()?;
-                let place = |section| (open.entry.tier, Arc::clone(file), section);
-                files.extend(file.section(name).map(place));
+                let section = |number| Section {
+                    tier: open.entry.tier,
+                    file: Arc::clone(file),
+                    number,
+                    cleaned: open.entry.cleaned,
+                };
+                files.extend(file.section(name).map(section));
             }
         }
         Ok(Stored { leaf, files, cache: Arc::clone(cache) })
@@ -92,14 +115,24 @@ impl Stored {
     }
 
     fn of(&self, tier: Tier) -> impl Iterator<Item = (&Arc<NodeFile>, u32)> {
-        self.files.iter().filter(move |file| file.0 == tier).map(|file| (&file.1, file.2))
+        self.sections(tier).map(|section| (&section.file, section.number))
+    }
+
+    fn sections(&self, tier: Tier) -> impl Iterator<Item = &Section> {
+        self.files.iter().filter(move |section| section.tier == tier)
+    }
+
+    /// From the first to the last window of any node.
+    pub(crate) fn range(&self) -> Option<TimeRange> {
+        let ranges = self.files.iter().map(|s| s.file.sections()[s.number as usize].range);
+        ranges.reduce(TimeRange::hull)
     }
 
     /// All devices that have nodes, sorted.
     pub(crate) fn devices(&self) -> Result<BTreeSet<Arc<str>>, ReadError> {
         let mut devices = BTreeSet::new();
-        for (_, file, section) in &self.files {
-            file.each_series(*section, |_, device| {
+        for Section { file, number, .. } in &self.files {
+            file.each_series(*number, |_, device| {
                 if !devices.contains(device) {
                     devices.insert(Arc::from(device));
                 }
@@ -118,7 +151,8 @@ impl Stored {
     ) -> Result<Vec<StoredNode>, ReadError> {
         let mut all = Vec::new();
         let mut files = 0;
-        for (file, section) in self.of(tier) {
+        for Section { file, number: section, cleaned, .. } in self.sections(tier) {
+            let (section, cleaned) = (*section, *cleaned);
             let Some(series) = file.find(section, device)? else { continue };
             let before = all.len();
             let numbers: Arc<[Option<u32>]> = file.numbers(section, fields).into();
@@ -128,7 +162,7 @@ impl Stored {
                     let window = window_of(tier, block.start(at), self.leaf);
                     if range.covers(window) {
                         let place = (Arc::clone(&block), at, Arc::clone(&numbers));
-                        all.push(StoredNode { window, rows: block.rows(at), place });
+                        all.push(StoredNode { window, rows: block.rows(at), cleaned, place });
                     }
                 }
             }

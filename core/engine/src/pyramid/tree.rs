@@ -5,6 +5,7 @@ use super::cover::{Piece, Windowed, cover};
 use super::leaves::{LeafMaker, Make};
 use super::rollups::LeafDigest;
 use super::seal::{NodeSink, Reading, SealError};
+use super::settled::Settled;
 use super::stored::TreeWindow;
 use super::{PARENTS, ROWS_STORED};
 use crate::codec::Scratch;
@@ -83,6 +84,17 @@ impl<'a> Tree<'a> {
         Ok(windows.remove(&start).unwrap_or_default())
     }
 
+    /// The window and the rows of what is settled of a device and stands in a leaf window.
+    pub(super) fn settled_in(
+        &self,
+        leaf: TimeRange,
+        device: &str,
+    ) -> Result<Option<(TimeRange, u64)>, ReadError> {
+        let nodes = self.reading.settled.nodes(device, leaf, &[])?;
+        let there = nodes.iter().find(|(_, node)| node.window.first() == leaf.first());
+        Ok(there.map(|(_, node)| (node.window, node.rows)))
+    }
+
     /// The bucket of a device.
     pub(super) fn bucket(&self, device: &str) -> Bucket {
         Bucket::of(self.placer.place(device))
@@ -100,9 +112,9 @@ impl<'a> Tree<'a> {
             stored.into_iter().map(|node| (node.window.first(), node)).collect();
         let made = self.made.range((tier, range.first())..=(tier, range.last()));
         all.extend(made.map(|((_, start), node)| (*start, *node)));
-        // A cut leaves no row below it, whatever was stored before.
-        let holds =
-            |node: &TreeWindow| range.covers(node.window) && self.reading.kept.covers(node.window);
+        // A cut leaves nothing below it, whatever was stored before.
+        let kept = self.reading.settled.cuts().kept();
+        let holds = |node: &TreeWindow| range.covers(node.window) && kept.covers(node.window);
         Ok(all.into_values().filter(holds).collect())
     }
 
@@ -154,6 +166,7 @@ impl<'a> Tree<'a> {
         for table in &reading.snapshot.memory.tables {
             table.span().into_iter().for_each(&mut add);
         }
+        reading.settled.extent().into_iter().for_each(&mut add);
         Ok(extent)
     }
 
@@ -164,6 +177,11 @@ impl<'a> Tree<'a> {
     ) -> Result<BTreeMap<i64, BTreeMap<Arc<str>, TreeLeaf>>, ReadError> {
         let mut windows = BTreeMap::new();
         for start in starts {
+            if start < self.reading.settled.cuts().of(Tier::Raw) {
+                // Those were of rows.
+                windows.insert(start, BTreeMap::new());
+                continue;
+            }
             let stored = self.reading.stored.leaf_digests(start)?;
             let there = stored.into_iter().filter_map(|(device, digest)| {
                 Some((Arc::from(device), TreeLeaf { rows: None, digest: digest? }))
@@ -191,6 +209,7 @@ impl<'a> Tree<'a> {
         windows: &mut BTreeMap<i64, BTreeMap<Arc<str>, TreeLeaf>>,
     ) -> Result<(), ReadError> {
         let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return Ok(()) };
+        self.add_settled(ranges, windows)?;
         for device in self.reading.devices(first.hull(*last))? {
             let mut gaps = Vec::new();
             for range in ranges {
@@ -207,6 +226,30 @@ impl<'a> Tree<'a> {
                 let Some(digest) = leaf.digest else { continue };
                 let leaves = windows.entry(leaf.window.first()).or_default();
                 leaves.insert(Arc::clone(&device), TreeLeaf { rows: Some(leaf.rows), digest });
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what is settled: in the leaf window that begins where the settled window does.
+    fn add_settled(
+        &mut self,
+        ranges: &[TimeRange],
+        windows: &mut BTreeMap<i64, BTreeMap<Arc<str>, TreeLeaf>>,
+    ) -> Result<(), ReadError> {
+        let settled = &self.reading.settled;
+        for below in ranges.iter().filter_map(|range| settled.below(*range)) {
+            for device in settled.devices(below)? {
+                for (tier, node) in settled.nodes(&device, below, &self.reading.fields)? {
+                    let start = node.window.first();
+                    if !below.contains(start) {
+                        continue;
+                    }
+                    let fields = &self.reading.fields;
+                    let digest = Settled::digest(&mut self.hasher, tier, &device, &node, fields)?;
+                    let leaf = TreeLeaf { rows: Some(node.rows), digest };
+                    windows.entry(start).or_default().insert(Arc::clone(&device), leaf);
+                }
             }
         }
         Ok(())

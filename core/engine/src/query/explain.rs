@@ -10,9 +10,19 @@ pub(crate) struct Touched {
     rows: AtomicU64,
     /// By tier above raw.
     nodes: [AtomicU64; 4],
+    nearest: AtomicU64,
+    rows_from: Option<i64>,
 }
 
 impl Touched {
+    pub(super) fn new(rows_from: Option<i64>) -> Self {
+        Touched { rows_from, ..Touched::default() }
+    }
+
+    pub(super) fn add_nearest(&self) {
+        self.nearest.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn add_rows(&self, rows: usize) {
         self.rows.fetch_add(rows as u64, Relaxed);
     }
@@ -26,7 +36,15 @@ impl Touched {
     pub(super) fn explain(&self) -> Explain {
         let [hours, days, months, years] =
             [0, 1, 2, 3].map(|at: usize| self.nodes[at].load(Relaxed));
-        Explain { rows: self.rows.load(Relaxed), leaves: hours, days, months, years }
+        Explain {
+            rows: self.rows.load(Relaxed),
+            leaves: hours,
+            days,
+            months,
+            years,
+            nearest: self.nearest.load(Relaxed),
+            rows_from: self.rows_from,
+        }
     }
 }
 
@@ -44,11 +62,26 @@ pub struct Explain {
     pub months: u64,
     /// Stored rollups of UTC years.
     pub years: u64,
+    /// Of these rollups, those that were taken for the nearest window because no exact answer is left.
+    pub nearest: u64,
+    /// The range that was asked for reaches further back than rows are kept: this is the first nanosecond they are
+    /// kept from. What the answer says of times before comes from rollups; it has no rows of them.
+    pub rows_from: Option<i64>,
 }
 
 impl fmt::Display for Explain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Explain { rows, leaves, days, months, years } = self;
-        write!(f, "{rows} rows, {leaves} leaf, {days} day, {months} month and {years} year rollups")
+        let Explain { rows, leaves, days, months, years, nearest, rows_from } = self;
+        write!(
+            f,
+            "{rows} rows, {leaves} leaf, {days} day, {months} month and {years} year rollups"
+        )?;
+        if *nearest > 0 {
+            write!(f, ", {nearest} of them in the nearest window")?;
+        }
+        match rows_from {
+            Some(rows_from) => write!(f, "; rows are kept from {rows_from} ns on"),
+            None => Ok(()),
+        }
     }
 }

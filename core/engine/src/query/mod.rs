@@ -7,6 +7,7 @@ mod filter;
 mod latest;
 mod nodes;
 mod plan;
+mod settled;
 mod shape;
 mod spec;
 mod totals;

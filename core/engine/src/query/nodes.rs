@@ -89,7 +89,9 @@ impl<'a> Nodes<'a> {
                 Some(window) if window.contains(first) => window,
                 _ => *window.insert(self.context.windows.at(first)),
             };
-            whole.covers(node.window) && !self.is_stale(node.window)
+            whole.covers(node.window)
+                && self.context.cuts.remembers(tier, node.window)
+                && !self.is_stale(node.window)
         });
         if self.context.wants.falls {
             // Of what looked like no counter nodes do not know the increase; rows do.

@@ -12,7 +12,8 @@ use crate::codec::Scratch;
 use crate::group::{Bounds, IndexCache, ReadError};
 use crate::ids::Tier;
 use crate::nodes::{NodeCache, NodeDamage};
-use crate::pyramid::Stored;
+use crate::pyramid::{Settled, Stored};
+use crate::retention::Cuts;
 use crate::rollup::Wants;
 use crate::rows::{FieldKey, SeriesRows};
 use crate::scan::{PageTest, Scan, Snapshot};
@@ -95,6 +96,25 @@ pub enum QueryError {
         "a thread of the query panicked, so the answer is not whole: discard it and ask again, and report the panic's message as a bug of tidelog"
     )]
     ThreadPanicked,
+    /// Rows that the answer needs were cut off by retention, and what is left of them does not say it.
+    #[error(
+        "{collection} has no rows before {rows_from} ns any more, and of {device} from {} to {} ns only the rollup of {finest}: {why}. Ask for whole UTC windows of {finest} or coarser ones, begin at {rows_from}, or accept the nearest windows",
+        .window.first(), .window.last()
+    )]
+    ResolutionGone {
+        /// The collection.
+        collection: CollectionName,
+        /// A device that it is so for.
+        device: String,
+        /// A window of which only a rollup is left.
+        window: TimeRange,
+        /// The finest tier that is kept there.
+        finest: &'static str,
+        /// The first nanosecond from which on there are rows.
+        rows_from: i64,
+        /// What asks for more.
+        why: &'static str,
+    },
     /// A file could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -115,6 +135,8 @@ pub(crate) struct Context {
     pub(crate) snapshot: Snapshot,
     pub(crate) cache: Arc<IndexCache>,
     pub(crate) range: Option<TimeRange>,
+    /// Before which time rows and rollups are gone.
+    pub(crate) cuts: Cuts,
     pub(crate) leaf: LeafWidth,
     /// Sorted; each once.
     pub(crate) devices: Vec<Arc<str>>,
@@ -139,6 +161,7 @@ pub(crate) struct Context {
     pub(super) node_damage: Arc<NodeDamage>,
     /// The stored nodes by group, looked up when they are first needed.
     stored: Vec<OnceLock<Stored>>,
+    settled: Vec<OnceLock<Settled>>,
 }
 
 /// Makes a query ready and begins its answer.
@@ -160,14 +183,15 @@ impl Context {
         query: Query,
     ) -> Result<Self, QueryError> {
         let entry = snapshot.files.state.collections.get(name);
-        let cut = entry.and_then(|entry| {
-            entry.cuts.get(&Tier::Raw).and_then(|cut| TimeRange::inclusive(*cut, i64::MAX))
-        });
+        let cuts = snapshot.files.cuts(name);
         let leaf = entry.map_or_else(LeafWidth::default, |entry| entry.leaf);
         let asked_range =
             if query.empty_range { None } else { Some(query.range.unwrap_or(TimeRange::ALL)) };
-        let range = asked_range.and_then(|range| range.intersection(cut.unwrap_or(TimeRange::ALL)));
         let aggregates = aggregates_of(&query)?;
+        let kept = if aggregates.is_empty() { cuts.rows() } else { cuts.kept() };
+        let range = asked_range.and_then(|range| range.intersection(kept));
+        let cut_through = |range: &TimeRange| range.first() < cuts.of(Tier::Raw);
+        let rows_from = asked_range.filter(cut_through).map(|_| cuts.of(Tier::Raw));
         let (mut read, asked) = fields_of(name, &snapshot.fields, &query, &aggregates)?;
         let filters = filters_of(name, &snapshot.fields, &query, &mut read)?;
         let windows = Windows::new(query.every.as_ref(), range.unwrap_or(TimeRange::ALL))?;
@@ -175,11 +199,13 @@ impl Context {
         let tiers = if whole { tiers_of(query.every.as_ref(), leaf) } else { Vec::new() };
         let groups = snapshot.files.state.groups as usize;
         let stored = std::iter::repeat_with(OnceLock::new).take(groups).collect();
+        let settled = std::iter::repeat_with(OnceLock::new).take(groups).collect();
         let mut context = Context {
             name: name.clone(),
             snapshot,
             cache: caches.indexes,
             range,
+            cuts,
             leaf,
             devices: Vec::new(),
             read: read.into(),
@@ -192,10 +218,11 @@ impl Context {
             cancelled: Arc::default(),
             placer: Placer::new(name),
             tiers,
-            touched: Touched::default(),
+            touched: Touched::new(rows_from),
             node_cache: caches.nodes,
             node_damage: caches.damage,
             stored,
+            settled,
             query,
         };
         context.devices = context.find_devices()?;
@@ -266,6 +293,12 @@ impl Context {
                 }
             })?;
         }
+        if !self.aggregates.is_empty() && range.first() < self.cuts.of(Tier::Raw) {
+            for group in (0..self.snapshot.files.state.groups).map(GroupId) {
+                let settled = self.settled(group)?.devices(range)?;
+                found.extend(settled.into_iter().filter(|device| selector.matches(device)));
+            }
+        }
         if found.is_empty() {
             names.sort_unstable();
             names.dedup();
@@ -288,6 +321,18 @@ impl Context {
         let files = self.snapshot.files.nodes(group);
         let stored = Stored::new(&self.name, self.leaf, files, &self.node_cache)?;
         Ok(slot.get_or_init(|| stored))
+    }
+
+    /// What is settled of a group.
+    pub(super) fn settled(&self, group: GroupId) -> Result<&Settled, QueryError> {
+        let slot = &self.settled[group.0 as usize];
+        if let Some(settled) = slot.get() {
+            return Ok(settled);
+        }
+        let (files, deletes) = (self.snapshot.files.settled(group), &self.snapshot.tombstones);
+        let settled =
+            Settled::new(&self.name, self.leaf, self.cuts, files, deletes, &self.node_cache)?;
+        Ok(slot.get_or_init(|| settled))
     }
 
     /// A scan of one device over a range.

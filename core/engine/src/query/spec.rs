@@ -19,6 +19,7 @@ pub struct Query {
     pub(crate) aggregates: Vec<Aggregate>,
     pub(crate) group_by: GroupBy,
     pub(crate) fill: Fill,
+    pub(crate) nearest: bool,
     pub(crate) order: Order,
     pub(crate) limit: Option<u64>,
     pub(crate) threads: Option<usize>,
@@ -78,6 +79,15 @@ impl Query {
     #[must_use]
     pub fn group_by(mut self, group_by: GroupBy) -> Self {
         self.group_by = group_by;
+        self
+    }
+
+    /// Takes the nearest windows where retention has left no exact ones: a rollup then counts in the window that it begins
+    /// in. [`Explain`](crate::Explain) tells how many did. Else such a query is an error,
+    /// [`QueryError::ResolutionGone`](crate::QueryError::ResolutionGone).
+    #[must_use]
+    pub fn nearest(mut self, nearest: bool) -> Self {
+        self.nearest = nearest;
         self
     }
 

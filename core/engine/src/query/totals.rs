@@ -3,6 +3,7 @@
 use super::aggregate::counted;
 use super::nodes::Nodes;
 use super::plan::{Context, QueryError};
+use super::settled::settle;
 use crate::codec::Scratch;
 use crate::ids::Tier;
 use crate::pyramid::{Piece, StoredNode, cover};
@@ -106,14 +107,25 @@ fn with_nodes(
     let kinds: Vec<FieldType> = context.read[..context.asked].iter().map(|f| f.kind).collect();
     let mut making = Making { context, kinds, totals: Totals::new(context.asked), open: None };
     let nodes = if trusted { Nodes::of(context, device, range)? } else { None };
+    let rows_only = range.first() >= context.cuts.of(Tier::Raw);
     match nodes {
-        None => making.rows(context.scan(device, range)?, scratch)?,
-        Some(nodes) => {
-            let pieces =
-                cover(range, &context.tiers, &mut |tier, range| nodes.inside(tier, range))?;
+        None if rows_only => making.rows(context.scan(device, range)?, scratch)?,
+        nodes => {
+            let pieces = match nodes {
+                None => vec![Piece::Rows(range)],
+                Some(nodes) => {
+                    cover(range, &context.tiers, &mut |tier, range| nodes.inside(tier, range))?
+                }
+            };
+            let pieces = settle(context, device, pieces)?;
             let gaps: Vec<TimeRange> = pieces.iter().filter_map(Piece::rows).collect();
-            let mut rows = Between { scan: context.scan(device, range)?, slice: None };
-            rows.scan.only(&gaps);
+            let around = gaps.first().zip(gaps.last()).map(|(first, last)| first.hull(*last));
+            let mut rows = Between { scan: None, slice: None };
+            if let Some(around) = around {
+                let mut scan = context.scan(device, around)?;
+                scan.only(&gaps);
+                rows.scan = Some(scan);
+            }
             for piece in pieces {
                 match piece {
                     Piece::Node(tier, node) => making.node(tier, &node)?,
@@ -139,7 +151,7 @@ struct Making<'a> {
 
 /// Rows between nodes: one scan for all gaps, because each has to find the device in every file.
 struct Between {
-    scan: Scan,
+    scan: Option<Scan>,
     /// A slice and how many of its rows are done with.
     slice: Option<(SeriesRows, usize)>,
 }
@@ -154,9 +166,11 @@ impl Between {
     ) -> Result<(), QueryError> {
         loop {
             if self.slice.is_none() {
-                let Some((rows, _)) = making.context.next_slice(&mut self.scan, scratch)? else {
+                let Some(scan) = &mut self.scan else { return Ok(()) };
+                let Some((rows, keep)) = making.context.next_slice(scan, scratch)? else {
                     return Ok(());
                 };
+                let rows = keep.map_or_else(|| rows.clone(), |keep| kept(&rows, &keep));
                 self.slice = Some((rows, 0));
             }
             let Some((rows, done)) = &mut self.slice else { return Ok(()) };

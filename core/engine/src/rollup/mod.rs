@@ -1,11 +1,13 @@
 #![doc = include_str!("ROLLUP.md")]
 
 mod blocks;
+mod bytes;
 mod numbers;
 mod states;
 mod tree;
 
 pub(crate) use blocks::{BlockSink, Blocks, kept};
+pub(crate) use bytes::write_rollups;
 pub(crate) use numbers::{Number, Numbers, Wants};
 pub(crate) use states::States;
 pub(crate) use tree::{TreeFold, window_of};

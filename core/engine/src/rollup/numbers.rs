@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 
 /// Lanes of a float fold: part of the definition of a sum, so never a matter of the machine.
 const LANES: usize = 8;
-/// A field that falls at more than every so-many-th value is no counter: its drops are not summed.
+/// A field that falls more than once, and at more than every so-many-th value, is no counter: its drops are not
+/// summed.
 const COUNTER_FALLS: u64 = 8;
 /// Integers whose size is below this have squares that fit 64 bits when a block of them is summed.
 const SMALL: u64 = 1 << 25;
@@ -115,7 +116,7 @@ impl<T: Number> Numbers<T> {
         }
         if wants.falls {
             out.falls = values.windows(2).map(|pair| u64::from(pair[1] < pair[0])).sum();
-            let counts = wants.noise || out.falls * COUNTER_FALLS <= out.count;
+            let counts = wants.noise || out.falls <= 1 || out.falls * COUNTER_FALLS <= out.count;
             out.dropped = counts.then(|| {
                 let falls = values.windows(2).filter(|pair| pair[1] < pair[0]);
                 falls.fold(T::Sum::default(), |sum, pair| T::add(sum, pair[0].widen()))

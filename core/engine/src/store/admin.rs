@@ -4,9 +4,11 @@ use super::catalog::new_entry;
 use super::{Inner, Store};
 use crate::error::{EditProblem, UpkeepError, WriteError};
 use crate::ids::{LogPoint, Tier};
-use crate::manifest::{Change, Pin, encode_tombstone};
+use crate::manifest::{Change, CollectionEntry, Pin, encode_tombstone};
+use crate::retention::Retention;
 use crate::wal::{AppendError, KIND_TOMBSTONE, tombstone_payload};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 use tidelog_model::{
     CollectionName, DeviceSelector, GroupId, LeafWidth, Name, NameError, PlacementHash, Position,
@@ -81,15 +83,6 @@ impl Delete {
     }
 }
 
-/// How long raw rows are kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Retention {
-    /// For ever.
-    Forever,
-    /// So many whole days (UTC) before the newest day; at least one.
-    Days(u32),
-}
-
 /// What sealing made anew, counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -107,12 +100,20 @@ pub struct SealReport {
 impl Store {
     /// Deletes. Durable and visible when this returns; its stamp is returned.
     ///
+    /// Where retention has cut rows away and rollups stand for them, a delete covers whole windows of the finest tier
+    /// that is kept.
+    ///
     /// # Errors
-    /// See [`WriteError`].
+    /// [`WriteError::DeleteBelowCut`] names the range that would be accepted. See [`WriteError`].
     pub fn delete(&self, delete: &Delete) -> Result<Stamp, WriteError> {
         let inner = &self.inner;
         let wal = inner.writer()?;
+        inner.check_delete(delete)?;
         let stamp = inner.draw()?;
+        if inner.cutting.load(SeqCst) > 0 {
+            // As with rows: a cut on its way is seen by the stamps drawn after it began.
+            inner.check_delete(delete).inspect_err(|_| inner.stamps.landed(stamp))?;
+        }
         let tombstone = Tombstone {
             database: delete.database.clone(),
             collection: delete.collection.clone(),
@@ -169,10 +170,14 @@ impl Store {
         outcome.map_err(|error| EditProblem(error).into())
     }
 
-    /// Sets how long the raw rows of a collection are kept. Rows older than that are cut off by upkeep,
-    /// whole days at a time: they are gone from queries then, and their space is freed by compaction.
+    /// Sets how long the rows and rollups of a collection are kept, and cuts off at once what is older; from then on upkeep
+    /// does, whole days (UTC) at a time. Where a coarser tier is kept longer, what is cut off is *settled* into it first:
+    /// its rollups are then the data, frozen, and queries answer from them. Space is freed by compaction.
+    ///
     /// The cut follows the older of two clocks, the wall clock and the newest row, so that one clock
-    /// that jumps ahead cuts nothing.
+    /// that jumps ahead cuts nothing. A cut never moves back: a longer retention keeps what comes from now on.
+    ///
+    /// Blocks while a long history is settled, a month at a time.
     ///
     /// # Errors
     /// [`UpkeepError::NoCollection`], and when the store cannot be written to.
@@ -197,10 +202,7 @@ impl Store {
             Some(mut entry) => {
                 let options = Arc::make_mut(&mut entry);
                 options.options_version = Version { stamp, origin: inner.store_id };
-                options.retention.retain(|(tier, _)| *tier != Tier::Raw);
-                if let Retention::Days(days) = retention {
-                    options.retention.push((Tier::Raw, days.max(1)));
-                }
+                options.retention = retention.tiers();
                 let edit = vec![Change::Collection(name.clone(), Arc::clone(&entry))];
                 inner.edit(&mut manifest, &edit).map_err(UpkeepError::from).map(|()| {
                     inner.catalog().merge(name, &entry);
@@ -327,6 +329,23 @@ impl Store {
 }
 
 impl Inner {
+    /// Refuses a delete that covers a part of a settled window.
+    fn check_delete(&self, delete: &Delete) -> Result<(), WriteError> {
+        let catalog = self.catalog();
+        for (name, entry) in &catalog.collections {
+            let concerned = *name.database() == delete.database
+                && delete.collection.as_ref().is_none_or(|only| only == name.collection());
+            if !concerned {
+                continue;
+            }
+            let accepted = catalog.cuts_for_writes(name).whole(delete.range, entry.leaf);
+            if accepted != delete.range {
+                return Err(WriteError::DeleteBelowCut { collection: name.clone(), accepted });
+            }
+        }
+        Ok(())
+    }
+
     fn add_tombstone(&self, tombstone: Arc<Tombstone>) {
         self.catalog().add_tombstone(tombstone);
     }
@@ -371,55 +390,42 @@ impl Inner {
         *files = next;
     }
 
-    /// Moves the cuts of collections with a retention, and drops files that lie wholly before them.
-    pub(crate) fn cut(&self) -> Result<(), UpkeepError> {
-        const DAY: i64 = 86_400_000_000_000;
-        let wall = i64::try_from(self.clock().wall_millis()).unwrap_or(i64::MAX);
-        let wall = wall.saturating_mul(1_000_000);
-        let mut edit = Vec::new();
-        let collections = self.catalog().collections.clone();
-        for (name, entry) in collections {
-            let days = entry.retention.iter().find(|(tier, _)| *tier == Tier::Raw);
-            let Some((_, days)) = days else { continue };
-            let Some(newest) = self.newest_time(&name) else { continue };
-            let today = wall.min(newest).div_euclid(DAY);
-            let cut = today.saturating_sub(i64::from(*days) - 1).saturating_mul(DAY);
-            if entry.cuts.get(&Tier::Raw).is_none_or(|held| *held < cut) {
-                let mut next = entry;
-                Arc::make_mut(&mut next).cuts.insert(Tier::Raw, cut);
-                edit.push((name, next));
-            }
-        }
-        if edit.is_empty() {
-            return Ok(());
-        }
-        let mut manifest = self.manifest();
-        let changes =
-            edit.iter().map(|(name, entry)| Change::Collection(name.clone(), Arc::clone(entry)));
-        self.edit(&mut manifest, &changes.collect())?;
-        for (name, entry) in edit {
-            self.catalog().merge(&name, &entry);
-        }
-        self.refresh_state(&manifest);
-        drop(manifest);
-        self.threads.compact_soon();
-        Ok(())
+    /// What the manifest says of a collection, if it knows it.
+    pub(crate) fn collection_entry(&self, name: &CollectionName) -> Option<Arc<CollectionEntry>> {
+        self.catalog().collections.get(name).cloned()
     }
 
-    /// The newest time of any row of a collection.
-    fn newest_time(&self, name: &CollectionName) -> Option<i64> {
+    /// The collections with a retention.
+    pub(crate) fn retained(&self) -> Vec<CollectionName> {
+        let catalog = self.catalog();
+        let retained = catalog.collections.iter().filter(|(_, entry)| !entry.retention.is_empty());
+        retained.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Takes in what the manifest says of a collection now.
+    pub(crate) fn merge_entry(&self, name: &CollectionName, entry: &Arc<CollectionEntry>) {
+        self.catalog().merge(name, entry);
+    }
+
+    /// A cut of rows is on its way, or is not any more.
+    pub(crate) fn set_cutting(&self, name: &CollectionName, to: Option<i64>) {
+        self.catalog().set_cutting(name, to);
+    }
+
+    /// The oldest and the newest time of any row of a collection, hidden ones too.
+    pub(crate) fn times_of(&self, name: &CollectionName) -> Option<(i64, i64)> {
         let files = self.files();
         let in_files = files.rows().filter_map(|open| {
             let file = open.file.as_ref().ok()?;
-            let section = file.section(name)?;
-            Some(file.sections()[section as usize].range.last())
+            let range = file.sections()[file.section(name)? as usize].range;
+            Some((range.first(), range.last()))
         });
-        let in_files = in_files.max();
+        let wider = |a: (i64, i64), b: (i64, i64)| (a.0.min(b.0), a.1.max(b.1));
         let in_memory = self.memory.inspect(|generations| {
             let tables = generations.iter().flat_map(|generation| generation.tables());
             let of = tables.filter(|(_, of, _)| *of == name);
-            of.filter_map(|(_, _, table)| table.span().map(|(_, last)| last)).max()
+            of.filter_map(|(_, _, table)| table.span()).reduce(wider)
         });
-        in_files.max(in_memory)
+        in_files.chain(in_memory).reduce(wider)
     }
 }

@@ -1,6 +1,8 @@
 //! What is known of collections right now: the manifest's schema, and what was written since.
 
+use crate::ids::Tier;
 use crate::manifest::{CollectionEntry, State};
+use crate::retention::Cuts;
 use crate::rows::FieldKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +17,8 @@ pub(super) struct Catalog {
     /// By stamp, what writes bring that are logged and not visible yet. Other writers must keep to it, and no
     /// reader sees it: a write that fails leaves no field behind.
     claims: BTreeMap<Stamp, Claim>,
+    /// Cuts on their way: what is before them must not be written any more.
+    cutting: BTreeMap<CollectionName, i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,7 +35,30 @@ impl Catalog {
             collections: state.collections.clone(),
             tombstones: Arc::new(state.tombstones.clone()),
             claims: BTreeMap::new(),
+            cutting: BTreeMap::new(),
         }
+    }
+
+    /// From here on rows of a collection are taken.
+    pub(super) fn cut_for_writes(&self, name: &CollectionName) -> i64 {
+        self.cuts_for_writes(name).of(Tier::Raw)
+    }
+
+    /// The cuts of a collection, with one that is on its way.
+    pub(super) fn cuts_for_writes(&self, name: &CollectionName) -> Cuts {
+        let cuts = self.collections.get(name).map_or(Cuts::NONE, |entry| entry.cuts());
+        match self.cutting.get(name) {
+            Some(to) => cuts.with_rows_from(*to),
+            None => cuts,
+        }
+    }
+
+    /// A cut of rows is on its way, or is not any more.
+    pub(super) fn set_cutting(&mut self, name: &CollectionName, to: Option<i64>) {
+        match to {
+            Some(to) => self.cutting.insert(name.clone(), to),
+            None => self.cutting.remove(name),
+        };
     }
 
     /// Keeps the new fields of a write, or its new collection, for when it is visible.

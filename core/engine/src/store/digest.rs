@@ -1,8 +1,9 @@
 //! Digests of what a store holds, and where two stores differ.
 
 use super::{Inner, Store};
+use crate::group::ReadError;
 use crate::ids::Tier;
-use crate::pyramid::{Dirty, NodeSink, Reading, SealError, Sealer, Stored, Tree, compare};
+use crate::pyramid::{Dirty, NodeSink, Reading, SealError, Sealer, Settled, Stored, Tree, compare};
 use crate::query::QueryError;
 use crate::rollup::Rollup;
 use crate::rows::FieldKey;
@@ -229,8 +230,10 @@ impl Moment {
         let leaf = self.leaf.unwrap_or_default();
         let nodes = self.snapshot.files.nodes(group);
         let stored = Stored::new(name, leaf, nodes, &inner.node_cache)?;
-        let dirty = Dirty::find(name, group, &self.snapshot, &stored, leaf)?;
-        let cut = inner.cut_of(name).unwrap_or(i64::MIN);
+        let cuts = self.snapshot.files.cuts(name);
+        let dirty = Dirty::find(name, group, &self.snapshot, &stored, (leaf, &cuts))?;
+        let (files, deletes) = (self.snapshot.files.settled(group), &self.snapshot.tombstones);
+        let settled = Settled::new(name, leaf, cuts, files, deletes, &inner.node_cache)?;
         let reading = Reading {
             name,
             group,
@@ -239,7 +242,7 @@ impl Moment {
             cache: &inner.cache,
             leaf,
             fields: Arc::clone(&self.fields),
-            kept: TimeRange::inclusive(cut, i64::MAX).unwrap_or(TimeRange::ALL),
+            settled,
         };
         match Sealer::new(reading).run(&dirty, &mut Nowhere, &mut || true) {
             Ok((tree, _)) => Ok(tree),
@@ -248,6 +251,30 @@ impl Moment {
                 unreachable!("nothing is written and nobody cancels")
             }
         }
+    }
+}
+
+impl Inner {
+    /// How many leaves, days, months and years of series are to be made anew.
+    pub(super) fn count_dirty(&self, name: &CollectionName) -> Result<[u64; 4], ReadError> {
+        let moment = match Moment::of(self, name) {
+            Ok(moment) => moment,
+            Err(QueryError::Read(error)) => return Err(error),
+            // It was there a moment ago, and has no rows.
+            Err(_) => return Ok([0; 4]),
+        };
+        let leaf = moment.leaf.unwrap_or_default();
+        let files = &moment.snapshot.files;
+        let mut counts = [0; 4];
+        for group in (0..self.groups).map(GroupId) {
+            let stored = Stored::new(name, leaf, files.nodes(group), &self.node_cache)?;
+            let place = (leaf, &files.cuts(name));
+            let dirty = Dirty::find(name, group, &moment.snapshot, &stored, place)?;
+            for (count, more) in counts.iter_mut().zip(dirty.count(leaf)) {
+                *count += more;
+            }
+        }
+        Ok(counts)
     }
 }
 

@@ -17,7 +17,7 @@ mod stats;
 mod survey;
 mod write;
 
-pub use admin::{Delete, Retention, SealReport};
+pub use admin::{Delete, SealReport};
 pub use adopt::{adopt, adopt_on};
 pub use backup::{BackupError, BackupReport};
 pub use check::{CheckReport, Finding};
@@ -95,6 +95,8 @@ pub(crate) struct Inner {
     latest: LatestCache,
     pending: Pending,
     pub(crate) stamps: Stamps,
+    /// How many cuts of rows are on their way.
+    pub(crate) cutting: std::sync::atomic::AtomicUsize,
     /// Held by a writer that brings new fields.
     schema: Mutex<()>,
     /// When the caller's own intervals were last kept.

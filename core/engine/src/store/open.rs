@@ -208,6 +208,7 @@ impl Inner {
             latest: LatestCache::default(),
             pending: Pending::default(),
             stamps: parts.stamps,
+            cutting: std::sync::atomic::AtomicUsize::default(),
             schema: Mutex::default(),
             last_sync: Mutex::default(),
             next_file: manifest_next_file.into(),

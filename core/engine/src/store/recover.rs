@@ -12,7 +12,7 @@ use crate::disk::{Disk, FileDisk, OpenMode, directory_of, read_all};
 use crate::error::ManifestProblem;
 use crate::group::{directory, file_path, parse_file_name};
 use crate::ids::{FileId, Tier};
-use crate::manifest::{Manifest, ManifestError, Mode, State, decode_tombstone};
+use crate::manifest::{FileEntry, Manifest, ManifestError, Mode, State, decode_tombstone};
 use crate::nodes::NodeFile;
 use crate::options::Options;
 use crate::upkeep::entry_of;
@@ -125,7 +125,7 @@ pub fn recover_on(
     };
     let mut report = RecoverReport::default();
     let known = Known::read(&disk, &mut report)?;
-    let survey = Survey::read(&*disk, &mut progress)?;
+    let survey = Survey::read(&*disk, known.state.as_ref(), &mut progress)?;
     let log = LogSurvey::read(&*disk, known.state.as_ref()).map_err(io)?;
     let mut recovery = Recovery { disk, options, known, survey, log, report };
     recovery.run().map_err(|error| match error {
@@ -197,8 +197,8 @@ impl Recovery<'_> {
             forget_nodes(&mut state);
         }
         let found: BTreeSet<FileId> = self.survey.whole().map(|content| content.entry.id).collect();
-        let rows = state.files.values().filter(|entry| entry.tier == Tier::Raw);
-        let missing = rows.filter(|entry| !found.contains(&entry.id));
+        let data = state.files.values().filter(|entry| is_data(entry));
+        let missing = data.filter(|entry| !found.contains(&entry.id));
         self.report.missing = missing
             .map(|entry| file_path(entry.group, entry.tier, entry.id))
             .filter(|path| !self.survey.files.contains_key(path))
@@ -255,7 +255,7 @@ impl Recovery<'_> {
 
     /// Is every file of nodes that the manifest lists there and without a flaw?
     fn nodes_are_whole(&self, state: &State) -> bool {
-        let mut nodes = state.files.values().filter(|entry| entry.tier != Tier::Raw);
+        let mut nodes = state.files.values().filter(|entry| !is_data(entry));
         nodes.all(|entry| {
             let path = file_path(entry.group, entry.tier, entry.id);
             let file = NodeFile::open(&*self.disk, &path).ok().map(Arc::new);
@@ -326,8 +326,8 @@ impl Recovery<'_> {
         // here before and not got further.
         let nothing_lost = known.complete
             && known.state.as_ref().is_some_and(|state| {
-                let mut rows = state.files.values().filter(|entry| entry.tier == Tier::Raw);
-                rows.all(|entry| found.contains(&entry.id))
+                let mut data = state.files.values().filter(|entry| is_data(entry));
+                data.all(|entry| found.contains(&entry.id))
             });
         // One in its right place goes before a copy elsewhere.
         let mut paths: Vec<String> = self.survey.files.keys().cloned().collect();
@@ -543,7 +543,7 @@ impl Recovery<'_> {
 
 /// Makes a file part of the store, and its collections known.
 fn list(state: &mut State, content: Content) {
-    let Content { entry, store, sections, .. } = content;
+    let Content { entry, store, sections, cuts, .. } = content;
     let first = Version { stamp: entry.stamps.0, origin: store };
     for (name, leaf, fields) in sections {
         let known = &mut state.collections;
@@ -555,16 +555,31 @@ fn list(state: &mut State, content: Content) {
             }
         }
     }
+    for (name, cut) in cuts {
+        // What the nodes are of is gone: were it to show again, it would count twice.
+        if let Some(collection) = state.collections.get_mut(&name) {
+            let cuts = &mut Arc::make_mut(collection).cuts;
+            for finer in Tier::ALL.into_iter().filter(|finer| *finer < entry.tier) {
+                let held = cuts.entry(finer).or_insert(cut);
+                *held = (*held).max(cut);
+            }
+        }
+    }
     state.files.insert(entry.id, Arc::new(entry));
 }
 
 /// Ids from here on were never given: a greater one is damage.
 const FILE_ID_END: u64 = 1 << 63;
 
+/// Not a memory of other files.
+fn is_data(entry: &FileEntry) -> bool {
+    entry.tier == Tier::Raw || entry.settled
+}
+
 /// The pyramid is made anew from rows: its files are no part of the store any more.
 fn forget_nodes(state: &mut State) {
-    state.files.retain(|_, entry| entry.tier == Tier::Raw);
-    for entry in state.files.values_mut() {
+    state.files.retain(|_, entry| is_data(entry));
+    for entry in state.files.values_mut().filter(|entry| entry.tier == Tier::Raw) {
         Arc::make_mut(entry).rolled_up = false;
     }
     state.not_rolled_up.clone_from(&state.tombstones);

@@ -4,6 +4,7 @@ use super::Store;
 use crate::group::Written;
 use crate::ids::Tier;
 use crate::pyramid::Sealed;
+use crate::retention::Retention;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -144,8 +145,10 @@ pub struct CollectionStats {
     pub fields: Vec<(String, FieldType)>,
     /// Rows before this time were cut off.
     pub cut: Option<i64>,
-    /// Days raw rows are kept; `None`: for ever.
-    pub keep_days: Option<u32>,
+    /// How long each tier is kept.
+    pub retention: Retention,
+    /// Nodes of series that are to be made anew, rows in memory included: leaves, days, months and years.
+    pub dirty: [u64; 4],
 }
 
 /// Bytes and files of one tier.
@@ -154,6 +157,8 @@ pub struct CollectionStats {
 pub struct TierStats {
     /// `raw`, `1h`, `1d`, `1mo` or `1y`.
     pub tier: &'static str,
+    /// Its nodes are data: what they are of was cut off.
+    pub settled: bool,
     /// Files.
     pub files: u64,
     /// Their bytes.
@@ -299,6 +304,7 @@ impl Store {
                     devices.extend(table.view().devices().map(|device| device.to_string()));
                 }
             });
+            let dirty = inner.count_dirty(&name)?;
             let catalog = inner.catalog();
             let entry = catalog.collections.get(&name);
             let fields = catalog.fields_of(&name).unwrap_or_default();
@@ -309,9 +315,8 @@ impl Store {
                 range,
                 fields: fields.into_iter().map(|f| (f.name.to_string(), f.kind)).collect(),
                 cut: entry.and_then(|entry| entry.cuts.get(&Tier::Raw).copied()),
-                keep_days: entry.and_then(|entry| {
-                    entry.retention.iter().find(|(tier, _)| *tier == Tier::Raw).map(|(_, d)| *d)
-                }),
+                retention: entry.map_or(Retention::FOREVER, |entry| entry.retention()),
+                dirty,
                 name: name.clone(),
             });
         }
@@ -322,12 +327,13 @@ impl Store {
     #[must_use]
     pub fn tiers(&self) -> Vec<TierStats> {
         let files = self.inner.files();
-        let mut tiers: BTreeMap<Tier, TierStats> = BTreeMap::new();
+        let mut tiers: BTreeMap<(Tier, bool), TierStats> = BTreeMap::new();
         for open in files.all() {
             let entry = open.entry();
             let tier = entry.tier;
-            let stats = tiers.entry(tier).or_insert_with(|| TierStats {
+            let stats = tiers.entry((tier, entry.settled)).or_insert_with(|| TierStats {
                 tier: tier.directory(),
+                settled: entry.settled,
                 files: 0,
                 bytes: 0,
                 rows: 0,

@@ -6,11 +6,13 @@ use crate::group::{Flaw, GroupFile, ReadError, file_path, parse_file_name, plain
 use crate::ids::{FileId, LogPoint, Tier};
 use crate::log::{FILE_HEADER_LEN, FileHeader, HeaderError, LogKind};
 use crate::manifest::{FileEntry, Opening, State};
+use crate::nodes::{NodeFile, NodeSection};
 use crate::rows::FieldKey;
 use crate::wal::{parse_segment, segment_path};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use tidelog_model::{CollectionName, Incarnation, LeafWidth, Stamp, StoreId};
+use std::sync::Arc;
+use tidelog_model::{CollectionName, Incarnation, LeafWidth, Stamp, StoreId, TimeRange};
 
 /// The error number of a medium that cannot be read.
 const EIO: i32 = 5;
@@ -22,6 +24,8 @@ pub(super) struct Content {
     pub(super) groups: u32,
     pub(super) store: StoreId,
     pub(super) sections: Vec<(CollectionName, LeafWidth, Vec<FieldKey>)>,
+    /// Of settled nodes: before which time what they are of is gone, by collection.
+    pub(super) cuts: Vec<(CollectionName, i64)>,
 }
 
 impl Content {
@@ -41,12 +45,44 @@ impl Content {
             stamps: summary.stamps,
             cleaned: summary.cleaned,
             dense: summary.dense,
+            settled: false,
             rolled_up: false,
             collections: sections.iter().map(|section| section.name.clone()).collect(),
         };
         let of_section = sections.iter().map(|s| (s.name.clone(), s.leaf, s.fields.clone()));
         let sections = of_section.collect();
-        Content { entry, groups: file.group().1, store: file.store(), sections }
+        let cuts = Vec::new();
+        Content { entry, groups: file.group().1, store: file.store(), sections, cuts }
+    }
+
+    /// Of a file of settled nodes.
+    fn of_settled(file: &NodeFile, blake3: [u8; 32]) -> Self {
+        let sections = file.sections();
+        let ranges = sections.iter().map(|section| section.range);
+        let sum = |of: fn(&NodeSection) -> u64| sections.iter().map(of).sum::<u64>();
+        let settled = || sections.iter().filter_map(|s| Some((s.name.clone(), s.settled?)));
+        let entry = FileEntry {
+            id: file.id(),
+            group: file.group().0,
+            tier: file.tier(),
+            len: file.len(),
+            blake3,
+            rows: sum(|section| section.nodes),
+            values: sum(|section| section.rollups),
+            series: u32::try_from(sum(|section| section.series.into())).unwrap_or(u32::MAX),
+            range: ranges.reduce(TimeRange::hull).unwrap_or(TimeRange::ALL),
+            stamps: (Stamp::ZERO, Stamp::ZERO),
+            cleaned: settled().map(|(_, settled)| settled.cleaned).min().unwrap_or_default(),
+            dense: true,
+            settled: true,
+            rolled_up: true,
+            collections: sections.iter().map(|section| section.name.clone()).collect(),
+        };
+        let of_section = sections.iter().map(|s| (s.name.clone(), s.leaf, s.fields.clone()));
+        let sections = of_section.collect();
+        let cuts = settled().map(|(name, settled)| (name, settled.cut)).collect();
+        let store = file.container().header.store;
+        Content { entry, groups: file.group().1, store, sections, cuts }
     }
 
     /// Where it belongs.
@@ -80,6 +116,7 @@ impl Survey {
     /// Opens and verifies every file.
     pub(super) fn read(
         disk: &dyn Disk,
+        known: Option<&State>,
         progress: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<Self, RecoverError> {
         let io = |source| RecoverError::Io { place: disk.place(), source };
@@ -101,6 +138,7 @@ impl Survey {
                 }
             }
         }
+        survey.read_settled(disk, known)?;
         let mut done = 0;
         for path in paths {
             let (fate, len) = match GroupFile::open(disk, &path) {
@@ -140,6 +178,48 @@ impl Survey {
             return Err(RecoverError::Cancelled);
         }
         Ok(survey)
+    }
+
+    /// Opens and verifies the files of settled nodes; those that are a memory of rows are left out. One that cannot
+    /// be opened counts as settled when the manifest says that it is.
+    fn read_settled(&mut self, disk: &dyn Disk, known: Option<&State>) -> Result<(), RecoverError> {
+        let io = |source| RecoverError::Io { place: disk.place(), source };
+        for group in disk.list("").map_err(io)? {
+            for tier in &Tier::ALL[1..] {
+                let directory = format!("{group}/{}", tier.directory());
+                if !group.starts_with("group-") {
+                    continue;
+                }
+                for name in disk.list(&directory).map_err(io)? {
+                    let Some(id) = parse_file_name(&name) else { continue };
+                    let path = format!("{directory}/{name}");
+                    let listed = known.and_then(|state| state.files.get(&id));
+                    match NodeFile::open(disk, &path).map(Arc::new) {
+                        Ok(file) if file.sections().iter().any(|s| s.settled.is_some()) => {
+                            let verified =
+                                file.verify(&mut |_| true).map_err(|_| RecoverError::Cancelled)?;
+                            let fate = match verified.digest {
+                                Some(digest) if verified.flaws.is_empty() => {
+                                    Fate::Whole(Box::new(Content::of_settled(&file, digest)))
+                                }
+                                _ => Fate::Damaged { file: None, flaws: verified.flaws },
+                            };
+                            self.files.insert(path, fate);
+                        }
+                        Ok(_) => {}
+                        Err(error @ ReadError::TooNew { .. }) => {
+                            return Err(RecoverError::TooNew { what: error.to_string() });
+                        }
+                        Err(error) if listed.is_some_and(|entry| entry.settled) => {
+                            let flaws = vec![Flaw::of_file(plain(&error))];
+                            self.files.insert(path, Fate::Damaged { file: None, flaws });
+                        }
+                        Err(_) => {}
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The files that are whole and belong here.

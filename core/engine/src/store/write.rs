@@ -4,14 +4,13 @@ use super::pending::Waiting;
 use super::stamps::Drawn;
 use super::{Inner, Store};
 use crate::error::{EditProblem, Kind, WriteError};
-use crate::ids::Tier;
 use crate::log::FRAME_HEADER_LEN;
 use crate::manifest::Change;
 use crate::options::{Durability, Upkeep};
 use crate::wal::{AppendError, KIND_ROWS, RowsPayload, Span, Wal};
 use rkyv::util::AlignedVec;
 use std::cell::RefCell;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tidelog_model::{
@@ -133,7 +132,15 @@ impl Inner {
         self.make_room(wal, room)?;
         let stamp = self.draw().inspect_err(|_| self.room.give_back(room))?;
         let version = Version { stamp, origin: self.store_id };
-        let logged = self.log(wal, batch, leaf, version);
+        // A cut on its way waits for the stamps drawn before it began, and is seen by those drawn later.
+        let logged = match self.cutting.load(SeqCst) {
+            0 => Ok(()),
+            _ => {
+                let cut = self.catalog().cut_for_writes(batch.collection());
+                self.check_cut(batch, cut)
+            }
+        };
+        let logged = logged.and_then(|()| self.log(wal, batch, leaf, version));
         let (span, rows, frame) = logged.inspect_err(|_| {
             self.stamps.landed(stamp);
             self.room.give_back(room);
@@ -192,18 +199,21 @@ impl Inner {
         })
     }
 
+    /// Refuses rows before a cut.
+    fn check_cut(&self, batch: &Batch, cut: i64) -> Result<(), WriteError> {
+        let rows = if cut == i64::MIN { 0 } else { batch.count_before(cut) };
+        if rows == 0 {
+            return Ok(());
+        }
+        self.counters.rows_settled.fetch_add(rows as u64, Relaxed);
+        Err(WriteError::BelowCut { collection: batch.collection().clone(), rows, cut })
+    }
+
     /// Checks a batch against the collection: its leaf width, and the fields that are new.
     fn admit(&self, batch: &Batch) -> Result<(LeafWidth, Vec<(Name, FieldType)>), WriteError> {
         let catalog = self.catalog();
         let name = batch.collection();
-        let entry = catalog.collections.get(name);
-        if let Some(cut) = entry.and_then(|entry| entry.cuts.get(&Tier::Raw)) {
-            let rows = batch.count_before(*cut);
-            if rows > 0 {
-                self.counters.rows_settled.fetch_add(rows as u64, Relaxed);
-                return Err(WriteError::Settled { collection: name.clone(), rows, cut: *cut });
-            }
-        }
+        self.check_cut(batch, catalog.cut_for_writes(name))?;
         let mut new = Vec::new();
         let mut claimed = 0;
         for (field, kind) in batch.fields() {

@@ -437,6 +437,7 @@ pub(crate) fn entry_of(file: &Written) -> FileEntry {
         stamps: summary.stamps,
         cleaned: summary.cleaned,
         dense: summary.dense,
+        settled: file.settled,
         rolled_up: file.tier != Tier::Raw,
         collections: file.collections.clone(),
     }

@@ -2,7 +2,7 @@
 
 use crate::codec::Effort;
 use crate::error::UpkeepError;
-use crate::files::OpenNodes;
+use crate::files::{FileSet, OpenNodes};
 use crate::group::Written;
 use crate::ids::{FileId, Tier};
 use crate::manifest::FileEntry;
@@ -39,7 +39,7 @@ impl Inner {
             let first = if all { 0 } else { newest(&lens) };
             let cut = |open: &OpenNodes| {
                 let range = open.entry.range;
-                let before = |name| self.cut_of(name).is_some_and(|cut| range.first() < cut);
+                let before = |name| !files.cuts(name).remembers(tier, range);
                 open.entry.collections.iter().any(before)
             };
             let tidy = |open: &&OpenNodes| open.entry.dense && !cut(open);
@@ -48,17 +48,27 @@ impl Inner {
                 continue;
             }
             let inputs: Vec<OpenNodes> = own[first..].iter().map(|open| (*open).clone()).collect();
-            let written = self.write_merged(group, tier, &inputs, first == 0)?;
-            let ids: Vec<FileId> = inputs.iter().map(|open| open.entry.id).collect();
-            let added = written.as_slice();
-            if let Err(error) = self.publish(added, &ids, Vec::new(), |files| self.show(files)) {
-                self.discard_unpublished(added, &error);
-                return Err(error);
-            }
-            let entries: Vec<Arc<FileEntry>> =
-                inputs.iter().map(|open| Arc::clone(&open.entry)).collect();
-            self.unlink(&entries);
+            let written = self.write_merged(&files, (group, tier), &inputs, first == 0)?;
+            self.replace(&inputs, written)?;
         }
+        self.merge_settled(group, all)
+    }
+
+    /// Publishes a merged file in the place of others.
+    pub(super) fn replace(
+        &self,
+        inputs: &[OpenNodes],
+        written: Option<Written>,
+    ) -> Result<(), UpkeepError> {
+        let ids: Vec<FileId> = inputs.iter().map(|open| open.entry.id).collect();
+        let added = written.as_slice();
+        if let Err(error) = self.publish(added, &ids, Vec::new(), |files| self.show(files)) {
+            self.discard_unpublished(added, &error);
+            return Err(error);
+        }
+        let entries: Vec<Arc<FileEntry>> =
+            inputs.iter().map(|open| Arc::clone(&open.entry)).collect();
+        self.unlink(&entries);
         Ok(())
     }
 
@@ -66,8 +76,8 @@ impl Inner {
     /// nothing left to hide.
     fn write_merged(
         &self,
-        group: GroupId,
-        tier: Tier,
+        files: &FileSet,
+        (group, tier): (GroupId, Tier),
         inputs: &[OpenNodes],
         all: bool,
     ) -> Result<Option<Written>, UpkeepError> {
@@ -94,20 +104,17 @@ impl Inner {
             let fields: Vec<FieldKey> = fields.into_iter().collect();
             let stored = Stored::new(name, leaf, inputs, &self.node_cache)?;
             writer.begin_section(name.clone(), leaf, fields.clone())?;
-            let cut = self.cut_of(name).unwrap_or(i64::MIN);
-            // What reaches below a cut is of rows that are gone.
-            let kept = |rows: u64, window: TimeRange| {
-                window.first() >= cut && (!all || rows >= ROWS_STORED)
-            };
+            let cuts = files.cuts(name);
+            let worth = |rows: u64| !all || rows >= ROWS_STORED;
             for device in stored.devices()? {
                 for node in stored.nodes(tier, &device, TimeRange::ALL, &fields)? {
-                    if kept(node.rows, node.window) {
+                    if worth(node.rows) && cuts.remembers(tier, node.window) {
                         let rollups = node.rollups(&fields, Wants::ALL)?;
                         writer.node(&device, node.window.first(), node.rows, &rollups)?;
                     }
                 }
             }
-            for start in windows.into_iter().filter(|start| *start >= cut) {
+            for start in windows.into_iter().filter(|start| *start >= cuts.of(Tier::Raw)) {
                 let mut digests = Vec::new();
                 for (device, digest) in stored.leaf_digests(start)? {
                     let number = writer.number_of(&device);
@@ -119,7 +126,7 @@ impl Inner {
                 }
             }
             for node in stored.windows(tier, TimeRange::ALL)? {
-                if kept(node.rows, node.window) {
+                if worth(node.rows) && cuts.kept().covers(node.window) {
                     let digest = node.digest.map_or([0; 32], |digest| digest.0);
                     writer.tree_node(node.window.first(), node.rows, digest)?;
                 }
@@ -131,7 +138,7 @@ impl Inner {
 
 /// From which file on, oldest first, all newer ones are merged; behind the last when none are. Only the newest may be:
 /// what is merged counts as newer than what is not.
-fn newest(lens: &[u64]) -> usize {
+pub(super) fn newest(lens: &[u64]) -> usize {
     let Some(mut first) = lens.len().checked_sub(1) else { return 0 };
     let mut sum = lens[first];
     while first > 0 && lens[first - 1] <= sum.saturating_mul(FACTOR) {

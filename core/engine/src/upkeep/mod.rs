@@ -4,8 +4,10 @@ mod compact;
 mod flush;
 mod merge;
 mod merge_nodes;
+mod merge_settled;
 mod pick;
 mod roll_up;
+mod settle;
 mod threads;
 
 pub(crate) use flush::{Sealed, entry_of};

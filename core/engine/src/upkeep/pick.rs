@@ -77,6 +77,7 @@ mod tests {
             stamps: (Stamp(1), Stamp(1)),
             cleaned: Stamp::ZERO,
             dense: false,
+            settled: false,
             rolled_up: true,
             collections: Vec::new(),
         }

@@ -9,7 +9,7 @@ use crate::ids::{FileId, Tier};
 use crate::manifest::Change;
 use crate::memory::MemoryView;
 use crate::nodes::NodeWriter;
-use crate::pyramid::{Dirty, NodeSink, Reading, SealError, Sealed, Sealer, Stored};
+use crate::pyramid::{Dirty, NodeSink, Reading, SealError, Sealed, Sealer, Settled, Stored};
 use crate::rollup::Rollup;
 use crate::rows::FieldKey;
 use crate::scan::Snapshot;
@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
-use tidelog_model::{CollectionName, Digest, GroupId, LeafWidth, TimeRange, Tombstone};
+use tidelog_model::{CollectionName, Digest, GroupId, LeafWidth, Tombstone};
 
 impl Inner {
     /// Seals all groups. What was written meanwhile is left for the next time.
@@ -78,7 +78,7 @@ impl Inner {
         };
         names.extend(files.state.collections.keys().filter(concerned).cloned());
         let ids: Vec<FileId> = fresh.iter().map(|open| open.entry.id).collect();
-        let mut sink = Files { inner: self, group, section: None, writers: Default::default() };
+        let mut sink = Files::new(self, group);
         let mut sealed = Sealed::default();
         for name in &names {
             sealed += self.seal_collection(name, group, &files, &mut sink, go_on)?;
@@ -140,14 +140,15 @@ impl Inner {
             tombstones: files.state.tombstones.iter().filter(concerns).cloned().collect(),
             fields: fields.to_vec(),
         };
-        let cut = entry.cuts.get(&Tier::Raw).copied().unwrap_or(i64::MIN);
         let stored = Stored::new(name, entry.leaf, files.nodes(group), &self.node_cache)?;
-        let dirty = Dirty::find(name, group, &snapshot, &stored, entry.leaf)?;
+        let cuts = entry.cuts();
+        let dirty = Dirty::find(name, group, &snapshot, &stored, (entry.leaf, &cuts))?;
         if dirty.is_empty() {
             return Ok(Sealed::default());
         }
-        sink.section = Some((name.clone(), entry.leaf, fields.to_vec()));
-        sink.writers.iter_mut().flatten().for_each(|writer| writer.1 = false);
+        let (settled, deletes) = (files.settled(group), &snapshot.tombstones);
+        let settled = Settled::new(name, entry.leaf, cuts, settled, deletes, &self.node_cache)?;
+        sink.begin(name, entry.leaf, &fields);
         let reading = Reading {
             name,
             group,
@@ -156,7 +157,7 @@ impl Inner {
             cache: &self.cache,
             leaf: entry.leaf,
             fields,
-            kept: TimeRange::inclusive(cut, i64::MAX).unwrap_or(TimeRange::ALL),
+            settled,
         };
         let outcome = Sealer::new(reading).run(&dirty, sink, go_on);
         match outcome {
@@ -175,7 +176,7 @@ impl Inner {
 }
 
 /// One file per tier of a group, each begun when there is something for it.
-struct Files<'a> {
+pub(super) struct Files<'a> {
     inner: &'a Inner,
     group: GroupId,
     /// The collection that is written.
@@ -184,7 +185,17 @@ struct Files<'a> {
     writers: [Option<(NodeWriter, bool)>; 4],
 }
 
-impl Files<'_> {
+impl<'a> Files<'a> {
+    pub(super) fn new(inner: &'a Inner, group: GroupId) -> Self {
+        Files { inner, group, section: None, writers: Default::default() }
+    }
+
+    /// What comes now is of this collection.
+    pub(super) fn begin(&mut self, name: &CollectionName, leaf: LeafWidth, fields: &[FieldKey]) {
+        self.section = Some((name.clone(), leaf, fields.to_vec()));
+        self.writers.iter_mut().flatten().for_each(|writer| writer.1 = false);
+    }
+
     fn writer(&mut self, tier: Tier) -> io::Result<&mut NodeWriter> {
         let slot = &mut self.writers[tier as usize - 1];
         if slot.is_none() {
@@ -205,7 +216,7 @@ impl Files<'_> {
         Ok(writer)
     }
 
-    fn finish(self) -> io::Result<Vec<Written>> {
+    pub(super) fn finish(self) -> io::Result<Vec<Written>> {
         let mut written = Vec::new();
         for (writer, _) in self.writers.into_iter().flatten() {
             match writer.finish() {
