@@ -169,6 +169,42 @@ fn windows_are_named_by_their_start_and_filled_when_asked() {
 }
 
 #[test]
+fn downsampled_rows_are_rows_of_the_store_and_print_in_every_format() {
+    let shell = Shell::new();
+    let mut csv = "device,timestamp_ns,flow,on,temp\n".to_owned();
+    for (time, temp) in [0.0, 5.0, 1.0, 8.0, 2.0, 0.0, 0.0].into_iter().enumerate() {
+        csv.push_str(&format!("a,{time},7,true,{temp:?}\n"));
+    }
+    shell.write("points.csv", &csv);
+    shell.text(&["import", "store", "db.c", "points.csv"]);
+    let query = |arguments: &[&str]| {
+        shell.text(&[&["query", "store", "db.c", "--format", "csv"][..], arguments].concat())
+    };
+    assert_eq!(
+        query(&["--downsample", "lttb:4"]),
+        "device,timestamp_ns,flow,temp\n\
+         a,0,7,\na,1,7,\na,3,7,\na,6,7,\n\
+         a,0,,0.0\na,1,,5.0\na,3,,8.0\na,6,,0.0\n"
+    );
+    assert_eq!(
+        query(&["--downsample", "m4:2", "--field", "temp", "--from", "1"]),
+        "device,timestamp_ns,temp\na,1,5.0\na,2,1.0\na,3,8.0\na,4,2.0\na,5,0.0\na,6,0.0\n"
+    );
+    let json = ["query", "store", "db.c", "--downsample", "minmax:4", "--field", "temp"];
+    let json = shell.text(&[&json[..], &["--where", "temp > 0", "--format", "json"]].concat());
+    assert_eq!(json.lines().count(), 4, "{json}");
+    for wrong in [
+        &["--downsample", "lttb:2"][..],
+        &["--downsample", "mean:9"],
+        &["--downsample", "lttb:9", "--field", "on"],
+        &["--downsample", "lttb:9", "--every", "1h"],
+        &["--downsample", "lttb:9", "--limit", "1"],
+    ] {
+        assert_eq!(shell.code(&[&["query", "store", "db.c"][..], wrong].concat()), 2, "{wrong:?}");
+    }
+}
+
+#[test]
 fn line_protocol_makes_a_collection_of_each_measurement() {
     let shell = Shell::new();
     shell.write("a.lp", "cpu,host=a use=1.5 10\nmem,host=a free=7i 10\ncpu,host=b use=2.5 20\n");

@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod answer;
+mod downsample;
 mod explain;
 mod filter;
 mod latest;
@@ -13,10 +14,12 @@ mod totals;
 mod window;
 
 pub use answer::{Answer, AnswerField, Canceller, RowBatch};
+pub use downsample::{Downsample, Downsampled, Points};
 pub use explain::Explain;
 pub use plan::QueryError;
 pub use spec::{Aggregate, Comparison, Every, Fill, GroupBy, Order, Predicate, Query, Unit};
 pub use window::WindowError;
 
+pub(crate) use downsample::downsample;
 pub(crate) use latest::{LatestCache, latest};
 pub(crate) use plan::{Caches, Context, run};

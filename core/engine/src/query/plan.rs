@@ -55,6 +55,28 @@ pub enum QueryError {
         /// Its type.
         kind: FieldType,
     },
+    /// Only numbers can be downsampled.
+    #[error("field {field:?} is {kind}, and only numbers can be downsampled: leave it out")]
+    NotNumeric {
+        /// The field.
+        field: String,
+        /// Its type.
+        kind: FieldType,
+    },
+    /// A method of downsampling cannot make so few points.
+    #[error("{method} needs at least {least}: ask for more points")]
+    TooFewPoints {
+        /// The method's name.
+        method: &'static str,
+        /// The fewest points, or columns, that it can make.
+        least: usize,
+    },
+    /// Downsampling is of raw rows, in time order.
+    #[error("{what} and downsampling do not go together: leave one of them out")]
+    NotDownsampled {
+        /// What was asked for beside it.
+        what: &'static str,
+    },
     /// A field cannot be compared with a value of that type.
     #[error("field {field:?} is {kind} and cannot be compared with a {with}")]
     NotComparable {
@@ -205,9 +227,7 @@ impl Context {
     /// The fields of the answer.
     pub(crate) fn answer_fields(&self) -> Vec<AnswerField> {
         if self.aggregates.is_empty() {
-            let field =
-                |field: &FieldKey| AnswerField { name: self.display_name(field), kind: field.kind };
-            return self.read[..self.asked].iter().map(field).collect();
+            return self.field_names();
         }
         self.aggregate_columns()
             .map(|(field, aggregate, kind)| {
@@ -215,6 +235,13 @@ impl Context {
                 AnswerField { name, kind }
             })
             .collect()
+    }
+
+    /// The fields asked for, by the names that they are asked for by.
+    pub(super) fn field_names(&self) -> Vec<AnswerField> {
+        let field =
+            |field: &FieldKey| AnswerField { name: self.display_name(field), kind: field.kind };
+        self.read[..self.asked].iter().map(field).collect()
     }
 
     /// The columns of an aggregated answer: place in `read`, aggregate, type.

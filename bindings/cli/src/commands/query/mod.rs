@@ -1,6 +1,7 @@
 //! `tidelog query`: rows, or aggregates over windows of time.
 
 mod condition;
+mod downsample;
 mod fill;
 mod windows;
 
@@ -11,9 +12,10 @@ use crate::print::{Format, Header, printer};
 use crate::time::{Every, parse_every};
 use clap::{Args, ValueEnum};
 use condition::Condition;
+use downsample::parse_downsample;
 use fill::parse_fill;
 use std::time::Instant;
-use tidelog::{Aggregate, Fill, GroupBy, Order, Query, QueryError};
+use tidelog::{Aggregate, Downsample, Fill, GroupBy, Order, Query, QueryError};
 
 /// Print rows, or aggregates over windows of time.
 ///
@@ -51,6 +53,11 @@ pub(crate) struct QueryArguments {
     /// What stands in windows without rows: none, null, previous[:MAXGAP], linear[:MAXGAP] or a number.
     #[arg(long, value_parser = parse_fill, requires = "every", allow_hyphen_values = true)]
     fill: Option<Fill>,
+    /// Reduce each number field of each device for a plot: minmax:N or lttb:N for N points (Steinarsson 2013), m4:N for
+    /// N columns of pixels with up to four points each (Jugel et al. 2014). One row per point that is left, with its own
+    /// field; NaN is skipped.
+    #[arg(long, value_name = "METHOD:N", value_parser = parse_downsample)]
+    downsample: Option<Downsample>,
     /// The order of times inside a device.
     #[arg(long, default_value = "asc")]
     order: TimeOrder,
@@ -89,6 +96,10 @@ impl QueryArguments {
             for condition in &self.conditions {
                 query = query.filter(condition.typed(collection, &fields)?);
             }
+        }
+        if let Some(method) = self.downsample {
+            let points = store.downsample(collection, query, method)?;
+            return downsample::print(points, self.format, self.explain, begun);
         }
         let mut answer = store.query(collection, query)?;
         let header = Header::new(self.group_by == Grouping::Device, answer.fields());
