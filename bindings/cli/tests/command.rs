@@ -205,6 +205,58 @@ fn downsampled_rows_are_rows_of_the_store_and_print_in_every_format() {
 }
 
 #[test]
+fn plots_are_drawn_in_braille_one_for_each_device_and_number() {
+    let shell = Shell::new();
+    let rows = "a,0,1,on,1.5\na,600000000000,3,on,inf\na,1200000000000,2,off,0.5\nb,0,,on,NaN\n";
+    shell.write("plots.csv", &format!("device,timestamp_ns,flow,state,temp\n{rows}"));
+    shell.text(&["import", "store", "db.c", "plots.csv"]);
+    let plot = |arguments: &[&str]| {
+        let common = ["plot", "store", "db.c", "--width", "20", "--height", "3"];
+        shell.text(&[&common[..], arguments].concat())
+    };
+    let expected = "\
+a  flow
+3 ┤     ⢀⡠⠒⠉⠒⠢⠤⣀
+  │   ⡠⠒⠁       ⠉⠑⠒⠤
+1 ┤⡠⠔⠉
+  └─────────────────
+   1970-01-01T00:00:00Z
+   1970-01-01T00:20:00Z
+
+a  temp
+1.5 ┤⠉⠒⠤⢄⣀
+    │     ⠉⠒⠢⠤⣀
+0.5 ┤          ⠉⠑⠒⠤⣀
+    └───────────────
+     1970-01-01T00:00:00Z
+     1970-01-01T00:20:00Z
+";
+    assert_eq!(plot(&[]), expected, "infinite values and NaN are left out");
+    // Half of the range that is asked for has no points.
+    let to = plot(&["--field", "flow", "--to", "1970-01-01T00:40:00Z"]);
+    let lines: Vec<&str> = to.lines().collect();
+    assert_eq!((lines[1], lines[6]), ("3 ┤   ⡰⠑⠢⣀", "   1970-01-01T00:40:00Z"), "{to}");
+    assert_eq!(plot(&["--device", "b"]), "db.c has no numbers here: nothing to draw\n");
+    assert_eq!(shell.code(&["plot", "store", "db.c", "--field", "state"]), 2);
+    assert_eq!(shell.code(&["plot", "store", "db.none"]), 2);
+    let wide = shell.text(&["plot", "store", "db.c", "--field", "flow"]);
+    assert_eq!(wide.lines().nth(13).unwrap().chars().count(), 80, "{wide}");
+}
+
+#[test]
+fn of_many_plots_the_first_are_drawn_and_the_rest_counted() {
+    let shell = Shell::new();
+    let rows: String = (0..11).map(|device| format!("d{device:02},0,1.5\n")).collect();
+    shell.write("many.csv", &format!("device,timestamp_ns,temp\n{rows}"));
+    shell.text(&["import", "store", "db.c", "many.csv"]);
+    let output = shell.run(&["plot", "store", "db.c"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told, "8 of 11 charts: choose by --device and --field\n");
+    let drawn = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(drawn.matches("  temp\n").count(), 8, "{drawn}");
+}
+
+#[test]
 fn line_protocol_makes_a_collection_of_each_measurement() {
     let shell = Shell::new();
     shell.write("a.lp", "cpu,host=a use=1.5 10\nmem,host=a free=7i 10\ncpu,host=b use=2.5 20\n");

@@ -298,8 +298,12 @@ fn what_cannot_be_downsampled_is_said_so() {
 fn a_cancelled_answer_ends_with_an_error_and_then_ends() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
-    let mut found =
-        store.downsample(&name(), Query::new(), Downsample::Lttb { points: 3 }).unwrap();
+    let begin = || store.downsample(&name(), Query::new(), Downsample::Lttb { points: 3 }).unwrap();
+    let mut found = begin();
+    found.canceller().cancel();
+    assert!(matches!(found.next(), Some(Err(QueryError::Cancelled))));
+    assert!(found.next().is_none());
+    let mut found = begin();
     assert!(found.next().is_some_and(|points| points.is_ok()));
     let canceller = found.canceller();
     canceller.cancel();
