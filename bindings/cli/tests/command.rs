@@ -169,6 +169,36 @@ fn windows_are_named_by_their_start_and_filled_when_asked() {
 }
 
 #[test]
+fn the_time_in_a_state_is_a_column_of_windows_or_of_the_whole_range() {
+    let shell = with_readings();
+    let query = |arguments: &[&str]| {
+        let common = ["query", "store", "db.c", "--device", "a", "--format", "csv"];
+        shell.text(&[&common[..], arguments].concat())
+    };
+    assert_eq!(
+        query(&["--time-in", "state=on"]),
+        "device,timestamp_ns,state_in_on\na,0,1800000000000\n"
+    );
+    let to = ["--to", "1970-01-01T03:00:00Z", "--every", "1h"];
+    assert_eq!(
+        query(&[&to[..], &["--time-in", "state=on", "--time-in", "state = \"\""]].concat()),
+        "device,timestamp_ns,state_in_on,state_in_\n\
+         a,0,1800000000000,1800000000000\n\
+         a,3600000000000,0,3600000000000\n\
+         a,7200000000000,3599999999999,1\n"
+    );
+    let beside = ["--agg", "count", "--field", "temp", "--time-in", "count=2"];
+    assert_eq!(
+        query(&[&to[..], &beside].concat()),
+        "device,timestamp_ns,temp_count,count_in_2\n\
+         a,0,2,1800000000000\na,3600000000000,,3600000000000\na,7200000000000,1,1\n"
+    );
+    for wrong in ["state", "state>on", "temp=1.5", "none=on", "count=many"] {
+        assert_eq!(shell.code(&["query", "store", "db.c", "--time-in", wrong]), 2, "{wrong}");
+    }
+}
+
+#[test]
 fn downsampled_rows_are_rows_of_the_store_and_print_in_every_format() {
     let shell = Shell::new();
     let mut csv = "device,timestamp_ns,flow,on,temp\n".to_owned();

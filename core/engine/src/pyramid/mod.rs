@@ -15,7 +15,7 @@ mod stored;
 mod tree;
 
 pub(crate) use compare::{LeafDifference, compare};
-pub(crate) use cover::{Piece, cover};
+pub(crate) use cover::{Piece, Windowed, cover};
 pub(crate) use dirty::Dirty;
 pub(crate) use seal::{NodeSink, Reading, SealError, Sealed, Sealer};
 pub(crate) use stored::{Stored, StoredNode};

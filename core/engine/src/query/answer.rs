@@ -238,7 +238,7 @@ impl Answer {
             return None;
         }
         let mut batch = self.context.empty_batch(&self.fields);
-        let mut totals = Totals::new(self.context.asked);
+        let mut totals = Totals::new(self.context.width());
         for (window, fields) in together.into_values() {
             totals.push(window, &fields);
         }

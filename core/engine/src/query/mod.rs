@@ -5,6 +5,7 @@ mod answer;
 mod downsample;
 mod explain;
 mod filter;
+mod in_state;
 mod latest;
 mod nodes;
 mod plan;

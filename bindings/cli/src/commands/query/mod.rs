@@ -3,6 +3,7 @@
 mod condition;
 mod downsample;
 mod fill;
+mod time_in;
 mod windows;
 
 use super::shown_time;
@@ -15,7 +16,8 @@ use condition::Condition;
 use downsample::parse_downsample;
 use fill::parse_fill;
 use std::time::Instant;
-use tidelog::{Aggregate, Downsample, Fill, GroupBy, Order, Query, QueryError};
+use tidelog::{Aggregate, Downsample, Fill, GroupBy, Order, Predicate, Query, QueryError};
+use time_in::parse_state;
 
 /// Print rows, or aggregates over windows of time.
 ///
@@ -43,6 +45,10 @@ pub(crate) struct QueryArguments {
     /// the whole range. [default with --every: mean]
     #[arg(long, value_name = "AGG,...", value_delimiter = ',', value_parser = parse_aggregate)]
     agg: Vec<Aggregate>,
+    /// How long a field had a value, in nanoseconds, as 'state=on': a column <field>_in_<value> behind the aggregates, or
+    /// alone. By window with --every, else over the whole range. Several are columns each.
+    #[arg(long = "time-in", value_name = "FIELD=VALUE", value_parser = parse_state)]
+    states: Vec<Condition>,
     /// Aggregate each device by itself, or all of them together.
     #[arg(long, value_name = "WHAT", default_value = "device")]
     group_by: Grouping,
@@ -90,11 +96,16 @@ impl QueryArguments {
         let mut query = self.query()?;
         let store = opener.read(&self.target.store)?;
         let collection = &self.target.collection;
-        if !self.conditions.is_empty() {
+        if !self.conditions.is_empty() || !self.states.is_empty() {
             let fields = schema(&store, collection)?
                 .ok_or_else(|| QueryError::NoCollection { name: collection.clone() })?;
             for condition in &self.conditions {
-                query = query.filter(condition.typed(collection, &fields)?);
+                query = query.filter(condition.typed("--where", collection, &fields)?);
+            }
+            for state in &self.states {
+                let Predicate { field, value, .. } =
+                    state.typed("--time-in", collection, &fields)?;
+                query = query.time_in_state(field, value.as_ref());
             }
         }
         if let Some(method) = self.downsample {

@@ -136,6 +136,7 @@ fn check(query: &Query, method: Downsample) -> Result<(), QueryError> {
     let beside = [
         (query.every.is_some(), "windows"),
         (!query.aggregates.is_empty(), "aggregates"),
+        (!query.in_state.is_empty(), "the time in a state"),
         (query.fill != Fill::None, "filling"),
         (query.group_by == GroupBy::None, "grouping devices together"),
         (query.order == Order::Descending, "descending order"),
