@@ -44,7 +44,7 @@ pub(super) fn alone(query: Query) -> Query {
         return query;
     }
     // Of no field: it only says that the answer has windows.
-    query.fields([""; 0]).aggregates([Aggregate::Count])
+    query.fields(Vec::<String>::new()).aggregates([Aggregate::Count])
 }
 
 impl InState {
