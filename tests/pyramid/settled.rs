@@ -232,6 +232,34 @@ fn what_rollups_cannot_answer_exactly_is_refused_or_marked() {
         value: tidelog_engine::Value::F64(1.0),
     };
     assert_eq!(refused(mean(range(40 * DAY, 42 * DAY)).filter(hot)), "1d");
+    // How long a state held is known where it did not change; where it did, nobody knows when.
+    let held = |store: &Store, query: Query| answer(store, query.time_in_state("state", "on"));
+    assert!(matches!(held(&cut, range(leaves, i64::MAX)), Err(QueryError::ResolutionGone { .. })));
+    let calm = open(&SimDisk::new());
+    let calm_twin = open(&SimDisk::new());
+    for store in [&calm, &calm_twin] {
+        let mut batch = Batch::new("plant.boiler").unwrap();
+        for day in 0..9 {
+            for (hour, state) in [(0, "on"), (1, "on"), (7, "off"), (12, "on"), (13, "on")] {
+                let time = day * DAY + hour * HOUR + 60;
+                batch.push("pump_0", time, [("state", ValueRef::String(state))]).unwrap();
+            }
+        }
+        store.write(&batch, Durability::Os).unwrap();
+    }
+    keep(&calm, "raw=2d");
+    let (found, touched) = held(&calm, Query::new().every(unit(Unit::Day))).unwrap();
+    assert_eq!(found, held(&calm_twin, Query::new().every(unit(Unit::Day))).unwrap().0);
+    assert!(touched.leaves > 20, "{touched}");
+    // Points are chosen among the rows that are left.
+    let method = tidelog_engine::Downsample::Lttb { points: 50 };
+    let points = |store: &Store, query: Query| {
+        let query = query.fields(["f"]);
+        let all = store.downsample(&name(), query, method).unwrap();
+        all.map(|points| points.map(|points| points.times)).collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    let since = range((DAYS - 3) * DAY, i64::MAX);
+    assert_eq!(points(&cut, Query::new()), points(&whole, since));
     // Asked for, the nearest windows come, and say so: nothing is lost on the way.
     let counts =
         |query: Query| query.aggregates([Aggregate::Count]).fields(["f"]).group_by(GroupBy::None);

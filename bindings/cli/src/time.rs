@@ -39,6 +39,13 @@ pub(crate) fn print_time(nanoseconds: i64) -> String {
     format!("{time:.9}")
 }
 
+/// RFC 3339 in UTC, with no more digits of a second than there are.
+pub(crate) fn print_time_shortly(nanoseconds: i64) -> String {
+    let shown = print_time(nanoseconds);
+    let seconds = shown.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
+    format!("{seconds}Z")
+}
+
 /// How wide windows are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Every {
@@ -144,6 +151,12 @@ mod tests {
     }
 
     #[test]
+    fn whole_seconds_are_printed_without_a_fraction() {
+        assert_eq!(print_time_shortly(600 * SECOND), "1970-01-01T00:10:00Z");
+        assert_eq!(print_time_shortly(SECOND / 2), "1970-01-01T00:00:00.5Z");
+    }
+
+    #[test]
     fn what_is_no_time_says_whether_form_or_range_is_wrong() {
         for text in [
             "9223372036854775808",
@@ -215,6 +228,7 @@ mod tests {
             let text = print_time(time);
             prop_assert_eq!(text.len(), "2026-01-31T12:00:00.000000000Z".len());
             prop_assert_eq!(parse_time(&text), Ok(time));
+            prop_assert_eq!(parse_time(&print_time_shortly(time)), Ok(time));
         }
     }
 }

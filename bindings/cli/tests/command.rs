@@ -169,6 +169,124 @@ fn windows_are_named_by_their_start_and_filled_when_asked() {
 }
 
 #[test]
+fn the_time_in_a_state_is_a_column_of_windows_or_of_the_whole_range() {
+    let shell = with_readings();
+    let query = |arguments: &[&str]| {
+        let common = ["query", "store", "db.c", "--device", "a", "--format", "csv"];
+        shell.text(&[&common[..], arguments].concat())
+    };
+    assert_eq!(
+        query(&["--time-in", "state=on"]),
+        "device,timestamp_ns,state_in_on\na,0,1800000000000\n"
+    );
+    let to = ["--to", "1970-01-01T03:00:00Z", "--every", "1h"];
+    assert_eq!(
+        query(&[&to[..], &["--time-in", "state=on", "--time-in", "state = \"\""]].concat()),
+        "device,timestamp_ns,state_in_on,state_in_\n\
+         a,0,1800000000000,1800000000000\n\
+         a,3600000000000,0,3600000000000\n\
+         a,7200000000000,3599999999999,1\n"
+    );
+    let beside = ["--agg", "count", "--field", "temp", "--time-in", "count=2"];
+    assert_eq!(
+        query(&[&to[..], &beside].concat()),
+        "device,timestamp_ns,temp_count,count_in_2\n\
+         a,0,2,1800000000000\na,3600000000000,,3600000000000\na,7200000000000,1,1\n"
+    );
+    for wrong in ["state", "state>on", "temp=1.5", "none=on", "count=many"] {
+        assert_eq!(shell.code(&["query", "store", "db.c", "--time-in", wrong]), 2, "{wrong}");
+    }
+}
+
+#[test]
+fn downsampled_rows_are_rows_of_the_store_and_print_in_every_format() {
+    let shell = Shell::new();
+    let mut csv = "device,timestamp_ns,flow,on,temp\n".to_owned();
+    for (time, temp) in [0.0, 5.0, 1.0, 8.0, 2.0, 0.0, 0.0].into_iter().enumerate() {
+        csv.push_str(&format!("a,{time},7,true,{temp:?}\n"));
+    }
+    shell.write("points.csv", &csv);
+    shell.text(&["import", "store", "db.c", "points.csv"]);
+    let query = |arguments: &[&str]| {
+        shell.text(&[&["query", "store", "db.c", "--format", "csv"][..], arguments].concat())
+    };
+    assert_eq!(
+        query(&["--downsample", "lttb:4"]),
+        "device,timestamp_ns,flow,temp\n\
+         a,0,7,\na,1,7,\na,3,7,\na,6,7,\n\
+         a,0,,0.0\na,1,,5.0\na,3,,8.0\na,6,,0.0\n"
+    );
+    assert_eq!(
+        query(&["--downsample", "m4:2", "--field", "temp", "--from", "1"]),
+        "device,timestamp_ns,temp\na,1,5.0\na,2,1.0\na,3,8.0\na,4,2.0\na,5,0.0\na,6,0.0\n"
+    );
+    let json = ["query", "store", "db.c", "--downsample", "minmax:4", "--field", "temp"];
+    let json = shell.text(&[&json[..], &["--where", "temp > 0", "--format", "json"]].concat());
+    assert_eq!(json.lines().count(), 4, "{json}");
+    for wrong in [
+        &["--downsample", "lttb:2"][..],
+        &["--downsample", "mean:9"],
+        &["--downsample", "lttb:9", "--field", "on"],
+        &["--downsample", "lttb:9", "--every", "1h"],
+        &["--downsample", "lttb:9", "--limit", "1"],
+    ] {
+        assert_eq!(shell.code(&[&["query", "store", "db.c"][..], wrong].concat()), 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn plots_are_drawn_in_braille_one_for_each_device_and_number() {
+    let shell = Shell::new();
+    let rows = "a,0,1,on,1.5\na,600000000000,3,on,inf\na,1200000000000,2,off,0.5\nb,0,,on,NaN\n";
+    shell.write("plots.csv", &format!("device,timestamp_ns,flow,state,temp\n{rows}"));
+    shell.text(&["import", "store", "db.c", "plots.csv"]);
+    let plot = |arguments: &[&str]| {
+        let common = ["plot", "store", "db.c", "--width", "20", "--height", "3"];
+        shell.text(&[&common[..], arguments].concat())
+    };
+    let expected = "\
+a  flow
+3 ┤     ⢀⡠⠒⠉⠒⠢⠤⣀
+  │   ⡠⠒⠁       ⠉⠑⠒⠤
+1 ┤⡠⠔⠉
+  └─────────────────
+   1970-01-01T00:00:00Z
+   1970-01-01T00:20:00Z
+
+a  temp
+1.5 ┤⠉⠒⠤⢄⣀
+    │     ⠉⠒⠢⠤⣀
+0.5 ┤          ⠉⠑⠒⠤⣀
+    └───────────────
+     1970-01-01T00:00:00Z
+     1970-01-01T00:20:00Z
+";
+    assert_eq!(plot(&[]), expected, "infinite values and NaN are left out");
+    // Half of the range that is asked for has no points.
+    let to = plot(&["--field", "flow", "--to", "1970-01-01T00:40:00Z"]);
+    let lines: Vec<&str> = to.lines().collect();
+    assert_eq!((lines[1], lines[6]), ("3 ┤   ⡰⠑⠢⣀", "   1970-01-01T00:40:00Z"), "{to}");
+    assert_eq!(plot(&["--device", "b"]), "db.c has no numbers here: nothing to draw\n");
+    assert_eq!(shell.code(&["plot", "store", "db.c", "--field", "state"]), 2);
+    assert_eq!(shell.code(&["plot", "store", "db.none"]), 2);
+    let wide = shell.text(&["plot", "store", "db.c", "--field", "flow"]);
+    assert_eq!(wide.lines().nth(13).unwrap().chars().count(), 80, "{wide}");
+}
+
+#[test]
+fn of_many_plots_the_first_are_drawn_and_the_rest_counted() {
+    let shell = Shell::new();
+    let rows: String = (0..11).map(|device| format!("d{device:02},0,1.5\n")).collect();
+    shell.write("many.csv", &format!("device,timestamp_ns,temp\n{rows}"));
+    shell.text(&["import", "store", "db.c", "many.csv"]);
+    let output = shell.run(&["plot", "store", "db.c"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told, "8 of 11 charts: choose by --device and --field\n");
+    let drawn = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(drawn.matches("  temp\n").count(), 8, "{drawn}");
+}
+
+#[test]
 fn line_protocol_makes_a_collection_of_each_measurement() {
     let shell = Shell::new();
     shell.write("a.lp", "cpu,host=a use=1.5 10\nmem,host=a free=7i 10\ncpu,host=b use=2.5 20\n");

@@ -30,8 +30,8 @@ pub use error::{EditProblem, Kind, ManifestProblem, OpenError, UpkeepError, Writ
 pub use group::ReadError;
 pub use options::{Durability, Options, Upkeep};
 pub use query::{
-    Aggregate, Answer, AnswerField, Canceller, Comparison, Every, Explain, Fill, GroupBy, Order,
-    Predicate, Query, QueryError, RowBatch, Unit, WindowError,
+    Aggregate, Answer, AnswerField, Canceller, Comparison, Downsample, Downsampled, Every, Explain,
+    Fill, GroupBy, Order, Points, Predicate, Query, QueryError, RowBatch, Unit, WindowError,
 };
 pub use retention::{Retention, RetentionError};
 pub use store::{

@@ -12,6 +12,7 @@ mod groups;
 mod import;
 mod info;
 mod latest;
+mod plot;
 mod query;
 mod recover;
 mod retain;
@@ -30,6 +31,7 @@ pub(crate) enum Command {
     Query(query::QueryArguments),
     Export(export::Export),
     Latest(latest::Latest),
+    Plot(plot::Plot),
     Delete(delete::DeleteArguments),
     Retain(retain::Retain),
     Info(info::Info),
@@ -54,6 +56,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Outcome, CommandError> {
         Command::Query(command) => command.run(&opener),
         Command::Export(command) => command.run(&opener),
         Command::Latest(command) => command.run(&opener),
+        Command::Plot(command) => command.run(&opener),
         Command::Delete(command) => command.run(&opener),
         Command::Retain(command) => command.run(&opener),
         Command::Info(command) => command.run(&opener),

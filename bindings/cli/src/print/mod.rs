@@ -10,6 +10,8 @@ mod json;
 mod table;
 mod value;
 
+pub(crate) use value::write_value;
+
 use std::io::{self, Write};
 use std::time::Duration;
 use tidelog::{AnswerField, FieldType, RowBatch};

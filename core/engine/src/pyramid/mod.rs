@@ -16,7 +16,7 @@ mod stored;
 mod tree;
 
 pub(crate) use compare::{LeafDifference, compare};
-pub(crate) use cover::{Piece, cover};
+pub(crate) use cover::{Piece, Windowed, cover};
 pub(crate) use dirty::Dirty;
 pub(crate) use leaves::{LeafMaker, Make};
 pub(crate) use seal::{NodeSink, Reading, SealError, Sealed, Sealer};

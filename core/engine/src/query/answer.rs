@@ -86,6 +86,13 @@ impl RowBatch {
 #[derive(Clone, Debug)]
 pub struct Canceller(Arc<AtomicBool>);
 
+impl Context {
+    /// A handle that cancels the query.
+    pub(super) fn canceller(&self) -> Canceller {
+        Canceller(Arc::clone(&self.cancelled))
+    }
+}
+
 impl Canceller {
     /// The answer ends with [`QueryError::Cancelled`] within about the time of one page.
     pub fn cancel(&self) {
@@ -154,7 +161,7 @@ impl Answer {
     /// A handle that cancels the query.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller(Arc::clone(&self.context.cancelled))
+        self.context.canceller()
     }
 
     /// What was touched so far: whole once the answer is drawn to its end.
@@ -231,7 +238,7 @@ impl Answer {
             return None;
         }
         let mut batch = self.context.empty_batch(&self.fields);
-        let mut totals = Totals::new(self.context.asked);
+        let mut totals = Totals::new(self.context.width());
         for (window, fields) in together.into_values() {
             totals.push(window, &fields);
         }

@@ -2,8 +2,10 @@
 
 mod aggregate;
 mod answer;
+mod downsample;
 mod explain;
 mod filter;
+mod in_state;
 mod latest;
 mod nodes;
 mod plan;
@@ -14,10 +16,12 @@ mod totals;
 mod window;
 
 pub use answer::{Answer, AnswerField, Canceller, RowBatch};
+pub use downsample::{Downsample, Downsampled, Points};
 pub use explain::Explain;
 pub use plan::QueryError;
 pub use spec::{Aggregate, Comparison, Every, Fill, GroupBy, Order, Predicate, Query, Unit};
 pub use window::WindowError;
 
+pub(crate) use downsample::downsample;
 pub(crate) use latest::{LatestCache, latest};
 pub(crate) use plan::{Caches, Context, run};

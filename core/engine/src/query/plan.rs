@@ -4,6 +4,7 @@ use super::aggregate::{result_type, wants};
 use super::answer::{Answer, AnswerField, RowBatch};
 use super::explain::Touched;
 use super::filter;
+use super::in_state::{self, InState};
 use super::nodes::tiers_of;
 use super::spec::{Aggregate, GroupBy, Order, Predicate, Query};
 use super::totals::{self, Totals};
@@ -56,6 +57,28 @@ pub enum QueryError {
         /// Its type.
         kind: FieldType,
     },
+    /// Only numbers can be downsampled.
+    #[error("field {field:?} is {kind}, and only numbers can be downsampled: leave it out")]
+    NotNumeric {
+        /// The field.
+        field: String,
+        /// Its type.
+        kind: FieldType,
+    },
+    /// A method of downsampling cannot make so few points.
+    #[error("{method} needs at least {least}: ask for more points")]
+    TooFewPoints {
+        /// The method's name.
+        method: &'static str,
+        /// The fewest points, or columns, that it can make.
+        least: usize,
+    },
+    /// Downsampling is of raw rows, in time order.
+    #[error("{what} and downsampling do not go together: leave one of them out")]
+    NotDownsampled {
+        /// What was asked for beside it.
+        what: &'static str,
+    },
     /// A field cannot be compared with a value of that type.
     #[error("field {field:?} is {kind} and cannot be compared with a {with}")]
     NotComparable {
@@ -79,8 +102,20 @@ pub enum QueryError {
         /// Its type.
         kind: FieldType,
     },
-    /// Filling would make more windows than anyone can want.
-    #[error("filling would make more than {max} windows: narrow the range or widen the windows")]
+    /// The time in a state is of fields that have states.
+    #[error(
+        "field {field:?} is {kind} and has no states: ask for the time in a state of bool, string, i64 or u64"
+    )]
+    NotAState {
+        /// The field.
+        field: String,
+        /// Its type.
+        kind: FieldType,
+    },
+    /// There would be more windows than anyone can want: filled ones, or ones that a state holds in.
+    #[error(
+        "the answer would have more than {max} windows without values: narrow the range or widen the windows"
+    )]
     TooManyWindows {
         /// The limit.
         max: u64,
@@ -121,7 +156,7 @@ pub enum QueryError {
 }
 
 /// What queries share with the store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Caches {
     pub(crate) indexes: Arc<IndexCache>,
     pub(crate) nodes: Arc<NodeCache>,
@@ -149,6 +184,7 @@ pub(crate) struct Context {
     /// Each predicate with the place of its field in `read`.
     pub(crate) filter: Vec<(Predicate, usize)>,
     pub(crate) aggregates: Vec<Aggregate>,
+    pub(super) in_state: Option<InState>,
     pub(crate) wants: Wants,
     pub(crate) windows: Windows,
     pub(crate) cancelled: Arc<AtomicBool>,
@@ -182,13 +218,16 @@ impl Context {
         caches: Caches,
         query: Query,
     ) -> Result<Self, QueryError> {
+        let query = in_state::alone(query);
+        let in_state = InState::new(name, &snapshot, &caches, &query)?;
         let entry = snapshot.files.state.collections.get(name);
         let cuts = snapshot.files.cuts(name);
         let leaf = entry.map_or_else(LeafWidth::default, |entry| entry.leaf);
         let asked_range =
             if query.empty_range { None } else { Some(query.range.unwrap_or(TimeRange::ALL)) };
         let aggregates = aggregates_of(&query)?;
-        let kept = if aggregates.is_empty() { cuts.rows() } else { cuts.kept() };
+        let rows_only = aggregates.is_empty() || query.rows_only;
+        let kept = if rows_only { cuts.rows() } else { cuts.kept() };
         let range = asked_range.and_then(|range| range.intersection(kept));
         let cut_through = |range: &TimeRange| range.first() < cuts.of(Tier::Raw);
         let rows_from = asked_range.filter(cut_through).map(|_| cuts.of(Tier::Raw));
@@ -215,7 +254,8 @@ impl Context {
             wants: wants(&aggregates),
             aggregates,
             windows,
-            cancelled: Arc::default(),
+            cancelled: in_state.as_ref().map_or_else(Arc::default, InState::cancelled),
+            in_state,
             placer: Placer::new(name),
             tiers,
             touched: Touched::new(rows_from),
@@ -232,28 +272,51 @@ impl Context {
     /// The fields of the answer.
     pub(crate) fn answer_fields(&self) -> Vec<AnswerField> {
         if self.aggregates.is_empty() {
-            let field =
-                |field: &FieldKey| AnswerField { name: self.display_name(field), kind: field.kind };
-            return self.read[..self.asked].iter().map(field).collect();
+            return self.field_names();
         }
-        self.aggregate_columns()
-            .map(|(field, aggregate, kind)| {
-                let name = format!("{}_{}", self.display_name(&self.read[field]), aggregate.name());
-                AnswerField { name, kind }
-            })
-            .collect()
+        let name = |(at, aggregate, kind): (usize, Aggregate, FieldType)| {
+            let name = match self.state_name(at) {
+                Some(name) => name.to_owned(),
+                None => format!("{}_{}", self.display_name(&self.read[at]), aggregate.name()),
+            };
+            AnswerField { name, kind }
+        };
+        self.aggregate_columns().map(name).collect()
     }
 
-    /// The columns of an aggregated answer: place in `read`, aggregate, type.
+    /// How many rollups a window has: of the fields asked for, then of states.
+    pub(super) fn width(&self) -> usize {
+        self.asked + self.in_state.as_ref().map_or(0, |states| states.names().count())
+    }
+
+    /// The name of a column that is the time in a state.
+    fn state_name(&self, at: usize) -> Option<&str> {
+        self.in_state.as_ref()?.names().nth(at.checked_sub(self.asked)?)
+    }
+
+    /// What the rollup at a place is of, for messages.
+    pub(super) fn rollup_name(&self, at: usize) -> String {
+        self.state_name(at).unwrap_or_else(|| self.read[at].name.as_str()).to_owned()
+    }
+
+    /// The fields asked for, by the names that they are asked for by.
+    pub(super) fn field_names(&self) -> Vec<AnswerField> {
+        let field =
+            |field: &FieldKey| AnswerField { name: self.display_name(field), kind: field.kind };
+        self.read[..self.asked].iter().map(field).collect()
+    }
+
+    /// The columns of an aggregated answer: place among the rollups of a window, aggregate, type.
     pub(crate) fn aggregate_columns(
         &self,
     ) -> impl Iterator<Item = (usize, Aggregate, FieldType)> + '_ {
-        (0..self.asked).flat_map(move |at| {
+        let columns = (0..self.asked).flat_map(move |at| {
             let kind = self.read[at].kind;
             self.aggregates
                 .iter()
                 .filter_map(move |a| result_type(*a, kind).map(|result| (at, *a, result)))
-        })
+        });
+        columns.chain((self.asked..self.width()).map(|at| (at, Aggregate::Sum, FieldType::I64)))
     }
 
     /// The bare name, or `name#type` of a field whose name an older field owns.
@@ -403,8 +466,15 @@ impl Context {
         device: &str,
         scratch: &mut Scratch,
     ) -> Result<Totals, QueryError> {
-        let Some(range) = self.range else { return Ok(Totals::new(self.asked)) };
-        totals::of_device(self, device, range, scratch)
+        let Some(range) = self.range else { return Ok(Totals::new(self.width())) };
+        let Some(states) = &self.in_state else {
+            return totals::of_device(self, device, range, scratch);
+        };
+        let totals = match self.asked {
+            0 => Totals::new(0),
+            _ => totals::of_device(self, device, range, scratch)?,
+        };
+        states.beside(self, device, (range, totals), scratch)
     }
 
     /// Is it worth more than one thread?

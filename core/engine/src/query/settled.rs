@@ -38,6 +38,24 @@ pub(super) fn settle(
     Ok(whole)
 }
 
+/// Why a settled node does not answer.
+pub(super) fn gone(
+    context: &Context,
+    device: &str,
+    tier: Tier,
+    node: &StoredNode,
+    why: &'static str,
+) -> QueryError {
+    QueryError::ResolutionGone {
+        collection: context.name.clone(),
+        device: tidelog_model::device::to_text(device).into_owned(),
+        window: node.window,
+        finest: tier.directory(),
+        rows_from: context.cuts.of(Tier::Raw),
+        why,
+    }
+}
+
 /// Does a node count in a gap? It has to lie in one window of the answer, or to begin in it where the nearest is
 /// asked for.
 fn place(
@@ -48,14 +66,7 @@ fn place(
     node: &StoredNode,
 ) -> Result<bool, QueryError> {
     let first = node.window.first();
-    let gone = |why| QueryError::ResolutionGone {
-        collection: context.name.clone(),
-        device: tidelog_model::device::to_text(device).into_owned(),
-        window: node.window,
-        finest: tier.directory(),
-        rows_from: context.cuts.of(Tier::Raw),
-        why,
-    };
+    let gone = |why| gone(context, device, tier, node, why);
     if !context.filter.is_empty() {
         return Err(gone("a filter looks at rows"));
     }

@@ -144,10 +144,8 @@ fn push_result(
     let value = if total.is_empty() {
         None
     } else {
-        result(total, aggregate).map_err(|_| QueryError::SumOverflow {
-            field: context.read[at].name.to_string(),
-            kind,
-        })?
+        result(total, aggregate)
+            .map_err(|_| QueryError::SumOverflow { field: context.rollup_name(at), kind })?
     };
     match value {
         Some(value) => {

@@ -1,7 +1,7 @@
 //! What is asked: plain data with a builder.
 
 use std::time::Duration;
-use tidelog_model::{DeviceSelector, TimeRange, Timestamp, Value};
+use tidelog_model::{DeviceSelector, TimeRange, Timestamp, Value, ValueRef};
 
 /// A query over one collection. Begin with [`Query::new`] (everything, raw) and narrow it.
 ///
@@ -17,9 +17,13 @@ pub struct Query {
     pub(crate) filter: Vec<Predicate>,
     pub(crate) every: Option<Every>,
     pub(crate) aggregates: Vec<Aggregate>,
+    /// Fields and the value that counts.
+    pub(crate) in_state: Vec<(String, Value)>,
     pub(crate) group_by: GroupBy,
     pub(crate) fill: Fill,
     pub(crate) nearest: bool,
+    /// Rollups do not stand for rows that are gone: points are chosen among rows.
+    pub(crate) rows_only: bool,
     pub(crate) order: Order,
     pub(crate) limit: Option<u64>,
     pub(crate) threads: Option<usize>,
@@ -72,6 +76,26 @@ impl Query {
     #[must_use]
     pub fn aggregates(mut self, aggregates: impl IntoIterator<Item = Aggregate>) -> Self {
         self.aggregates = aggregates.into_iter().collect();
+        self
+    }
+
+    /// How long a field had a value, in nanoseconds: a column `<field>_in_<value>` of `i64`, by window or over the whole
+    /// range, behind the aggregates; without any aggregate the answer has such columns alone. Several calls add several.
+    ///
+    /// Among the values in the range a value holds from its time until the next one, the last until the end of
+    /// the range, or where that is open, until its own time. Nothing is known before the first, and then the column
+    /// is absent. A window without a value gets the time of the state carried into it, and so becomes a row. Devices that
+    /// are grouped together add up.
+    ///
+    /// Fields of bool, string, `i64` or `u64`; of others [`NotAState`](crate::QueryError::NotAState). Stored rollups serve
+    /// where nothing changes in them; elsewhere rows are read.
+    #[must_use]
+    pub fn time_in_state<'v>(
+        mut self,
+        field: impl Into<String>,
+        value: impl Into<ValueRef<'v>>,
+    ) -> Self {
+        self.in_state.push((field.into(), value.into().to_owned()));
         self
     }
 

@@ -3,7 +3,10 @@
 use super::{Inner, Store};
 use crate::memory::MemoryView;
 use crate::memory::ViewOf;
-use crate::query::{self, Answer, AnswerField, Caches, Context, Query, QueryError, RowBatch};
+use crate::query::{
+    self, Answer, AnswerField, Caches, Context, Downsample, Downsampled, Query, QueryError,
+    RowBatch,
+};
 use crate::scan::Snapshot;
 use std::sync::Arc;
 use tidelog_model::{CollectionName, DeviceSelector};
@@ -33,6 +36,38 @@ impl Store {
     pub fn query(&self, collection: &CollectionName, query: Query) -> Result<Answer, QueryError> {
         let snapshot = self.inner.snapshot(collection, &query.devices)?;
         query::run(collection, snapshot, self.inner.caches(), query)
+    }
+
+    /// Raw rows reduced to about as many points as a plot can show, for each numeric field of each device that the
+    /// query selects. Devices, fields, range and filter of the query are respected.
+    ///
+    /// ```no_run
+    /// use tidelog_engine::{CollectionName, Downsample, Query, Store};
+    /// let store = Store::open("plant")?;
+    /// let boiler = CollectionName::parse("plant.boiler")?;
+    /// let query = Query::new().fields(["pressure"]);
+    /// for points in store.downsample(&boiler, query, Downsample::Lttb { points: 500 })? {
+    ///     let points = points?;
+    ///     println!("{}: {} points", points.device, points.times.len());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// The caller's thread reads as points are drawn, a device at a time and its rows twice at most; the points of
+    /// one device are held, and what [`Downsample`] says of its methods. All is of one moment, as in [`Self::query`].
+    ///
+    /// # Errors
+    /// [`QueryError::NotNumeric`] for a named field that is no number, [`QueryError::TooFewPoints`],
+    /// [`QueryError::NotDownsampled`] for windows, aggregates, filling, descending order, limits or grouping by
+    /// none, and what [`Self::query`] may return; damage is met while points are drawn.
+    pub fn downsample(
+        &self,
+        collection: &CollectionName,
+        query: Query,
+        method: Downsample,
+    ) -> Result<Downsampled, QueryError> {
+        let snapshot = self.inner.snapshot(collection, &query.devices)?;
+        query::downsample(collection, snapshot, self.inner.caches(), query, method)
     }
 
     /// The latest visible row of each device that the query selects, all its fields as they are in

@@ -43,23 +43,29 @@ impl Condition {
         Ok(Condition { field, comparison, value })
     }
 
-    /// With the value in a type that the field compares with.
+    /// Is it `field = value`?
+    pub(super) fn is_equality(&self) -> bool {
+        self.comparison == Comparison::Equal
+    }
+
+    /// With the value in a type that the field compares with; `option` is what the condition was given to.
     pub(super) fn typed(
         &self,
+        option: &str,
         collection: &CollectionName,
         fields: &[AnswerField],
     ) -> Result<Predicate, CommandError> {
         let Some(field) = fields.iter().find(|field| field.name == self.field) else {
             let known: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
             return Err(CommandError::Usage(format!(
-                "--where: {collection} has no field {:?}; it has: {}",
+                "{option}: {collection} has no field {:?}; it has: {}",
                 self.field,
                 known.join(", ")
             )));
         };
         let value = value_of(field.kind, &self.value).ok_or_else(|| {
             CommandError::Usage(format!(
-                "--where: field {:?} is {} and cannot be compared with {:?}",
+                "{option}: field {:?} is {} and cannot be compared with {:?}",
                 self.field, field.kind, self.value
             ))
         })?;

@@ -1,7 +1,9 @@
 //! `tidelog query`: rows, or aggregates over windows of time.
 
 mod condition;
+mod downsample;
 mod fill;
+mod time_in;
 mod windows;
 
 use super::shown_time;
@@ -11,9 +13,11 @@ use crate::print::{Format, Header, printer};
 use crate::time::{Every, parse_every};
 use clap::{Args, ValueEnum};
 use condition::Condition;
+use downsample::parse_downsample;
 use fill::parse_fill;
 use std::time::Instant;
-use tidelog::{Aggregate, Fill, GroupBy, Order, Query, QueryError};
+use tidelog::{Aggregate, Downsample, Fill, GroupBy, Order, Predicate, Query, QueryError};
+use time_in::parse_state;
 
 /// Print rows, or aggregates over windows of time.
 ///
@@ -41,6 +45,10 @@ pub(crate) struct QueryArguments {
     /// the whole range. [default with --every: mean]
     #[arg(long, value_name = "AGG,...", value_delimiter = ',', value_parser = parse_aggregate)]
     agg: Vec<Aggregate>,
+    /// How long a field had a value, in nanoseconds, as 'state=on': a column <field>_in_<value> behind the aggregates, or
+    /// alone. By window with --every, else over the whole range. Several are columns each.
+    #[arg(long = "time-in", value_name = "FIELD=VALUE", value_parser = parse_state)]
+    states: Vec<Condition>,
     /// Aggregate each device by itself, or all of them together.
     #[arg(long, value_name = "WHAT", default_value = "device")]
     group_by: Grouping,
@@ -51,6 +59,11 @@ pub(crate) struct QueryArguments {
     /// What stands in windows without rows: none, null, previous[:MAXGAP], linear[:MAXGAP] or a number.
     #[arg(long, value_parser = parse_fill, requires = "every", allow_hyphen_values = true)]
     fill: Option<Fill>,
+    /// Reduce each number field of each device for a plot: minmax:N or lttb:N for N points (Steinarsson 2013), m4:N for
+    /// N columns of pixels with up to four points each (Jugel et al. 2014). One row per point that is left, with its own
+    /// field; NaN is skipped.
+    #[arg(long, value_name = "METHOD:N", value_parser = parse_downsample)]
+    downsample: Option<Downsample>,
     /// The order of times inside a device.
     #[arg(long, default_value = "asc")]
     order: TimeOrder,
@@ -83,12 +96,21 @@ impl QueryArguments {
         let mut query = self.query()?;
         let store = opener.read(&self.target.store)?;
         let collection = &self.target.collection;
-        if !self.conditions.is_empty() {
+        if !self.conditions.is_empty() || !self.states.is_empty() {
             let fields = schema(&store, collection)?
                 .ok_or_else(|| QueryError::NoCollection { name: collection.clone() })?;
             for condition in &self.conditions {
-                query = query.filter(condition.typed(collection, &fields)?);
+                query = query.filter(condition.typed("--where", collection, &fields)?);
             }
+            for state in &self.states {
+                let Predicate { field, value, .. } =
+                    state.typed("--time-in", collection, &fields)?;
+                query = query.time_in_state(field, value.as_ref());
+            }
+        }
+        if let Some(method) = self.downsample {
+            let points = store.downsample(collection, query, method)?;
+            return downsample::print(points, self.format, self.explain, begun);
         }
         let mut answer = store.query(collection, query)?;
         let header = Header::new(self.group_by == Grouping::Device, answer.fields());
