@@ -432,6 +432,58 @@ fn a_backup_is_a_store_and_can_become_another() {
 }
 
 #[test]
+fn what_retention_has_cut_off_is_told_and_answered_from_rollups() {
+    let shell = Shell::new();
+    let mut rows = String::from("device,timestamp_ns,level\n");
+    for minute in (0..8 * 1440).step_by(10) {
+        rows += &format!("tank,{},{}\n", minute * 60_000_000_000i64, minute % 97);
+    }
+    shell.write("levels.csv", &rows);
+    shell.text(&["import", "store", "db.c", "levels.csv"]);
+    let hourly =
+        ["query", "store", "db.c", "--every", "1h", "--agg", "mean,min_time", "--format", "csv"];
+    let before = shell.text(&hourly);
+    assert_eq!(
+        shell.code(&["retain", "store", "db.c", "raw=2d,1h=1d"]),
+        2,
+        "leaves are made of rows"
+    );
+    let told = shell.text(&["retain", "store", "db.c", "raw=2d"]);
+    assert!(told.contains("raw=2d,1h=forever"), "{told}");
+    let output = shell.run(&hourly);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), before);
+    let note = "note: rows are kept from 1970-01-07T00:00:00Z on; rollups answer for the time before, exactly";
+    assert!(String::from_utf8_lossy(&output.stderr).contains(note), "{output:?}");
+    let export = shell.run(&["export", "store", "db.c"]);
+    assert_eq!(String::from_utf8_lossy(&export.stdout).lines().count(), 1 + 2 * 144);
+    assert!(String::from_utf8_lossy(&export.stderr).contains("there is nothing from before"));
+    let minutes = ["query", "store", "db.c", "--every", "10m"];
+    let output = shell.run(&minutes);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("accept the nearest windows"));
+    let nearest = shell.run(&[&minutes[..], &["--nearest", "--explain"]].concat());
+    assert!(nearest.status.success());
+    assert!(String::from_utf8_lossy(&nearest.stderr).contains("144 of them in the nearest window"));
+    let info = shell.json(&["info", "store", "--json"]);
+    let collection = &info["collections"][0];
+    assert_eq!(
+        (&collection["retention"]["raw"], &collection["retention"]["1h"]),
+        (&2.into(), &Value::Null)
+    );
+    assert_eq!(collection["rows_from_ns"], 6 * 86_400_000_000_000i64);
+    let code = shell.code(&[
+        "delete",
+        "store",
+        "db.c",
+        "--from",
+        "1970-01-02T00:10:00Z",
+        "--to",
+        "1970-01-03T00:00:00Z",
+    ]);
+    assert_eq!(code, 2, "not whole windows");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let shell = Shell::new();
     shell.text(&["import", "store", "db.c", &demo_file("tide_gauge.csv.zst")]);

@@ -1,5 +1,6 @@
 //! `tidelog export`: all rows of a collection, by device and time.
 
+use super::say_made_of;
 use crate::arguments::{Opener, Target};
 use crate::error::{CommandError, Outcome, say};
 use crate::print::{Format, Header, printer};
@@ -69,15 +70,16 @@ fn write_file(answer: Answer, format: Format, path: &Path) -> Result<u64, Comman
 }
 
 fn write_rows(
-    answer: Answer,
+    mut answer: Answer,
     format: Format,
     out: impl Write,
     failed: impl Fn(io::Error) -> CommandError,
 ) -> Result<u64, CommandError> {
     let header = Header::new(true, answer.fields());
     let mut printer = printer(format, header, out).map_err(&failed)?;
-    for rows in answer {
+    for rows in answer.by_ref() {
         printer.print(&rows?).map_err(&failed)?;
     }
+    say_made_of(&answer.explain(), false);
     printer.finish(None).map_err(&failed)
 }

@@ -19,11 +19,13 @@ mod retain;
 mod verify;
 
 use crate::arguments::{Arguments, Opener};
-use crate::error::{CommandError, Outcome};
+use crate::error::{CommandError, Outcome, say};
+use crate::time::print_time_shortly;
 use clap::Subcommand;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tidelog::Explain;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
@@ -109,6 +111,25 @@ fn bytes_on_disk(path: &Path) -> io::Result<u64> {
 /// A store's id as people compare it.
 fn hex(id: tidelog::StoreId) -> String {
     id.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Says from when on rows are kept, where an answer reaches further back, and what it was made of if that was asked.
+fn say_made_of(explain: &Explain, asked: bool) {
+    if asked {
+        say(&format!("made of {explain}"));
+    }
+    if let Some(rows_from) = explain.rows_from {
+        let rollups = explain.leaves + explain.days + explain.months + explain.years > 0;
+        let before = match (explain.nearest, rollups) {
+            (0, false) => "there is nothing from before in this answer".to_owned(),
+            (0, true) => "rollups answer for the time before, exactly".to_owned(),
+            (nearest, _) => format!(
+                "rollups answer for the time before, {} of them in the nearest window",
+                grouped(nearest)
+            ),
+        };
+        say(&format!("note: rows are kept from {} on; {before}", print_time_shortly(rows_from)));
+    }
 }
 
 /// 1234567 as 1,234,567.

@@ -1,7 +1,7 @@
 //! `--downsample`.
 
-use crate::commands::shown_time;
-use crate::error::{CommandError, Outcome, say};
+use crate::commands::{say_made_of, shown_time};
+use crate::error::{CommandError, Outcome};
 use crate::print::{Format, Header, printer};
 use std::time::Instant;
 use tidelog::{Column, Downsample, Downsampled, Points, RowBatch};
@@ -45,9 +45,7 @@ pub(super) fn print(
         printer.print(&rows(of_field, columns)).map_err(CommandError::Output)?;
     }
     printer.finish(shown_time(begun)).map_err(CommandError::Output)?;
-    if explain {
-        say(&format!("made of {}", points.explain()));
-    }
+    say_made_of(&points.explain(), explain);
     Ok(Outcome::Done)
 }
 

@@ -6,9 +6,9 @@ mod fill;
 mod time_in;
 mod windows;
 
-use super::shown_time;
+use super::{say_made_of, shown_time};
 use crate::arguments::{Devices, Opener, Range, Target, schema};
-use crate::error::{CommandError, Outcome, say};
+use crate::error::{CommandError, Outcome};
 use crate::print::{Format, Header, printer};
 use crate::time::{Every, parse_every};
 use clap::{Args, ValueEnum};
@@ -59,6 +59,9 @@ pub(crate) struct QueryArguments {
     /// What stands in windows without rows: none, null, previous[:MAXGAP], linear[:MAXGAP] or a number.
     #[arg(long, value_parser = parse_fill, requires = "every", allow_hyphen_values = true)]
     fill: Option<Fill>,
+    /// Where retention has left no exact windows, take the nearest: a rollup counts in the window that it begins in.
+    #[arg(long)]
+    nearest: bool,
     /// Reduce each number field of each device for a plot: minmax:N or lttb:N for N points (Steinarsson 2013), m4:N for
     /// N columns of pixels with up to four points each (Jugel et al. 2014). One row per point that is left, with its own
     /// field; NaN is skipped.
@@ -120,9 +123,7 @@ impl QueryArguments {
             printer.print(&rows?).map_err(CommandError::Output)?;
         }
         printer.finish(shown_time(begun)).map_err(CommandError::Output)?;
-        if self.explain {
-            say(&format!("made of {}", answer.explain()));
-        }
+        say_made_of(&answer.explain(), self.explain);
         Ok(Outcome::Done)
     }
 
@@ -153,7 +154,7 @@ impl QueryArguments {
             TimeOrder::Asc => Order::Ascending,
             TimeOrder::Desc => Order::Descending,
         };
-        Ok(query.group_by(group_by).order(order))
+        Ok(query.group_by(group_by).order(order).nearest(self.nearest))
     }
 
     /// As named, each once.
