@@ -9,7 +9,7 @@ use tidelog_tests::disk::{At, Call, EIO, EMFILE, ENOSPC, Fault, SimDisk};
 use tidelog_tests::oracle::RowRead;
 use tidelog_tests::subject::{self, whole_answer, write};
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step::Write(Sync),
     Step::Write(Os),
     Step::Flush,
@@ -17,6 +17,7 @@ const STEPS: [Step; 10] = [
     Step::WriteLarge(Os),
     Step::Write(Sync),
     Step::Tickets,
+    Step::Seal,
     Step::Flush,
     Step::Compact,
     Step::Write(Os),

@@ -23,6 +23,7 @@ pub(crate) enum Step {
     DeleteField,
     Flush,
     Compact,
+    Seal,
     /// Closes cleanly and opens again.
     Reopen,
     /// Pins the log where it ends.
@@ -159,6 +160,7 @@ impl History {
             }
             Step::Flush => self.note(store.flush()),
             Step::Compact => self.note(store.compact()),
+            Step::Seal => self.note(store.seal()),
             Step::Reopen => return Err(Stop::Reopen),
             Step::Pin => {
                 let position = store.position().unwrap();

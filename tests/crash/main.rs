@@ -8,6 +8,7 @@
 //! - `faults`: full disks, failing calls, short and lying writes.
 //! - `log`: torn and damaged logs.
 //! - `reader`: opening for reading beside a writer that does not wait.
+//! - `seal`: a death at each call of sealing the pyramid, and of what is sealed.
 //!
 //! `TIDELOG_LONG=1` runs more of everything.
 
@@ -16,6 +17,7 @@ mod history;
 mod log;
 mod random;
 mod reader;
+mod seal;
 mod subsets;
 mod sweep;
 

@@ -21,7 +21,7 @@ fn step() -> impl Strategy<Value = Step> {
         ]),
         1 => select(vec![Step::WriteLarge(Os), Step::WriteLarge(Sync)]),
         2 => select(vec![Step::DeleteRange, Step::DeleteDevice, Step::DeleteField]),
-        2 => select(vec![Step::Flush, Step::Compact, Step::Reopen, Step::Pin]),
+        2 => select(vec![Step::Flush, Step::Compact, Step::Seal, Step::Reopen, Step::Pin]),
     ]
 }
 

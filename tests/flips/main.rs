@@ -3,9 +3,12 @@
 //! store does not open and the error names the file; or each question gets the right rows or an error
 //! that names the file; or records of the log are lost whole, and the report of the opening names it.
 //!
+//! `nodes` does the same to the files of the pyramid, which rows can stand in for.
+//!
 //! By default a spread of bits and lengths; `TIDELOG_LONG=1` tries all.
 
 mod judge;
+mod nodes;
 mod sample;
 
 use judge::{Outcomes, judge};

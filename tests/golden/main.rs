@@ -1,6 +1,6 @@
 //! Files written once and read for ever: a whole store, one whose log ends in a torn frame, and a
 //! `BatchV1` archive, each with its rows as text beside it. `node_file.tide` is read by the engine's own tests
-//! (`nodes/tests/golden.rs`), since no store writes one yet.
+//! (`nodes/tests/golden.rs`), since no store writes one yet; `windows.lines`, by `windows.py`, too (`query/window_golden.rs`).
 //!
 //! Before the first release `cargo test --test golden -- --ignored` may write them anew; after it, a
 //! format that cannot read them any more is broken.

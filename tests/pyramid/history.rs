@@ -115,6 +115,11 @@ impl Subject {
         subject
     }
 
+    /// One that is open already; it is not reopened.
+    pub(crate) fn of(store: Store) -> Self {
+        Subject { disk: SimDisk::new(), store: Some(store), pyramid: true }
+    }
+
     fn open(&mut self) {
         self.store = None;
         let options = Options::new().pyramid(self.pyramid).upkeep(Upkeep::Caller).groups(3);

@@ -1,6 +1,7 @@
 //! The pyramid against rows: whatever was written, deleted, flushed, merged, sealed and reopened in whatever
 //! order, stored nodes say what rows say, bit for bit.
 
+mod background;
 mod counts;
 mod history;
 mod settled;

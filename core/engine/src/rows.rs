@@ -319,3 +319,121 @@ pub(crate) fn spread(packed: &Values, presence: &Bitmap) -> Option<Column> {
     }
     Column::from_parts(values, Some(presence.clone()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidelog_model::{DeviceSelector, Stamp, StoreId, Value};
+
+    /// What may happen to field `field` of the one row.
+    #[derive(Clone, Copy, Debug)]
+    enum Event {
+        Write {
+            field: usize,
+            version: Version,
+            value: i64,
+        },
+        /// Of one field, or of the row.
+        Delete {
+            field: Option<usize>,
+            version: Version,
+        },
+    }
+
+    const FIELDS: [&str; 2] = ["a", "b"];
+
+    /// Two values, origins and fields under three stamps, and deletes under each.
+    fn universe() -> Vec<Event> {
+        let version = |stamp, id| Version { stamp: Stamp(stamp), origin: StoreId([id; 16]) };
+        let mut all = Vec::new();
+        for stamp in 4..7 {
+            for (origin, value) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
+                all.push(Event::Write { field: 0, version: version(stamp, origin), value });
+            }
+            all.push(Event::Write { field: 1, version: version(stamp, 1), value: 3 });
+            all.push(Event::Delete { field: None, version: version(stamp, 1) });
+            all.push(Event::Delete { field: Some(0), version: version(stamp, 2) });
+        }
+        all
+    }
+
+    /// By `combine` and `hide`: the cells of the row, or no row.
+    fn merged(events: &[Event]) -> Option<[Option<i64>; 2]> {
+        let (mut parts, mut tombstones) = (Vec::new(), Vec::new());
+        for event in events {
+            match *event {
+                Event::Write { field, version, value } => {
+                    let mut columns = vec![None, None];
+                    let mut column = Column::new(FieldType::I64);
+                    column.push(Value::I64(value).as_ref());
+                    columns[field] = Some(Cells { column, versions: None });
+                    parts.push(SeriesRows {
+                        times: vec![7],
+                        versions: Versions::One(version),
+                        columns,
+                    });
+                }
+                Event::Delete { field, version } => tombstones.push(Arc::new(Tombstone {
+                    database: Name::new("database", "plant").unwrap(),
+                    collection: None,
+                    devices: DeviceSelector::all(),
+                    fields: field.map(|field| vec![Name::new("field", FIELDS[field]).unwrap()]),
+                    range: TimeRange::ALL,
+                    version,
+                })),
+            }
+        }
+        let mut rows = combine(&parts, 2);
+        let key = |name| FieldKey { name: Name::new("field", name).unwrap(), kind: FieldType::I64 };
+        hide(&mut rows, &FIELDS.map(key), &tombstones);
+        let cell = |field: usize| match rows.columns[field].as_ref()?.column.at(0)?.to_owned() {
+            Value::I64(value) => Some(value),
+            other => panic!("{other:?}"),
+        };
+        (!rows.is_empty()).then(|| [cell(0), cell(1)])
+    }
+
+    /// By the words of the rule.
+    fn by_rule(events: &[Event]) -> Option<[Option<i64>; 2]> {
+        let outlives = |stamp: Stamp, field: Option<usize>| {
+            events.iter().all(|event| match event {
+                Event::Delete { field: of, version } => {
+                    (of.is_some() && *of != field) || stamp > version.stamp
+                }
+                Event::Write { .. } => true,
+            })
+        };
+        let writes = || {
+            events.iter().filter_map(|event| match *event {
+                Event::Write { field, version, value } => Some((field, version, value)),
+                Event::Delete { .. } => None,
+            })
+        };
+        let cell = |wanted: usize| {
+            let own = writes().filter(|(field, ..)| *field == wanted);
+            let (_, version, value) = own.max_by_key(|(_, version, value)| (*version, *value))?;
+            outlives(version.stamp, Some(wanted)).then_some(value)
+        };
+        let row = writes().map(|(_, version, _)| version).max()?;
+        outlives(row.stamp, None).then(|| [cell(0), cell(1)])
+    }
+
+    /// The table of `tidelog_model::merge` for two cells and their row, through the code that queries, flush and
+    /// compaction use.
+    #[test]
+    fn any_three_events_in_any_order_give_what_the_rule_says() {
+        let all = universe();
+        let mut outcomes = std::collections::BTreeMap::new();
+        for a in &all {
+            for b in &all {
+                for c in &all {
+                    let events = [*a, *b, *c];
+                    let expected = by_rule(&events);
+                    assert_eq!(merged(&events), expected, "{events:?}");
+                    *outcomes.entry(expected).or_insert(0) += 1;
+                }
+            }
+        }
+        assert_eq!(outcomes.len(), 7, "no row, and one with any of its cells: {outcomes:?}");
+    }
+}

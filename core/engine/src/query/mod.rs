@@ -14,6 +14,8 @@ mod shape;
 mod spec;
 mod totals;
 mod window;
+#[cfg(test)]
+mod window_golden;
 
 pub use answer::{Answer, AnswerField, Canceller, RowBatch};
 pub use downsample::{Downsample, Downsampled, Points};

@@ -95,7 +95,8 @@ type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> bool;
 
 impl Store {
     /// Verifies everything: the manifest and its rules, every file and every page of every column in it,
-    /// and the log on disk. Goes on after damage, so that all of it is found; changes nothing.
+    /// and the log on disk. Goes on after damage, so that all of it is found; changes nothing, but nodes of the
+    /// pyramid that it finds damaged are made anew when their group is sealed next.
     ///
     /// Beside writes it checks the store as it was at the call. Reads all bytes, one page in memory at
     /// a time; flushes wait while the log is read. `progress` is told bytes done and to do, and stops
@@ -118,14 +119,24 @@ impl Store {
             self.check_file(open, &files.state, total, &mut progress, &mut report)?;
         }
         for open in files.all_nodes() {
+            let known = report.findings.len();
             self.check_nodes(open, &files.state, total, &mut progress, &mut report)?;
+            if report.findings.len() > known {
+                self.inner.node_damage.add(open.entry.group);
+            }
         }
         self.check_log(&mut report);
         if !progress(total, total) {
             return Err(UpkeepError::Cancelled);
         }
+        // Files of nodes have been made anew since.
+        let listed = |path: &str| {
+            let path_of = |entry: &FileEntry| file_path(entry.group, entry.tier, entry.id);
+            files.all().any(|open| path_of(open.entry()) == path)
+        };
         for (path, what) in &self.inner.report.damage {
-            if !report.findings.iter().any(|finding| finding.path == *path) {
+            let replaced = path.ends_with(".tide") && !listed(path);
+            if !replaced && !report.findings.iter().any(|finding| finding.path == *path) {
                 let what = format!("{what} (found when the store was opened)");
                 report.findings.push(Finding::of_file(path, what));
             }

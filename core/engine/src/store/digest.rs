@@ -103,29 +103,15 @@ impl Store {
         let mut rows = Vec::new();
         let mut roots = Vec::new();
         for group in (0..self.inner.groups).map(GroupId) {
-            let mut tree = moment.tree(&self.inner, name, group)?;
-            let row =
-                |window, device, digest| DigestRow { group: Some(group), window, device, digest };
-            let tier = match level {
-                Level::Root => {
-                    roots.extend(tree.root()?.map(|root| (group, root)));
-                    continue;
-                }
-                Level::Year => Tier::Year,
-                Level::Month => Tier::Month,
-                Level::Day => Tier::Day,
-                _ => Tier::Hour,
-            };
-            let nodes = tree.nodes(tier, TimeRange::ALL)?;
-            for node in nodes.into_iter().filter(|node| node.window.overlaps(range)) {
-                if level <= Level::Window {
-                    rows.extend(node.digest.map(|digest| row(node.window, None, digest)));
-                    continue;
-                }
-                for (device, leaf) in tree.leaves(node.window.first())? {
-                    rows.push(row(node.window, Some(device), leaf.digest));
-                }
+            let found = moment.digests(&self.inner, name, group, level, range);
+            if let Err(QueryError::Read(error)) = &found
+                && error.is_of_nodes()
+            {
+                self.inner.node_damage.add(group);
             }
+            let (found, root) = found?;
+            rows.extend(found);
+            roots.extend(root.map(|root| (group, root)));
         }
         let root = TreeHasher::new().store(&roots);
         let whole =
@@ -218,6 +204,38 @@ impl Moment {
         let known: BTreeSet<FieldKey> = snapshot.fields.iter().cloned().collect();
         let entry = inner.catalog().collections.get(name).map(|entry| entry.leaf);
         Ok(Moment { snapshot, fields: known.into_iter().collect(), leaf: entry })
+    }
+
+    /// The digests of a group at a level; at the root its own alone.
+    fn digests(
+        &self,
+        inner: &Inner,
+        name: &CollectionName,
+        group: GroupId,
+        level: Level,
+        range: TimeRange,
+    ) -> Result<(Vec<DigestRow>, Option<Digest>), QueryError> {
+        let mut rows = Vec::new();
+        let mut tree = self.tree(inner, name, group)?;
+        let row = |window, device, digest| DigestRow { group: Some(group), window, device, digest };
+        let tier = match level {
+            Level::Root => return Ok((rows, tree.root()?)),
+            Level::Year => Tier::Year,
+            Level::Month => Tier::Month,
+            Level::Day => Tier::Day,
+            _ => Tier::Hour,
+        };
+        let nodes = tree.nodes(tier, TimeRange::ALL)?;
+        for node in nodes.into_iter().filter(|node| node.window.overlaps(range)) {
+            if level <= Level::Window {
+                rows.extend(node.digest.map(|digest| row(node.window, None, digest)));
+                continue;
+            }
+            for (device, leaf) in tree.leaves(node.window.first())? {
+                rows.push(row(node.window, Some(device), leaf.digest));
+            }
+        }
+        Ok((rows, None))
     }
 
     /// The tree of a group, with all that is not stored yet.
