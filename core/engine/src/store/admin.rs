@@ -265,7 +265,9 @@ impl Store {
     /// # Errors
     /// See [`UpkeepError`]; what was acknowledged stays where it was.
     pub fn flush(&self) -> Result<(), UpkeepError> {
-        self.inner.flush().map(|_| ())
+        self.inner.flush()?;
+        self.inner.threads.compact_soon();
+        Ok(())
     }
 
     /// Flushes, then makes the pyramid anew where rows and deletes have overtaken it. Blocks until done; `go_on` is
@@ -366,6 +368,12 @@ impl Inner {
             }
         }
         changes
+    }
+
+    /// Are there deletes that the manifest does not have yet?
+    pub(crate) fn has_unlisted_deletes(&self) -> bool {
+        let manifest = self.files().state;
+        self.catalog().tombstones.iter().any(|delete| !manifest.tombstones.contains(delete))
     }
 
     /// The deletes that concern a collection, at this moment.

@@ -21,7 +21,9 @@ impl Inner {
         if eager {
             self.cut()?;
             self.drop_cut_files()?;
-            let pending = !self.files().state.not_rolled_up.is_empty();
+            // A delete may still stand in the log alone.
+            let pending =
+                !self.files().state.not_rolled_up.is_empty() || self.has_unlisted_deletes();
             if self.options.pyramid && (pending || !self.node_damage.is_empty()) {
                 match self.roll_up(&mut || !self.threads.is_stopping()) {
                     Err(UpkeepError::Cancelled) => return Ok(()),
