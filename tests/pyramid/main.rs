@@ -4,6 +4,7 @@
 mod background;
 mod counts;
 mod history;
+mod ring;
 mod settled;
 
 use history::{Op, Subject, histories, name, windows};

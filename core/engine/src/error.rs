@@ -48,6 +48,14 @@ pub enum OpenError {
         /// How many were asked for.
         asked: u32,
     },
+    /// A bound on bytes would lose data that only this store holds.
+    #[error(
+        "{place} is the only holder of its data, and a bound on its bytes would lose the oldest of it: open it as a ring if that is wanted, or without the bound"
+    )]
+    OnlyHolder {
+        /// The store.
+        place: String,
+    },
     /// Recovery found damage and the opening is strict.
     #[error(
         "{place} is damaged ({what}): open it without `strict` to go on without what is lost, or restore it"
@@ -104,7 +112,9 @@ impl OpenError {
         match self {
             OpenError::Locked { .. } | OpenError::Io { .. } | OpenError::Edit(_) => Kind::Retry,
             OpenError::Ready { .. } | OpenError::Threads { .. } => Kind::Retry,
-            OpenError::Missing { .. } | OpenError::Groups { .. } => Kind::FixCall,
+            OpenError::Missing { .. } | OpenError::Groups { .. } | OpenError::OnlyHolder { .. } => {
+                Kind::FixCall
+            }
             OpenError::Damaged { .. } => Kind::Restore,
             OpenError::TooNew(_) => Kind::Upgrade,
             OpenError::Manifest(problem) => match problem.0 {

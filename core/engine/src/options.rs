@@ -51,6 +51,8 @@ pub struct Options {
     pub(crate) strict: bool,
     pub(crate) map: bool,
     pub(crate) pyramid: bool,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) ring: bool,
     pub(crate) upkeep: Upkeep,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -68,6 +70,8 @@ impl Default for Options {
             strict: false,
             map: true,
             pyramid: true,
+            max_bytes: None,
+            ring: false,
             upkeep: Upkeep::Background,
             clock: Arc::new(System),
             entropy: Arc::new(System),
@@ -108,6 +112,27 @@ impl Options {
     #[must_use]
     pub fn pyramid(mut self, pyramid: bool) -> Self {
         self.pyramid = pyramid;
+        self
+    }
+
+    /// Bytes that files may take, for ever unless set; at least 1 MiB. Beyond them the oldest windows are *evicted*, whole leaf
+    /// windows with all their rollups, down to nine tenths; not the newest window, whatever it takes. An eviction is
+    /// logged and counted ([`crate::Stats::rows_evicted`]), and rows before it are refused from then on.
+    ///
+    /// The log comes on top (the memory budget and two segments), and while files are written anew, the longest of
+    /// them. A store that is the only holder of its data is refused a bound, unless losing the oldest is what is wanted:
+    /// see [`Self::ring`].
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes.max(1 << 20));
+        self
+    }
+
+    /// Makes a store with [`Self::max_bytes`] a ring, as a flight recorder is: its oldest data is given up though no other store
+    /// holds it. Off unless set.
+    #[must_use]
+    pub fn ring(mut self, ring: bool) -> Self {
+        self.ring = ring;
         self
     }
 

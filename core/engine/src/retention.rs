@@ -173,6 +173,11 @@ impl Cuts {
         self.0[tier as usize]
     }
 
+    /// The same where nothing is left before a time.
+    pub(crate) fn at_least(self, time: i64) -> Self {
+        Cuts(self.0.map(|cut| cut.max(time)))
+    }
+
     /// The same with rows from a later time on.
     pub(crate) fn with_rows_from(mut self, time: i64) -> Self {
         self.0[0] = self.0[0].max(time);

@@ -250,6 +250,7 @@ fn write_collection(writer: &mut Writer, entry: &CollectionEntry) {
     writer.list(entry.cuts.iter(), |writer, (tier, cut)| {
         writer.u8(*tier as u8).i64(*cut);
     });
+    writer.i64(entry.evicted);
 }
 
 fn read_collection(reader: &mut Reader<'_>) -> Result<CollectionEntry, Malformed> {
@@ -265,6 +266,7 @@ fn read_collection(reader: &mut Reader<'_>) -> Result<CollectionEntry, Malformed
         })?)?,
         retention: reader.list(5, |reader| Ok((read_tier(reader)?, reader.u32()?)))?,
         cuts: ascending(reader.list(9, |reader| Ok((read_tier(reader)?, reader.i64()?)))?)?,
+        evicted: reader.i64()?,
     })
 }
 
@@ -405,7 +407,7 @@ mod tests {
         assert_eq!((bytes.len(), &hash[..32]), GOLDEN, "stores could not be read any more");
     }
 
-    const GOLDEN: (usize, &str) = (608, "7b3e0f6e030d6038d6d70a00406fa6ec");
+    const GOLDEN: (usize, &str) = (608, "32a3e7f473c0678e081b1ce6fea3bea7");
 
     #[test]
     fn kinds_of_a_later_version_are_refused_as_such() {

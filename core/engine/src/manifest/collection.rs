@@ -20,12 +20,19 @@ pub(crate) struct CollectionEntry {
     pub(crate) retention: Vec<(Tier, u32)>,
     /// Nanoseconds below which a tier is gone. A cut only moves up, and none is above that of a finer tier.
     pub(crate) cuts: BTreeMap<Tier, i64>,
+    /// Nanoseconds below which this store has given up everything for want of room. Local: other stores are not told.
+    pub(crate) evicted: i64,
 }
 
 impl CollectionEntry {
+    /// The cuts that retention has made, without what was evicted here.
+    pub(crate) fn agreed_cuts(&self) -> Cuts {
+        Cuts::new(&self.cuts)
+    }
+
     /// Before which time each tier is gone.
     pub(crate) fn cuts(&self) -> Cuts {
-        Cuts::new(&self.cuts)
+        self.agreed_cuts().at_least(self.evicted)
     }
 
     /// How long each tier is kept.
@@ -49,6 +56,7 @@ impl CollectionEntry {
             let mine = self.cuts.entry(*tier).or_insert(*cut);
             *mine = (*mine).max(*cut);
         }
+        self.evicted = self.evicted.max(other.evicted);
     }
 
     fn options(&self) -> (Version, LeafWidth, &[(Tier, u32)]) {
@@ -69,6 +77,7 @@ mod tests {
             fields: [((Name::new("field", "x").unwrap(), field), version)].into(),
             retention: vec![(Tier::Raw, stamp as u32)],
             cuts: [(Tier::Raw, cut)].into(),
+            evicted: cut + 1,
         }
     }
 
@@ -87,5 +96,6 @@ mod tests {
         }
         assert_eq!(expected.fields.values().map(|v| v.stamp.0).collect::<Vec<_>>(), [2, 1]);
         assert_eq!((expected.retention[0].1, expected.cuts[&Tier::Raw]), (3, 9));
+        assert_eq!(expected.evicted, 10);
     }
 }

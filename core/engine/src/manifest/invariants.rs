@@ -46,7 +46,7 @@ fn check_file(state: &State, entry: &FileEntry) -> Result<(), Malformed> {
 fn check_collection(entry: &CollectionEntry) -> Result<(), Malformed> {
     let tiers = entry.retention.iter().map(|(tier, _)| *tier);
     require(tiers.is_sorted_by(|a, b| a < b), "retention does not name each tier once, in order")?;
-    require(entry.cuts().is_sound(), "a cut is above that of a finer tier")
+    require(entry.agreed_cuts().is_sound(), "a cut is above that of a finer tier")
 }
 
 /// Forgetting an opening gives its segments away.

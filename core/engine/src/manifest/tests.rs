@@ -62,6 +62,7 @@ fn entry(number: u64) -> Arc<CollectionEntry> {
         .into(),
         retention: vec![(Tier::Raw, 30), (Tier::Hour, 365)],
         cuts: [(Tier::Raw, number as i64)].into(),
+        evicted: i64::MIN,
     })
 }
 

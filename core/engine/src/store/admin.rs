@@ -388,7 +388,8 @@ impl Inner {
 
     /// The raw cut of a collection: rows before it are gone.
     pub(crate) fn cut_of(&self, name: &CollectionName) -> Option<i64> {
-        self.catalog().collections.get(name)?.cuts.get(&Tier::Raw).copied()
+        let cut = self.catalog().collections.get(name)?.cuts().of(Tier::Raw);
+        (cut > i64::MIN).then_some(cut)
     }
 
     /// Queries see the manifest's new state.

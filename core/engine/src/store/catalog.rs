@@ -179,5 +179,6 @@ pub(super) fn new_entry(leaf: LeafWidth) -> CollectionEntry {
         fields: BTreeMap::new(),
         retention: Vec::new(),
         cuts: BTreeMap::new(),
+        evicted: i64::MIN,
     }
 }

@@ -76,6 +76,10 @@ impl Inner {
 
     fn open_writer(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
         let place = disk.place();
+        if options.max_bytes.is_some() && !options.ring {
+            // There is nobody to hold what is given up yet.
+            return Err(OpenError::OnlyHolder { place });
+        }
         let io = |source| OpenError::Io { place: place.clone(), source };
         let fresh = is_fresh(&*disk).map_err(io)?;
         if fresh && !options.create {

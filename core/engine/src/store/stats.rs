@@ -17,6 +17,7 @@ pub(crate) struct Counters {
     pub(crate) rows_written: AtomicU64,
     pub(crate) values_written: AtomicU64,
     pub(crate) rows_settled: AtomicU64,
+    pub(crate) rows_evicted: AtomicU64,
     pub(crate) waits_for_room: AtomicU64,
     pub(crate) flushes: AtomicU64,
     pub(crate) flush_failures: AtomicU64,
@@ -59,6 +60,8 @@ pub struct Stats {
     pub values_written: u64,
     /// Rows refused because they are before a cut.
     pub rows_settled: u64,
+    /// Rows in files that were given up because the store was at its bound, overwritten and deleted ones included.
+    pub rows_evicted: u64,
     /// Times a writer waited for memory.
     pub waits_for_room: u64,
     /// Writes in the log that wait for their fsync.
@@ -213,6 +216,7 @@ impl Store {
             rows_written: count(&counters.rows_written),
             values_written: count(&counters.values_written),
             rows_settled: count(&counters.rows_settled),
+            rows_evicted: count(&counters.rows_evicted),
             waits_for_room: count(&counters.waits_for_room),
             writes_waiting: inner.pending.len() as u64,
             log_syncs,
@@ -314,7 +318,7 @@ impl Store {
                 values,
                 range,
                 fields: fields.into_iter().map(|f| (f.name.to_string(), f.kind)).collect(),
-                cut: entry.and_then(|entry| entry.cuts.get(&Tier::Raw).copied()),
+                cut: entry.map(|e| e.cuts().of(Tier::Raw)).filter(|cut| *cut > i64::MIN),
                 retention: entry.map_or(Retention::FOREVER, |entry| entry.retention()),
                 dirty,
                 name: name.clone(),

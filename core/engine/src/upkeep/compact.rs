@@ -99,7 +99,7 @@ impl Inner {
     }
 
     /// Removes files whose every row is before a cut.
-    fn drop_cut_files(&self) -> Result<(), UpkeepError> {
+    pub(super) fn drop_cut_files(&self) -> Result<(), UpkeepError> {
         let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
         let files = self.files();
         let gone = |open: &&OpenFile| {
@@ -151,7 +151,7 @@ impl Inner {
     }
 
     /// Merges files of a group into one. The caller holds the upkeep lock.
-    fn compact_files(
+    pub(super) fn compact_files(
         &self,
         group: GroupId,
         ids: &[FileId],

@@ -32,10 +32,13 @@ pub(crate) struct Sealed {
 impl Inner {
     /// Flushes all of memory.
     pub(crate) fn flush(&self) -> Result<(), UpkeepError> {
-        let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
-        self.check_writable()?;
-        self.seal();
-        self.flush_sealed()
+        {
+            let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+            self.check_writable()?;
+            self.seal();
+            self.flush_sealed()?;
+        }
+        self.evict()
     }
 
     /// Flushes all of memory; the files that hold it, before anything else happens to them.
@@ -50,13 +53,16 @@ impl Inner {
     /// Flushes if half the budget is used, or a write waits for what memory takes: for the thread, which may be
     /// woken late.
     pub(crate) fn flush_full(&self) -> Result<(), UpkeepError> {
-        let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
-        self.check_writable()?;
-        let (active, _) = self.memory.heap_bytes();
-        if active >= self.options.memory_budget / 2 || self.room.is_short_beside(active) {
-            self.seal();
+        {
+            let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+            self.check_writable()?;
+            let (active, _) = self.memory.heap_bytes();
+            if active >= self.options.memory_budget / 2 || self.room.is_short_beside(active) {
+                self.seal();
+            }
+            self.flush_sealed()?;
         }
-        self.flush_sealed()
+        self.evict()
     }
 
     fn check_writable(&self) -> Result<(), UpkeepError> {

@@ -1,6 +1,7 @@
 //! Upkeep: memory to files, many files to few, and the threads that do it unasked.
 
 mod compact;
+mod evict;
 mod flush;
 mod merge;
 mod merge_nodes;

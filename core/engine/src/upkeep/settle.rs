@@ -53,7 +53,7 @@ impl Inner {
         let wall = i64::try_from(self.clock().wall_millis()).unwrap_or(i64::MAX);
         let (oldest, newest) = self.times_of(name)?;
         let today = wall.saturating_mul(1_000_000).min(newest).div_euclid(DAY);
-        let cuts = entry.cuts();
+        let cuts = entry.agreed_cuts();
         let step = next_step(&retention, today, &cuts)?;
         let first = match step.tier {
             Tier::Raw => Some(oldest),
@@ -105,7 +105,7 @@ impl Inner {
         }
         let (removed, mut changes) = self.nodes_given_up(&files);
         let mut next = entry;
-        let moved = step.after(&next.cuts());
+        let moved = step.after(&next.agreed_cuts());
         let cuts = &mut Arc::make_mut(&mut next).cuts;
         cuts.extend(
             Tier::ALL.map(|tier| (tier, moved.of(tier))).into_iter().filter(|c| c.1 > i64::MIN),
