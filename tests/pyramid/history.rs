@@ -270,6 +270,8 @@ pub(crate) fn windows() -> Vec<(String, Query)> {
                     Aggregate::ALL.iter().copied().filter(|a| *a != Aggregate::Sum).collect(),
                 ),
                 ("sums", vec!["f", "i", "n"], vec![Aggregate::Sum]),
+                // Of floats alone these come straight from the columns of nodes.
+                ("float sums", vec!["f"], vec![Aggregate::Mean, Aggregate::Sum]),
                 ("any", vec!["s", "b", "f"], any_type.to_vec()),
             ] {
                 let mut query = Query::new().fields(fields).aggregates(aggregates);

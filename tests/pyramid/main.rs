@@ -79,5 +79,5 @@ proptest! {
 }
 
 fn cases() -> u32 {
-    if std::env::var_os("TIDELOG_LONG").is_some() { 2_000 } else { 48 }
+    if std::env::var_os("TIDELOG_LONG").is_some() { 2_000 } else { 32 }
 }

@@ -189,7 +189,12 @@ impl<'a> FieldSource<'a> {
         })
     }
 
-    fn own_column(&self, part: Part) -> Result<Option<&'a Values>, ReadError> {
+    /// Has every node of the block values?
+    pub(super) fn is_everywhere(&self) -> Result<bool, ReadError> {
+        Ok(matches!(self.places(Scope::Present)?, Places::All))
+    }
+
+    pub(super) fn own_column(&self, part: Part) -> Result<Option<&'a Values>, ReadError> {
         let columns = &self.field.columns;
         let Ok(at) = columns.binary_search_by_key(&part, |column| column.part) else {
             return Ok(None);

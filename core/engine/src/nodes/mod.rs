@@ -8,6 +8,7 @@ mod layout;
 mod numbers;
 mod parts;
 mod reader;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod verify;

@@ -21,7 +21,7 @@ pub(crate) use dirty::Dirty;
 pub(crate) use leaves::{LeafMaker, Make};
 pub(crate) use seal::{NodeSink, Reading, SealError, Sealed, Sealer};
 pub(crate) use settled::Settled;
-pub(crate) use stored::{Stored, StoredNode};
+pub(crate) use stored::{Run, Stored, StoredNode};
 pub(crate) use tree::Tree;
 
 use crate::ids::Tier;

@@ -9,6 +9,7 @@ use crate::nodes::{NodeBlock, NodeCache, NodeFile, TreeNode};
 use crate::rollup::{Rollup, Wants, window_of};
 use crate::rows::FieldKey;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 use tidelog_model::{CollectionName, Digest, LeafWidth, Stamp, TimeRange};
 
@@ -67,6 +68,14 @@ impl Windowed for TreeWindow {
     fn window(&self) -> TimeRange {
         self.window
     }
+}
+
+/// Nodes of one series, as they stand in the blocks of one file, in order.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) blocks: Vec<(NodeBlock, Range<usize>)>,
+    /// What the section numbers the fields that are asked for.
+    pub(crate) numbers: Vec<Option<u32>>,
 }
 
 /// What a file has of the collection.
@@ -174,6 +183,37 @@ impl Stored {
             all.dedup_by_key(|node| node.window.first());
         }
         Ok(all)
+    }
+
+    /// The nodes of a series whose windows start in a range, as they stand in blocks; `None` when there are none, or
+    /// several files have a say.
+    pub(crate) fn run(
+        &self,
+        tier: Tier,
+        device: &str,
+        range: TimeRange,
+        fields: &[FieldKey],
+    ) -> Result<Option<Run>, ReadError> {
+        let mut found = None;
+        for (file, section) in self.of(tier) {
+            let Some(series) = file.find(section, device)? else { continue };
+            let mut run = Run { blocks: Vec::new(), numbers: Vec::new() };
+            for number in file.blocks(section, series, range)? {
+                let block = self.cache.block(file, section, number)?;
+                let nodes = block.find(series, range);
+                if !nodes.is_empty() {
+                    run.blocks.push((block, nodes));
+                }
+            }
+            if run.blocks.is_empty() {
+                continue;
+            }
+            run.numbers = file.numbers(section, fields);
+            if found.replace(run).is_some() {
+                return Ok(None);
+            }
+        }
+        Ok(found)
     }
 
     /// Where the windows of the stored nodes of a series start that overlap a range.

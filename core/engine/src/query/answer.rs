@@ -5,6 +5,7 @@
 //! nor results depend on timing, and memory stays bounded. Dropping the answer stops them.
 
 use super::explain::Explain;
+use super::means;
 use super::plan::{Context, QueryError};
 use super::shape::push_totals;
 use super::spec::GroupBy;
@@ -404,6 +405,11 @@ impl Reader {
             }
             let Some(at) = self.next_device() else { break };
             let device = &context.devices[at];
+            if let Some(tier) = context.means
+                && means::push(&context, tier, device, &mut batch)?
+            {
+                continue;
+            }
             let totals = context.windows_of(device, &mut self.scratch)?;
             push_totals(&context, &self.fields, Some(device), &totals, &mut batch)?;
         }

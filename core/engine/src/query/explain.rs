@@ -28,8 +28,12 @@ impl Touched {
     }
 
     pub(super) fn add_node(&self, tier: Tier) {
+        self.add_nodes(tier, 1);
+    }
+
+    pub(super) fn add_nodes(&self, tier: Tier, nodes: usize) {
         if let Some(count) = (tier as usize).checked_sub(1).and_then(|at| self.nodes.get(at)) {
-            count.fetch_add(1, Relaxed);
+            count.fetch_add(nodes as u64, Relaxed);
         }
     }
 

@@ -7,6 +7,7 @@ mod explain;
 mod filter;
 mod in_state;
 mod latest;
+mod means;
 mod nodes;
 mod plan;
 mod settled;

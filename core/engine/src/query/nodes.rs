@@ -3,8 +3,9 @@
 use super::plan::{Context, QueryError};
 use super::spec::{Every, Unit};
 use crate::ids::Tier;
-use crate::pyramid::{Stored, StoredNode};
+use crate::pyramid::{Run, Stored, StoredNode};
 use crate::rollup::window_of;
+use crate::rows::FieldKey;
 use tidelog_model::TimeRange;
 
 /// The nodes of one device.
@@ -72,6 +73,21 @@ impl<'a> Nodes<'a> {
             joins
         });
         Ok(Some(Nodes { context, stored, device, stale }))
+    }
+
+    /// Has no row or delete overtaken any of them?
+    pub(super) fn are_all_fresh(&self) -> bool {
+        self.stale.is_empty()
+    }
+
+    /// The nodes of a tier in a range as they stand in blocks.
+    pub(super) fn run(
+        &self,
+        tier: Tier,
+        range: TimeRange,
+        fields: &[FieldKey],
+    ) -> Result<Option<Run>, QueryError> {
+        Ok(self.stored.run(tier, self.device, range, fields)?)
     }
 
     /// The nodes of a tier that may stand for their rows in a range.

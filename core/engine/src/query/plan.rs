@@ -5,6 +5,7 @@ use super::answer::{Answer, AnswerField, RowBatch};
 use super::explain::Touched;
 use super::filter;
 use super::in_state::{self, InState};
+use super::means;
 use super::nodes::tiers_of;
 use super::spec::{Aggregate, GroupBy, Order, Predicate, Query};
 use super::totals::{self, Totals};
@@ -185,6 +186,8 @@ pub(crate) struct Context {
     pub(crate) filter: Vec<(Predicate, usize)>,
     pub(crate) aggregates: Vec<Aggregate>,
     pub(super) in_state: Option<InState>,
+    /// Windows are whole nodes of this tier, and only sums of them are asked.
+    pub(super) means: Option<Tier>,
     pub(crate) wants: Wants,
     pub(crate) windows: Windows,
     pub(crate) cancelled: Arc<AtomicBool>,
@@ -256,6 +259,7 @@ impl Context {
             windows,
             cancelled: in_state.as_ref().map_or_else(Arc::default, InState::cancelled),
             in_state,
+            means: None,
             placer: Placer::new(name),
             tiers,
             touched: Touched::new(rows_from),
@@ -265,6 +269,7 @@ impl Context {
             settled,
             query,
         };
+        context.means = means::tier(&context);
         context.devices = context.find_devices()?;
         Ok(context)
     }
