@@ -3,7 +3,8 @@
 //!     cargo run --release -p tidelog-benches --features engine --bin pyramid -- DIRECTORY [PART...]
 //!
 //! Parts: seal (making it, its bytes, W in order and late), ask (windows and roots), late (one row in a large
-//! store). The store has no threads of its own here, so that wall time is that of one thread.
+//! store), ingest (W with the pyramid and without, in turns). But for ingest the store has no threads of its own, so that
+//! wall time is that of one thread.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -34,6 +35,9 @@ fn main() -> Result<()> {
     }
     if wanted("ask") {
         ask(&dir)?;
+    }
+    if wanted("ingest") {
+        ingest(&dir)?;
     }
     if wanted("late") {
         late(&dir)?;
@@ -175,6 +179,30 @@ fn timed(rounds: usize, mut run: impl FnMut() -> Result<()>) -> Result<f64> {
         Ok(started.elapsed().as_secs_f64() * 1e3)
     });
     Ok(median(times.collect::<Result<Vec<f64>>>()?))
+}
+
+/// W from one writer until all of it is in files, with the pyramid kept up beside it and without.
+fn ingest(dir: &Path) -> Result<()> {
+    let once = |pyramid: bool| {
+        let path = fresh(dir, "ingest")?;
+        let store = Options::new().pyramid(pyramid).open(&path)?;
+        let started = Instant::now();
+        let values = write(&store, workload::Options::default(), |_| Ok(()))?;
+        store.flush()?;
+        let rate = values as f64 / started.elapsed().as_secs_f64() / 1e6;
+        store.close()?;
+        Ok::<f64, Box<dyn std::error::Error>>(rate)
+    };
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        with.push(once(true)?);
+        without.push(once(false)?);
+    }
+    let (with, without) = (median(with), median(without));
+    print("ingest of W with the pyramid, generator included", with, "M values/s");
+    print("ingest of W without", without, "M values/s");
+    print("ingest with against without", 100.0 * with / without, "%");
+    Ok(())
 }
 
 /// Windows of all devices, long windows of one, and roots.

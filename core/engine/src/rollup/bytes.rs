@@ -104,3 +104,64 @@ fn put_text(writer: &mut Writer, text: &[u8]) {
 fn put_long<'a>(writer: &'a mut Writer, bytes: &[u8]) -> &'a mut Writer {
     writer.u64(bytes.len() as u64).raw(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollup::Wants;
+    use tidelog_model::{Column, FieldType, Name, Value};
+
+    fn rollup(kind: FieldType, values: &[Value]) -> Rollup {
+        let mut column = Column::new(kind);
+        values.iter().for_each(|value| assert!(column.push(value.as_ref())));
+        let times: Vec<i64> = (1..=values.len() as i64).collect();
+        Rollup::of_block(&times, &column, 0..values.len(), Wants::ALL)
+    }
+
+    fn field(name: &str, kind: FieldType) -> FieldKey {
+        FieldKey { name: Name::new("field", name).unwrap(), kind }
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Replicas that settled the same rows agree for ever: a change here would part them.
+    #[test]
+    fn the_bytes_of_rollups_are_frozen() {
+        let fields = [
+            field("f", FieldType::F64),
+            field("i", FieldType::I64),
+            field("n", FieldType::F32),
+            field("s", FieldType::String),
+        ];
+        let rollups = [
+            rollup(FieldType::F64, &[Value::F64(1.5), Value::F64(f64::NAN)]),
+            rollup(FieldType::I64, &[Value::I64(-2), Value::I64(-3)]),
+            rollup(FieldType::F32, &[]),
+            rollup(FieldType::String, &[Value::String("on".into()), Value::String(String::new())]),
+        ];
+        let mut writer = Writer::default();
+        write_rollups(&mut writer, 3, &fields, &rollups);
+        #[rustfmt::skip]
+        let expected = [
+            "0300000000000000", // rows
+            "03000000",         // fields with values
+            "0100000066", "01", "0200000000000000", // f
+            "000000000000f83f", "0100000000000000", "000000000000f87f", "0200000000000000",
+            "000000000000f87f", "000000000000f87f", // sum, spread
+            "01", "000000000000f83f", "0100000000000000", "000000000000f83f", "0100000000000000",
+            "0000000000000000", "01", "0000000000000000", // falls, dropped
+            "0100000069", "03", "0200000000000000", // i
+            "feffffffffffffff", "0100000000000000", "fdffffffffffffff", "0200000000000000",
+            "fbffffffffffffffffffffffffffffff",
+            "0d00000000000000000000000000000000000000000000000000000000000000",
+            "01", "fdffffffffffffff", "0200000000000000", "feffffffffffffff", "0100000000000000",
+            "0100000000000000", "01", "feffffffffffffffffffffffffffffff",
+            "0100000073", "06", "0200000000000000", // s
+            "0200000000000000", "6f6e", "0100000000000000", "0000000000000000", "0200000000000000",
+            "0100000000000000",
+        ];
+        assert_eq!(hex(&writer.bytes), expected.concat());
+    }
+}
