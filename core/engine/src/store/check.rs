@@ -1,18 +1,15 @@
 //! Checking a store: everything that was ever written is read again and held against what is said of it.
 
 use super::Store;
-use super::open::check_identity;
 use crate::error::UpkeepError;
-use crate::files::{FileSet, OpenFile, OpenNodes};
-use crate::group::{Flaw, GroupFile, ReadError, Verified, file_path, plain};
+use crate::files::FileSet;
+use crate::group::{Flaw, file_path};
 use crate::log::FrameInfo;
 use crate::manifest::{
-    FileEntry, Manifest, ManifestError, Mode, State, check_invariants, decode_tombstone,
+    FileEntry, Manifest, ManifestError, Mode, check_invariants, decode_tombstone,
 };
-use crate::nodes::NodeFile;
 use crate::wal::{self, KIND_ROWS, KIND_TOMBSTONE, RowsPayload};
 use std::fmt;
-use std::io;
 use std::sync::{Arc, PoisonError};
 use tidelog_model::{CollectionName, Incarnation, TimeRange, device};
 
@@ -91,7 +88,7 @@ impl fmt::Display for Finding {
 }
 
 /// Told bytes done and to do; stops the work by returning `false`.
-type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> bool;
+pub(super) type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> bool;
 
 impl Store {
     /// Verifies everything: the manifest and its rules, every file and every page of every column in it,
@@ -120,8 +117,8 @@ impl Store {
         }
         for open in files.all_nodes() {
             let known = report.findings.len();
-            self.check_nodes(open, &files.state, total, &mut progress, &mut report)?;
-            if report.findings.len() > known {
+            self.check_file(open, &files.state, total, &mut progress, &mut report)?;
+            if report.findings.len() > known && !open.entry.settled {
                 self.inner.node_damage.add(open.entry.group);
             }
         }
@@ -187,122 +184,6 @@ impl Store {
         }
     }
 
-    fn check_file(
-        &self,
-        open: &OpenFile,
-        state: &State,
-        total: u64,
-        progress: Progress<'_>,
-        report: &mut CheckReport,
-    ) -> Result<(), UpkeepError> {
-        let entry = &open.entry;
-        let path = file_path(entry.group, entry.tier, entry.id);
-        let done = report.bytes;
-        report.files += 1;
-        report.bytes += entry.len;
-        // By its name: that is what the next opening finds.
-        let file = match GroupFile::open(&*self.inner.disk, &path) {
-            Ok(file) => Ok(file),
-            Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                match &open.file {
-                    // Compacted away since: the bytes are still here.
-                    Ok(held) if !self.inner.files().state.files.contains_key(&entry.id) => {
-                        held.reopened().map_err(|error| plain(&error))
-                    }
-                    _ => Err("the file is missing".to_owned()),
-                }
-            }
-            Err(error) => Err(plain(&error)),
-        };
-        let whole = |what: String| Finding {
-            range: Some(entry.range),
-            collection: match entry.collections.as_slice() {
-                [only] => Some(only.clone()),
-                _ => None,
-            },
-            ..Finding::of_file(&path, what)
-        };
-        let file = match file.and_then(|file| check_identity(entry, state, file)) {
-            Ok(file) => file,
-            Err(what) => {
-                report.findings.push(whole(what));
-                return Ok(());
-            }
-        };
-        let share = |rows: u64| {
-            let part = u128::from(entry.len) * u128::from(rows.min(entry.rows));
-            u64::try_from(part / u128::from(entry.rows.max(1))).unwrap_or(entry.len)
-        };
-        let verified = file.verify(&mut |rows| progress(done + share(rows), total));
-        let Ok(verified) = verified else { return Err(UpkeepError::Cancelled) };
-        report.pages += verified.pages;
-        report.rows += verified.rows;
-        if let Some(what) = differs(entry, &file, &verified) {
-            report.findings.push(whole(what));
-        }
-        let flaws = verified.flaws.into_iter();
-        report.findings.extend(flaws.map(|flaw| Finding::new(&path, flaw)));
-        Ok(())
-    }
-
-    /// A file of nodes. What it says of rows is not held against them here: a node that is whole is what sealing
-    /// wrote.
-    fn check_nodes(
-        &self,
-        open: &OpenNodes,
-        state: &State,
-        total: u64,
-        progress: Progress<'_>,
-        report: &mut CheckReport,
-    ) -> Result<(), UpkeepError> {
-        let entry = &open.entry;
-        let path = file_path(entry.group, entry.tier, entry.id);
-        let done = report.bytes;
-        report.files += 1;
-        report.bytes += entry.len;
-        let mut whole = |what: String| {
-            let range = Some(entry.range);
-            report.findings.push(Finding { range, ..Finding::of_file(&path, what) });
-        };
-        let file = match NodeFile::open(&*self.inner.disk, &path) {
-            Ok(file) => Arc::new(file),
-            Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                match &open.file {
-                    // Replaced since: the bytes are still here.
-                    Ok(held) if !self.inner.files().state.files.contains_key(&entry.id) => {
-                        Arc::clone(held)
-                    }
-                    _ => {
-                        whole("the file is missing".to_owned());
-                        return Ok(());
-                    }
-                }
-            }
-            Err(error) => {
-                whole(plain(&error));
-                return Ok(());
-            }
-        };
-        let identity = (file.id(), file.tier(), file.group(), file.len());
-        if identity != (entry.id, entry.tier, (entry.group, state.groups), entry.len) {
-            whole("another file stands in its place".to_owned());
-            return Ok(());
-        }
-        let share = |nodes: u64| {
-            let part = u128::from(entry.len) * u128::from(nodes.min(entry.rows));
-            u64::try_from(part / u128::from(entry.rows.max(1))).unwrap_or(entry.len)
-        };
-        let verified = file.verify(&mut |nodes| progress(done + share(nodes), total));
-        let Ok(verified) = verified else { return Err(UpkeepError::Cancelled) };
-        if verified.flaws.is_empty() && verified.digest != Some(entry.blake3) {
-            whole("the file is not the one that was written: its digest differs".to_owned());
-        }
-        report.pages += verified.pages;
-        let flaws = verified.flaws.into_iter();
-        report.findings.extend(flaws.map(|flaw| Finding::new(&path, flaw)));
-        Ok(())
-    }
-
     /// Reads the log on disk as an opening would.
     fn check_log(&self, report: &mut CheckReport) {
         let inner = &self.inner;
@@ -347,25 +228,6 @@ impl Store {
             report.findings.push(Finding::of_file(path, what));
         }
     }
-}
-
-/// How a file differs from what the manifest says of it, when nothing in it is damaged.
-pub(super) fn differs(entry: &FileEntry, file: &GroupFile, verified: &Verified) -> Option<String> {
-    if !verified.flaws.is_empty() {
-        return None;
-    }
-    let summary = file.summary();
-    let same = summary.range == entry.range
-        && summary.stamps == entry.stamps
-        && summary.cleaned == entry.cleaned
-        && (summary.dense, summary.rows, summary.values) == (entry.dense, entry.rows, entry.values)
-        && summary.series == u64::from(entry.series)
-        && file.sections().iter().map(|section| &section.name).eq(&entry.collections);
-    if !same {
-        return Some("the manifest says something else of the file's content".to_owned());
-    }
-    (verified.digest != Some(entry.blake3))
-        .then(|| "the file is not the one that was written: its digest differs".to_owned())
 }
 
 /// Is a record of the log one that an opening would take?

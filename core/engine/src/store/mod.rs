@@ -5,6 +5,7 @@ mod adopt;
 mod backup;
 mod catalog;
 mod check;
+mod check_file;
 mod digest;
 mod open;
 mod pending;

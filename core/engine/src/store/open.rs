@@ -1,6 +1,7 @@
 //! Opening a store: lock, manifest, log, files; in that order, and every step can be repeated.
 
 use super::catalog::Catalog;
+use super::check_file::Checked;
 use super::pending::Pending;
 use super::room::Room;
 use super::stamps::{CEILING_STEP_MILLIS, Stamps};
@@ -422,7 +423,7 @@ pub(super) fn quarantine_name(disk: &dyn Disk, path: &str) -> io::Result<String>
     Ok(format!("{QUARANTINE}/{name}"))
 }
 
-const MISSING: &str = "the file is missing";
+pub(super) const MISSING: &str = "the file is missing";
 
 pub(super) fn open_files(disk: &dyn Disk, state: &Arc<State>) -> Result<FileSet, OpenError> {
     let mut files = Vec::with_capacity(state.files.len());
@@ -430,28 +431,23 @@ pub(super) fn open_files(disk: &dyn Disk, state: &Arc<State>) -> Result<FileSet,
         let path = file_path(entry.group, entry.tier, entry.id);
         let entry = Arc::clone(entry);
         files.push(if entry.tier == Tier::Raw {
-            let file = opened(GroupFile::open(disk, &path))?;
-            let file = file.and_then(|file| check_identity(&entry, state, file));
-            let file = file.map(Arc::new).map_err(|what| Broken { path, what });
-            AnyFile::Rows(Open { entry, file })
+            AnyFile::Rows(opened::<GroupFile>(disk, path, entry, state)?)
         } else {
-            let file = opened(NodeFile::open(disk, &path))?;
-            let file = file.and_then(|file| {
-                let places = (file.id(), file.tier(), file.group(), file.len());
-                let listed = (entry.id, entry.tier, (entry.group, state.groups), entry.len);
-                if places == listed { Ok(file) } else { Err(ANOTHER.to_owned()) }
-            });
-            let file = file.map(Arc::new).map_err(|what| Broken { path, what });
-            AnyFile::Nodes(Open { entry, file })
+            AnyFile::Nodes(opened::<NodeFile>(disk, path, entry, state)?)
         });
     }
     Ok(FileSet::new(Arc::clone(state), files))
 }
 
 /// A file, or why it cannot be read; only what a later version wrote keeps the store from opening.
-fn opened<F>(file: Result<F, ReadError>) -> Result<Result<F, String>, OpenError> {
-    Ok(match file {
-        Ok(file) => Ok(file),
+fn opened<F: Checked>(
+    disk: &dyn Disk,
+    path: String,
+    entry: Arc<FileEntry>,
+    state: &State,
+) -> Result<Open<F>, OpenError> {
+    let file = match F::open(disk, &path) {
+        Ok(file) => file.identified(&entry, state),
         Err(error @ ReadError::TooNew { .. }) => return Err(OpenError::TooNew(error)),
         Err(ReadError::Damaged { what, .. }) => Err(what.to_owned()),
         Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -459,21 +455,8 @@ fn opened<F>(file: Result<F, ReadError>) -> Result<Result<F, String>, OpenError>
         }
         Err(ReadError::Io { source, .. }) => Err(source.to_string()),
         Err(other) => Err(other.to_string()),
-    })
-}
-
-const ANOTHER: &str = "another file stands in its place";
-
-/// Is the file the one that the manifest means?
-pub(super) fn check_identity(
-    entry: &FileEntry,
-    state: &State,
-    file: GroupFile,
-) -> Result<GroupFile, String> {
-    let same = file.id() == entry.id
-        && file.group() == (entry.group, state.groups)
-        && file.len() == entry.len;
-    if same { Ok(file) } else { Err(ANOTHER.to_owned()) }
+    };
+    Ok(Open { entry, file: file.map_err(|what| Broken { path, what }) })
 }
 
 /// Removes what unfinished work left over: temporary files, and files that the manifest does not list.
