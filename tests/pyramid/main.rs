@@ -6,6 +6,7 @@ mod counts;
 mod history;
 mod ring;
 mod settled;
+mod settled_history;
 
 use history::{Op, Subject, histories, name, windows};
 use proptest::prelude::*;
