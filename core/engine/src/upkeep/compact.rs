@@ -19,7 +19,10 @@ impl Inner {
     /// Background upkeep: merges what has piled up, a merge at a time, and makes way for a flush.
     pub(crate) fn compact_some(&self, eager: bool) -> Result<(), UpkeepError> {
         if eager {
-            self.cut()?;
+            if let Err(error) = self.cut() {
+                // One file that cannot be read must not keep all others from being merged.
+                tracing::warn!(%error, "a cut could not be made; what it would cut off is kept");
+            }
             self.drop_cut_files()?;
             // A delete may still stand in the log alone.
             let pending =

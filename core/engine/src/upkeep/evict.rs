@@ -28,8 +28,15 @@ struct Spread {
 }
 
 impl Inner {
+    /// What was flushed is safe, whether or not room can be made now: the next flush tries again.
+    pub(super) fn evict_after_flush(&self) {
+        if let Err(error) = self.evict() {
+            tracing::warn!(%error, "the oldest windows could not be given up; the store stays above its bound");
+        }
+    }
+
     /// Gives up the oldest windows while files take more than they may.
-    pub(crate) fn evict(&self) -> Result<(), UpkeepError> {
+    fn evict(&self) -> Result<(), UpkeepError> {
         let Some(max) = self.options.max_bytes else { return Ok(()) };
         for _ in 0..ROUNDS {
             let total: u64 = self.files().all().map(|open| open.entry().len).sum();

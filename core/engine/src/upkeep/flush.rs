@@ -38,7 +38,8 @@ impl Inner {
             self.seal();
             self.flush_sealed()?;
         }
-        self.evict()
+        self.evict_after_flush();
+        Ok(())
     }
 
     /// Flushes all of memory; the files that hold it, before anything else happens to them.
@@ -62,7 +63,8 @@ impl Inner {
             }
             self.flush_sealed()?;
         }
-        self.evict()
+        self.evict_after_flush();
+        Ok(())
     }
 
     fn check_writable(&self) -> Result<(), UpkeepError> {
