@@ -260,6 +260,51 @@ impl WriteError {
     }
 }
 
+/// Why what another store sent was not applied. Nothing of it was taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// The bytes are none that a store sends.
+    #[error("what the peer sent is damaged or forged ({what}): it was refused, look at the peer")]
+    Malformed {
+        /// What is wrong.
+        what: String,
+    },
+    /// The peer spreads devices over another number of groups.
+    #[error("the peer has {found} groups and this store {own}: replicas are created with as many")]
+    Groups {
+        /// How many the peer has.
+        found: u32,
+        /// How many this store has.
+        own: u32,
+    },
+    /// Stamps are further ahead of this store's wall clock than is allowed.
+    #[error(
+        "the peer's stamps are {by_millis} ms ahead of the clock here, and {bound_millis} are allowed: set the clock that is wrong"
+    )]
+    ClockAhead {
+        /// By how much.
+        by_millis: u64,
+        /// How much is allowed.
+        bound_millis: u64,
+    },
+    /// It could not be written, as any write.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl ApplyError {
+    /// What a program can do.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            ApplyError::ClockAhead { .. } => Kind::Retry,
+            ApplyError::Malformed { .. } | ApplyError::Groups { .. } => Kind::FixCall,
+            ApplyError::Write(error) => error.kind(),
+        }
+    }
+}
+
 /// Why flush, compaction or another piece of upkeep did not happen. The store is as it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -26,7 +26,9 @@ mod store;
 mod upkeep;
 mod wal;
 
-pub use error::{EditProblem, Kind, ManifestProblem, OpenError, UpkeepError, WriteError};
+pub use error::{
+    ApplyError, EditProblem, Kind, ManifestProblem, OpenError, UpkeepError, WriteError,
+};
 pub use group::ReadError;
 pub use options::{Durability, Options, Upkeep};
 pub use query::{
@@ -35,15 +37,16 @@ pub use query::{
 };
 pub use retention::{Retention, RetentionError};
 pub use store::{
-    BackupError, BackupReport, CheckReport, CollectionStats, CompareError, CompareReport, Delete,
-    Difference, DigestRow, Finding, GroupInfo, OpenReport, Receipt, RecoverError, RecoverReport,
-    SealReport, Stats, Store, Ticket, TierStats, adopt, adopt_on, recover, recover_on,
+    Applied, BackupError, BackupReport, CheckReport, Closed, CollectionStats, CompareError,
+    CompareReport, Content, ContentRow, Delete, Difference, DigestRow, Finding, GroupInfo,
+    Incoming, OpenReport, Receipt, RecoverError, RecoverReport, RowPacker, SealReport,
+    StateApplied, StatePart, Stats, Store, Ticket, TierStats, adopt, adopt_on, recover, recover_on,
 };
 pub use wal::{Tail, TailError, TailRecord};
 
 pub use tidelog_model::{
     self as model, Batch, BatchError, Bitmap, CollectionName, Column, Device, DeviceIndex,
-    DeviceSelector, Digest, FieldIndex, FieldType, GroupId, Incarnation, LeafWidth, Level, Name,
-    NameError, Position, Stamp, StoreId, SubBatch, SubBatchField, TimeRange, Timestamp, Tombstone,
-    Value, ValueRef, Values, VarBytes, Version,
+    DeviceSelector, Digest, FieldIndex, FieldType, GroupId, Horizon, Incarnation, LeafWidth, Level,
+    Name, NameError, Position, Stamp, StoreId, SubBatch, SubBatchField, TimeRange, Timestamp,
+    Tombstone, Value, ValueRef, Values, VarBytes, Version,
 };

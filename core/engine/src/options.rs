@@ -54,6 +54,7 @@ pub struct Options {
     pub(crate) max_bytes: Option<u64>,
     pub(crate) ring: bool,
     pub(crate) upkeep: Upkeep,
+    pub(crate) clock_ahead_max: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
@@ -73,6 +74,7 @@ impl Default for Options {
             max_bytes: None,
             ring: false,
             upkeep: Upkeep::Background,
+            clock_ahead_max: Duration::from_secs(10),
             clock: Arc::new(System),
             entropy: Arc::new(System),
         }
@@ -186,6 +188,15 @@ impl Options {
     #[must_use]
     pub fn upkeep(mut self, upkeep: Upkeep) -> Self {
         self.upkeep = upkeep;
+        self
+    }
+
+    /// How far the stamps of a peer's writes may be ahead of the wall clock here; what is further is refused
+    /// ([`crate::ApplyError::ClockAhead`]) until this clock has come near, for one clock that runs ahead must not drag all
+    /// others with it. 10 s unless set.
+    #[must_use]
+    pub fn clock_ahead_max(mut self, most: Duration) -> Self {
+        self.clock_ahead_max = most;
         self
     }
 

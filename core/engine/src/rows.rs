@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
-use tidelog_model::{Bitmap, Column, Name, Tombstone, Values, Version, merge};
+use tidelog_model::{Bitmap, Column, Horizon, Name, Tombstone, Values, Version, merge};
 use tidelog_model::{FieldType, TimeRange};
 
 /// A field as files and memory know it: name and type together, since a peer may bring a second type.
@@ -113,7 +113,7 @@ impl SeriesRows {
     }
 
     /// The version of a cell.
-    fn cell_version(&self, column: usize, row: usize) -> Version {
+    pub(crate) fn cell_version(&self, column: usize, row: usize) -> Version {
         match &self.columns[column] {
             Some(Cells { versions: Some(versions), .. }) => versions.at(row),
             _ => self.versions.at(row),
@@ -297,6 +297,39 @@ fn select(cells: &Cells, keep: &[usize], visible: impl Fn(usize) -> bool) -> Opt
         Versions::Rows(rows) => Versions::Rows(keep.iter().map(|row| rows[*row]).collect()),
     });
     (column.count_present() > 0).then_some(Cells { column, versions })
+}
+
+/// Removes the cells that a horizon does not admit, and the rows of which nothing is left: what is compared of rows
+/// while others are still on their way. A row that was written again without a value cannot be told from a new one.
+pub(crate) fn hide_beyond(rows: &mut SeriesRows, horizon: &Horizon) {
+    let least = horizon.least();
+    if rows.version_bounds().is_none_or(|(_, greatest)| greatest.stamp <= least) {
+        return;
+    }
+    let admitted = |row: usize| {
+        if horizon.admits(rows.versions.at(row)) {
+            return Some(rows.versions.at(row));
+        }
+        let cells = (0..rows.columns.len()).filter(|at| {
+            rows.columns[*at].as_ref().is_some_and(|cells| cells.column.is_present(row))
+        });
+        cells.map(|at| rows.cell_version(at, row)).filter(|version| horizon.admits(*version)).max()
+    };
+    let kept: Vec<(usize, Version)> =
+        (0..rows.len()).filter_map(|row| Some((row, admitted(row)?))).collect();
+    let keep: Vec<usize> = kept.iter().map(|(row, _)| *row).collect();
+    let select = |(at, cells): (usize, &Option<Cells>)| {
+        let mut selected =
+            select(cells.as_ref()?, &keep, |row| horizon.admits(rows.cell_version(at, row)))?;
+        // A row's version may have sunk below what its cells shared with it.
+        let own = keep.iter().map(|row| rows.cell_version(at, *row)).collect();
+        selected.versions = Some(Versions::Rows(own));
+        Some(selected)
+    };
+    let columns = rows.columns.iter().enumerate().map(select).collect();
+    let versions = Versions::Rows(kept.iter().map(|(_, version)| *version).collect());
+    let times = keep.iter().map(|row| rows.times[*row]).collect();
+    *rows = SeriesRows { times, versions, columns };
 }
 
 /// A column from values that are only there where a bit is set.

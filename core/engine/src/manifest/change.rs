@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidelog_model::{
     CollectionName, Device, DeviceSelector, FieldType, GroupId, Incarnation, LeafWidth, Name,
-    Stamp, StoreId, TimeRange, Tombstone, Version,
+    Position, Stamp, StoreId, TimeRange, Tombstone, Version,
 };
 
 /// One step from a state to the next.
@@ -39,6 +39,10 @@ pub(crate) enum Change {
     RolledUp(FileId, bool),
     /// The pyramid's stored nodes know this delete now.
     TombstoneRolledUp(Arc<Tombstone>),
+    /// All that a store wrote to its log before a position is here.
+    Cursor(StoreId, Position),
+    /// The store has peers from now on.
+    Replicated,
 }
 
 /// Changes that are applied together or not at all.
@@ -76,6 +80,8 @@ const UNPIN: u8 = 14;
 const ENDED: u8 = 15;
 const ROLLED_UP: u8 = 16;
 const TOMBSTONE_ROLLED_UP: u8 = 17;
+const CURSOR: u8 = 18;
+const REPLICATED: u8 = 19;
 
 /// An edit as a frame's payload.
 pub(super) fn encode(edit: &[Change]) -> Vec<u8> {
@@ -162,6 +168,13 @@ fn write_change(writer: &mut Writer, change: &Change) {
         Change::TombstoneRolledUp(tombstone) => {
             write_tombstone(writer.u8(TOMBSTONE_ROLLED_UP), tombstone);
         }
+        Change::Cursor(origin, position) => {
+            writer.u8(CURSOR).raw(&origin.0);
+            write_position(writer, *position);
+        }
+        Change::Replicated => {
+            writer.u8(REPLICATED).u8(1);
+        }
     }
 }
 
@@ -193,6 +206,9 @@ fn read_change(reader: &mut Reader<'_>) -> Result<Change, DecodeError> {
         }
         ROLLED_UP => Change::RolledUp(FileId(reader.varint()?), read_flag(reader)?),
         TOMBSTONE_ROLLED_UP => Change::TombstoneRolledUp(Arc::new(read_tombstone(reader)?)),
+        CURSOR => Change::Cursor(StoreId(reader.array()?), read_position(reader)?),
+        REPLICATED if read_flag(reader)? => Change::Replicated,
+        REPLICATED => return Err(Malformed("a store does not lose its peers").into()),
         // The count said that a change is here, so zero is no padding.
         0 => return Err(Malformed("a change of kind 0").into()),
         kind => return Err(DecodeError::TooNew { kind }),
@@ -205,6 +221,14 @@ fn write_point(writer: &mut Writer, point: LogPoint) {
 
 fn read_point(reader: &mut Reader<'_>) -> Result<LogPoint, Malformed> {
     Ok(LogPoint { ordinal: reader.u32()?, offset: reader.varint()? })
+}
+
+pub(crate) fn write_position(writer: &mut Writer, position: Position) {
+    writer.raw(&position.incarnation.0).varint(position.offset);
+}
+
+pub(crate) fn read_position(reader: &mut Reader<'_>) -> Result<Position, Malformed> {
+    Ok(Position { incarnation: Incarnation(reader.array()?), offset: reader.varint()? })
 }
 
 fn write_file(writer: &mut Writer, entry: &FileEntry) {
@@ -412,7 +436,7 @@ mod tests {
     #[test]
     fn kinds_of_a_later_version_are_refused_as_such() {
         let payload = |kind: u8| [&[2, UNPIN, 0, kind][..], &[0; 12]].concat();
-        for kind in 18..=255 {
+        for kind in 20..=255 {
             assert_eq!(decode(&payload(kind)), Err(DecodeError::TooNew { kind }));
         }
         assert!(matches!(decode(&payload(0)), Err(DecodeError::Malformed(_))));
@@ -436,7 +460,7 @@ mod tests {
         #[test]
         fn any_bytes_decode_without_panic(
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
-            kind in 1u8..18,
+            kind in 1u8..20,
         ) {
             let _ = decode(&bytes);
             let _ = decode(&[&[1, kind], &bytes[..]].concat());

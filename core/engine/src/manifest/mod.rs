@@ -13,12 +13,12 @@ mod test_disk;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use change::{Change, Edit};
+pub(crate) use change::{Change, Edit, read_position, write_position};
 pub(crate) use collection::CollectionEntry;
 pub(crate) use error::{AppendError, ManifestError};
 pub(crate) use file::{Manifest, Mode};
 pub(crate) use invariants::check as check_invariants;
-pub(crate) use state::{FileEntry, Opening, Pin, State};
+pub(crate) use state::{FileEntry, Opening, Pin, State, replaces};
 
 use crate::format::{Malformed, Reader};
 use tidelog_model::Tombstone;

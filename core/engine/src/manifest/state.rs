@@ -10,7 +10,9 @@ use crate::ids::{FileId, LogEnd, LogPoint, Tier};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tidelog_model::{CollectionName, GroupId, Incarnation, Stamp, StoreId, TimeRange, Tombstone};
+use tidelog_model::{
+    CollectionName, GroupId, Incarnation, Position, Stamp, StoreId, TimeRange, Tombstone,
+};
 
 /// One opening of the store for writing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +84,10 @@ pub(crate) struct State {
     /// Those of them that the pyramid's stored nodes do not know yet.
     pub(crate) not_rolled_up: Vec<Arc<Tombstone>>,
     pub(crate) pins: BTreeMap<String, Pin>,
+    /// By store: all that it wrote to its log before this position is here.
+    pub(crate) cursors: BTreeMap<StoreId, Position>,
+    /// Has the store peers, or had it once? Then stamps stay as they were drawn until all have agreed.
+    pub(crate) replicated: bool,
 }
 
 impl State {
@@ -101,6 +107,8 @@ impl State {
             tombstones: Vec::new(),
             not_rolled_up: Vec::new(),
             pins: BTreeMap::new(),
+            cursors: BTreeMap::new(),
+            replicated: false,
         }
     }
 
@@ -142,6 +150,8 @@ impl State {
         let rolled_up = self.tombstones.iter().filter(|one| !self.not_rolled_up.contains(one));
         edit.extend(rolled_up.cloned().map(Change::TombstoneRolledUp));
         edit.extend(self.pins.iter().map(|(name, pin)| Change::Pin(name.clone(), *pin)));
+        edit.extend(self.cursors.iter().map(|(origin, at)| Change::Cursor(*origin, *at)));
+        edit.extend(self.replicated.then_some(Change::Replicated));
         edit
     }
 
@@ -209,6 +219,10 @@ impl State {
                 // It may have been superseded meanwhile, and the wider one stands for it.
                 self.not_rolled_up.retain(|one| one != tombstone);
             }
+            Change::Cursor(origin, position) => {
+                self.cursors.insert(*origin, *position);
+            }
+            Change::Replicated => self.replicated = true,
             Change::Pin(name, pin) => {
                 self.pins.insert(name.clone(), *pin);
             }
@@ -241,7 +255,9 @@ impl State {
     }
 }
 
-fn replaces(one: &Tombstone, other: &Tombstone) -> bool {
+/// Does one record make the other superfluous? Of two that supersede each other the greater one does, so that
+/// replicas keep the same one in whatever order they arrive.
+pub(crate) fn replaces(one: &Tombstone, other: &Tombstone) -> bool {
     one.supersedes(other) && (!other.supersedes(one) || by_version(one, other) != Ordering::Less)
 }
 

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use tidelog_model::{
     CollectionName, Device, DeviceSelector, FieldType, GroupId, Incarnation, LeafWidth, Name,
-    Stamp, StoreId, TimeRange, Tombstone, Version,
+    Position, Stamp, StoreId, TimeRange, Tombstone, Version,
 };
 
 fn store() -> State {
@@ -110,7 +110,13 @@ pub(super) fn sample_edit() -> Edit {
         Change::Ended(3, LogEnd { offset: 300, segment: 2 }),
         Change::RolledUp(FileId(299), false),
         Change::TombstoneRolledUp(tombstone(2)),
+        Change::Cursor(StoreId([7; 16]), position(300)),
+        Change::Replicated,
     ]
+}
+
+fn position(offset: u64) -> Position {
+    Position { incarnation: Incarnation([8; 16]), offset }
 }
 
 pub(super) fn any_change() -> impl Strategy<Value = Change> {
@@ -138,6 +144,9 @@ pub(super) fn any_change() -> impl Strategy<Value = Change> {
         }),
         any::<(u64, bool)>().prop_map(|(id, counted)| Change::RolledUp(FileId(id), counted)),
         (0u64..1000).prop_map(|number| Change::TombstoneRolledUp(tombstone(number))),
+        any::<([u8; 16], u64)>()
+            .prop_map(|(id, offset)| Change::Cursor(StoreId(id), position(offset))),
+        Just(Change::Replicated),
     ]
 }
 
@@ -157,6 +166,10 @@ fn fitting_edit(state: &State, seed: u64) -> Edit {
     if seed & 2 == 2 {
         edit.push(Change::RolledUp(FileId(next), seed & 4 == 4));
         edit.extend(state.not_rolled_up.first().cloned().map(Change::TombstoneRolledUp));
+    }
+    if seed & 8 == 8 {
+        edit.push(Change::Cursor(StoreId([(seed % 3) as u8; 16]), position(seed)));
+        edit.push(Change::Replicated);
     }
     match seed % 7 {
         0 => edit = vec![Change::Ceiling(Stamp(state.ceiling.0 + seed))],

@@ -28,8 +28,8 @@ pub(crate) struct LeafDifference {
 
 /// Descends two trees of one collection and group, and gives each leaf that differs.
 pub(crate) fn compare(
-    a: &mut Tree<'_>,
-    b: &mut Tree<'_>,
+    a: &mut Tree,
+    b: &mut Tree,
     loaded: &mut u64,
     each: &mut dyn FnMut(LeafDifference) -> bool,
 ) -> Result<bool, ReadError> {
@@ -38,8 +38,8 @@ pub(crate) fn compare(
 
 /// Compares the nodes of a tier in a range; `false` when `each` has seen enough.
 fn descend(
-    a: &mut Tree<'_>,
-    b: &mut Tree<'_>,
+    a: &mut Tree,
+    b: &mut Tree,
     tier: Tier,
     range: TimeRange,
     loaded: &mut u64,
@@ -81,8 +81,8 @@ fn differing(ours: &[TreeWindow], theirs: &[TreeWindow], all: bool) -> Vec<TimeR
 
 /// Compares the series of a leaf window, bucket by bucket.
 fn leaf_window(
-    a: &mut Tree<'_>,
-    b: &mut Tree<'_>,
+    a: &mut Tree,
+    b: &mut Tree,
     window: TimeRange,
     loaded: &mut u64,
     each: &mut dyn FnMut(LeafDifference) -> bool,
@@ -101,7 +101,7 @@ fn leaf_window(
     Ok(true)
 }
 
-fn buckets<'l>(tree: &Tree<'_>, leaves: &'l BTreeMap<Arc<str>, TreeLeaf>) -> Buckets<'l> {
+fn buckets<'l>(tree: &Tree, leaves: &'l BTreeMap<Arc<str>, TreeLeaf>) -> Buckets<'l> {
     Buckets::new(leaves.iter().map(|(device, leaf)| Entry {
         bucket: tree.bucket(device),
         device,
@@ -138,8 +138,8 @@ fn differing_series(ours: &Buckets<'_>, theirs: &Buckets<'_>, loaded: &mut u64) 
 
 /// Reads a leaf on both sides and counts what differs.
 fn rows_of(
-    a: &mut Tree<'_>,
-    b: &mut Tree<'_>,
+    a: &mut Tree,
+    b: &mut Tree,
     window: TimeRange,
     device: &Arc<str>,
 ) -> Result<LeafDifference, ReadError> {
@@ -180,15 +180,15 @@ fn rows_of(
 
 /// The difference where one side has a rollup in place of its rows: then only their number is known.
 fn settled_rows(
-    a: &mut Tree<'_>,
-    b: &mut Tree<'_>,
+    a: &mut Tree,
+    b: &mut Tree,
     leaf: TimeRange,
     device: &Arc<str>,
 ) -> Result<Option<LeafDifference>, ReadError> {
     let (ours, theirs) = (a.settled_in(leaf, device)?, b.settled_in(leaf, device)?);
     let windows = ours.iter().chain(&theirs).map(|(window, _)| *window);
     let Some(window) = windows.reduce(TimeRange::hull) else { return Ok(None) };
-    let count = |tree: &mut Tree<'_>, settled: Option<(TimeRange, u64)>| match settled {
+    let count = |tree: &mut Tree, settled: Option<(TimeRange, u64)>| match settled {
         Some((_, rows)) => Ok(rows),
         None => {
             let mut rows = Rows::of(tree, device, window)?;
@@ -218,12 +218,12 @@ struct Rows {
 }
 
 impl Rows {
-    fn of(tree: &Tree<'_>, device: &str, window: TimeRange) -> Result<Self, ReadError> {
+    fn of(tree: &Tree, device: &str, window: TimeRange) -> Result<Self, ReadError> {
         Ok(Rows { scan: tree.reading.scan(device, window)?, slice: None, next: 0 })
     }
 
     /// The time of the next row.
-    fn time(&mut self, tree: &mut Tree<'_>) -> Result<Option<i64>, ReadError> {
+    fn time(&mut self, tree: &mut Tree) -> Result<Option<i64>, ReadError> {
         loop {
             if let Some(time) = self.slice.as_ref().and_then(|rows| rows.times.get(self.next)) {
                 return Ok(Some(*time));
@@ -237,7 +237,7 @@ impl Rows {
     }
 
     /// The values of the next row, by field.
-    fn row<'r>(&'r self, tree: &'r Tree<'_>) -> Vec<(&'r FieldKey, ValueRef<'r>)> {
+    fn row<'r>(&'r self, tree: &'r Tree) -> Vec<(&'r FieldKey, ValueRef<'r>)> {
         let Some(rows) = &self.slice else { return Vec::new() };
         let fields = tree.reading.fields.iter().zip(&rows.columns);
         let value = |cells: &'r Option<Cells>| cells.as_ref()?.column.at(self.next);

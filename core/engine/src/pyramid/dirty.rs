@@ -64,8 +64,10 @@ impl Dirty {
         let mut dirty = Dirty::default();
         let rows = cuts.rows();
         let mut finder = Finder { leaf, cache: IndexCache::new(0), scratch: Scratch::default() };
+        let horizon = &snapshot.horizon;
         for open in snapshot.files_of(name, group, TimeRange::ALL) {
-            if !open.entry.rolled_up {
+            // Nodes that count rows beyond the horizon say too much.
+            if !open.entry.rolled_up || open.entry.stamps.1 > horizon.least() {
                 finder.add_file(open.readable()?, name, rows, |_| true, &mut dirty)?;
             }
         }
@@ -77,7 +79,8 @@ impl Dirty {
                 state.tombstones.contains(tombstone) && !state.not_rolled_up.contains(tombstone);
             let listed = tombstone.devices.devices.as_ref();
             let elsewhere = |devices: &Vec<Device>| !devices.iter().any(|one| here(one.as_str()));
-            if counted || listed.is_some_and(elsewhere) {
+            let applies = horizon.admits(tombstone.version);
+            if counted == applies || listed.is_some_and(elsewhere) {
                 continue;
             }
             let concerned = |device: &str| tombstone.devices.matches(device);

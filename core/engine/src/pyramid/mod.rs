@@ -22,7 +22,7 @@ pub(crate) use leaves::{LeafMaker, Make};
 pub(crate) use seal::{NodeSink, Reading, SealError, Sealed, Sealer};
 pub(crate) use settled::Settled;
 pub(crate) use stored::{Run, Stored, StoredNode};
-pub(crate) use tree::Tree;
+pub(crate) use tree::{Tree, TreeLeaf};
 
 use crate::ids::Tier;
 

@@ -64,8 +64,8 @@ fn settle(
 }
 
 /// The nodes of one series.
-pub(super) struct SeriesNodes<'a, 'r> {
-    pub(super) reading: &'a Reading<'r>,
+pub(super) struct SeriesNodes<'a> {
+    pub(super) reading: &'a Reading,
     pub(super) device: &'a Arc<str>,
     pub(super) maker: &'a mut LeafMaker,
     made: BTreeMap<(Tier, i64), Made>,
@@ -79,9 +79,9 @@ pub(super) struct LeafDigest {
     pub(super) stored: bool,
 }
 
-impl<'a, 'r> SeriesNodes<'a, 'r> {
+impl<'a> SeriesNodes<'a> {
     pub(super) fn new(
-        reading: &'a Reading<'r>,
+        reading: &'a Reading,
         device: &'a Arc<str>,
         maker: &'a mut LeafMaker,
     ) -> Self {

@@ -18,12 +18,12 @@ use tidelog_model::{CollectionName, Digest, GroupId, LeafWidth, TimeRange};
 
 /// What nodes are made of: one collection in one group, at one moment.
 #[derive(Debug)]
-pub(crate) struct Reading<'a> {
-    pub(crate) name: &'a CollectionName,
+pub(crate) struct Reading {
+    pub(crate) name: CollectionName,
     pub(crate) group: GroupId,
-    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) snapshot: Snapshot,
     pub(crate) stored: Stored,
-    pub(crate) cache: &'a IndexCache,
+    pub(crate) cache: Arc<IndexCache>,
     pub(crate) leaf: LeafWidth,
     /// All fields of the collection, sorted by name and type.
     pub(crate) fields: Arc<[FieldKey]>,
@@ -31,19 +31,20 @@ pub(crate) struct Reading<'a> {
     pub(crate) settled: Settled,
 }
 
-impl Reading<'_> {
+impl Reading {
     /// The visible rows of a device in a range.
     pub(crate) fn scan(&self, device: &str, range: TimeRange) -> Result<Scan, ReadError> {
         match range.intersection(self.settled.cuts().rows()) {
             Some(range) => {
                 let place = (self.group, device);
-                self.snapshot.scan(self.name, place, range, &self.fields, self.cache)
+                self.snapshot.scan(&self.name, place, range, &self.fields, &self.cache)
             }
             None => Ok(Scan {
                 fields: Arc::clone(&self.fields),
                 range,
                 sources: Vec::new(),
                 tombstones: Vec::new(),
+                horizon: Arc::default(),
             }),
         }
     }
@@ -66,9 +67,9 @@ impl Reading<'_> {
     /// Every device of the group that has rows in files or memory in a range, visible or not.
     pub(crate) fn devices(&self, range: TimeRange) -> Result<BTreeSet<Arc<str>>, ReadError> {
         let mut devices = BTreeSet::new();
-        for open in self.snapshot.files_of(self.name, self.group, range) {
+        for open in self.snapshot.files_of(&self.name, self.group, range) {
             let file = open.readable()?;
-            let Some(section) = file.section(self.name) else { continue };
+            let Some(section) = file.section(&self.name) else { continue };
             file.each_device(section, |device, series| {
                 if series.range().overlaps(range) && !devices.contains(device) {
                     devices.insert(Arc::from(device));
@@ -81,7 +82,7 @@ impl Reading<'_> {
 
     fn memory_devices(&self) -> Vec<Arc<str>> {
         let groups = self.snapshot.files.state.groups;
-        let placer = tidelog_model::Placer::new(self.name);
+        let placer = tidelog_model::Placer::new(&self.name);
         let here = |device: &&Arc<str>| placer.place(device).group(groups) == self.group;
         let tables = self.snapshot.memory.tables.iter();
         tables.flat_map(|table| table.devices()).filter(here).cloned().collect()
@@ -147,13 +148,13 @@ impl std::ops::AddAssign for Sealed {
 }
 
 /// Seals, and keeps the tree as it is then.
-pub(crate) struct Sealer<'a> {
-    tree: Tree<'a>,
+pub(crate) struct Sealer {
+    tree: Tree,
     sealed: Sealed,
 }
 
-impl<'a> Sealer<'a> {
-    pub(crate) fn new(reading: Reading<'a>) -> Self {
+impl Sealer {
+    pub(crate) fn new(reading: Reading) -> Self {
         Sealer { tree: Tree::new(reading), sealed: Sealed::default() }
     }
 
@@ -163,7 +164,7 @@ impl<'a> Sealer<'a> {
         dirty: &Dirty,
         sink: &mut dyn NodeSink,
         go_on: &mut dyn FnMut() -> bool,
-    ) -> Result<(Tree<'a>, Sealed), SealError> {
+    ) -> Result<(Tree, Sealed), SealError> {
         let mut leaves: BTreeMap<i64, BTreeMap<Arc<str>, LeafDigest>> = BTreeMap::new();
         let mut devices: BTreeSet<&Arc<str>> = dirty.leaves.keys().collect();
         devices.extend(dirty.parents.keys());

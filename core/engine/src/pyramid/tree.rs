@@ -29,8 +29,8 @@ pub(crate) struct TreeLeaf {
 type Changed = (Arc<str>, Option<Digest>);
 
 /// See the module documentation.
-pub(crate) struct Tree<'a> {
-    pub(super) reading: Reading<'a>,
+pub(crate) struct Tree {
+    pub(crate) reading: Reading,
     placer: Placer,
     hasher: TreeHasher,
     maker: LeafMaker,
@@ -39,10 +39,10 @@ pub(crate) struct Tree<'a> {
     leaves: BTreeMap<i64, BTreeMap<Arc<str>, TreeLeaf>>,
 }
 
-impl<'a> Tree<'a> {
-    pub(super) fn new(reading: Reading<'a>) -> Self {
+impl Tree {
+    pub(super) fn new(reading: Reading) -> Self {
         Tree {
-            placer: Placer::new(reading.name),
+            placer: Placer::new(&reading.name),
             hasher: TreeHasher::new(),
             maker: LeafMaker::new(reading.leaf, &reading.fields),
             made: BTreeMap::new(),
@@ -96,12 +96,12 @@ impl<'a> Tree<'a> {
     }
 
     /// The bucket of a device.
-    pub(super) fn bucket(&self, device: &str) -> Bucket {
+    pub(crate) fn bucket(&self, device: &str) -> Bucket {
         Bucket::of(self.placer.place(device))
     }
 
     /// Memory for decoding.
-    pub(super) fn scratch(&mut self) -> &mut Scratch {
+    pub(crate) fn scratch(&mut self) -> &mut Scratch {
         self.maker.scratch()
     }
 
@@ -157,9 +157,9 @@ impl<'a> Tree<'a> {
             extent = Some(extent.map_or(range, |extent| extent.hull(range)));
         };
         let reading = &self.reading;
-        for open in reading.snapshot.files_of(reading.name, reading.group, TimeRange::ALL) {
+        for open in reading.snapshot.files_of(&reading.name, reading.group, TimeRange::ALL) {
             let file = open.readable()?;
-            if let Some(section) = file.section(reading.name) {
+            if let Some(section) = file.section(&reading.name) {
                 add(file.sections()[section as usize].range);
             }
         }

@@ -7,9 +7,9 @@ pub(crate) use snapshot::Snapshot;
 
 use crate::codec::Scratch;
 use crate::group::{Bounds, GroupFile, IndexCache, PageAt, ReadError, SeriesIndex, SeriesRef};
-use crate::rows::{FieldKey, SeriesRows, combine, hide};
+use crate::rows::{FieldKey, SeriesRows, combine, hide, hide_beyond};
 use std::sync::Arc;
-use tidelog_model::{TimeRange, Tombstone};
+use tidelog_model::{Horizon, Stamp, TimeRange, Tombstone};
 
 /// Where rows of a series come from.
 #[derive(Debug)]
@@ -138,6 +138,8 @@ pub(crate) struct Scan {
     pub(crate) sources: Vec<Source>,
     /// Those that concern the collection and the device.
     pub(crate) tombstones: Vec<Arc<Tombstone>>,
+    /// Cells beyond it count as not written yet.
+    pub(crate) horizon: Arc<Horizon>,
 }
 
 impl Scan {
@@ -180,6 +182,11 @@ impl Scan {
         }
     }
 
+    /// Are some cells left out by their versions?
+    fn is_bounded(&self) -> bool {
+        self.horizon.least() < Stamp::MAX
+    }
+
     /// Leaves only files.
     pub(crate) fn drop_memory(&mut self) {
         self.sources.retain(|source| matches!(source, Source::File { .. }));
@@ -192,7 +199,8 @@ impl Scan {
         tests: &[PageTest<'_>],
         scratch: &mut Scratch,
     ) -> Result<Option<SeriesRows>, ReadError> {
-        self.slice(tests, !self.tombstones.is_empty(), scratch)
+        let with_versions = !self.tombstones.is_empty() || self.is_bounded();
+        self.slice(tests, with_versions, scratch)
     }
 
     /// The next slice, with the versions of all cells: for what writes them on.
@@ -223,11 +231,16 @@ impl Scan {
                     source.skip_page();
                     continue;
                 }
-                source.take(bound, with_versions, scratch)?
+                let mut rows = source.take(bound, with_versions, scratch)?;
+                hide_beyond(&mut rows, &self.horizon);
+                rows
             } else {
                 let mut parts = Vec::new();
                 for source in self.sources.iter_mut().filter(|source| meets(source)) {
-                    parts.push(source.take(bound, true, scratch)?);
+                    let mut part = source.take(bound, true, scratch)?;
+                    // Before they meet: what is beyond hides nothing that is not.
+                    hide_beyond(&mut part, &self.horizon);
+                    parts.push(part);
                 }
                 combine(&parts, self.fields.len())
             };

@@ -6,7 +6,7 @@ use crate::group::{IndexCache, ReadError};
 use crate::memory::MemoryView;
 use crate::rows::FieldKey;
 use std::sync::Arc;
-use tidelog_model::{CollectionName, GroupId, TimeRange, Tombstone};
+use tidelog_model::{CollectionName, GroupId, Horizon, TimeRange, Tombstone};
 
 /// One version of the files, and memory at the same moment.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Snapshot {
     pub(crate) tombstones: Vec<Arc<Tombstone>>,
     /// The collection's fields; the first of a name owns it.
     pub(crate) fields: Vec<FieldKey>,
+    /// What is looked at of it: all, unless it is compared with another store.
+    pub(crate) horizon: Arc<Horizon>,
 }
 
 impl Snapshot {
@@ -55,9 +57,12 @@ impl Snapshot {
             sources.extend(table.rows(device, range, fields).map(Source::memory));
         }
         let concerned = |tombstone: &&Arc<Tombstone>| {
-            tombstone.range.overlaps(range) && tombstone.devices.matches(device)
+            tombstone.range.overlaps(range)
+                && tombstone.devices.matches(device)
+                && self.horizon.admits(tombstone.version)
         };
         let tombstones = self.tombstones.iter().filter(concerned).cloned().collect();
-        Ok(Scan { fields: Arc::clone(fields), range, sources, tombstones })
+        let horizon = Arc::clone(&self.horizon);
+        Ok(Scan { fields: Arc::clone(fields), range, sources, tombstones, horizon })
     }
 }

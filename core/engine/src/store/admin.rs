@@ -367,6 +367,9 @@ impl Inner {
                 changes.push(Change::Tombstone(Arc::clone(tombstone)));
             }
         }
+        let cursors = self.cursors();
+        let moved = cursors.iter().filter(|(id, at)| manifest.cursors.get(*id) != Some(*at));
+        changes.extend(moved.map(|(id, at)| Change::Cursor(*id, *at)));
         changes
     }
 

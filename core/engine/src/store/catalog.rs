@@ -1,7 +1,7 @@
 //! What is known of collections right now: the manifest's schema, and what was written since.
 
 use crate::ids::Tier;
-use crate::manifest::{CollectionEntry, State};
+use crate::manifest::{CollectionEntry, State, replaces};
 use crate::retention::Cuts;
 use crate::rows::FieldKey;
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,11 +136,11 @@ impl Catalog {
 
     /// Keeps a delete, and drops those that it supersedes.
     pub(super) fn add_tombstone(&mut self, new: Arc<Tombstone>) {
-        if self.tombstones.iter().any(|known| **known == *new) {
+        if self.tombstones.iter().any(|known| replaces(known, &new)) {
             return;
         }
         let tombstones = Arc::make_mut(&mut self.tombstones);
-        tombstones.retain(|old| !new.supersedes(old));
+        tombstones.retain(|old| !replaces(&new, old));
         tombstones.push(new);
     }
 

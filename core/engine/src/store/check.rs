@@ -8,7 +8,7 @@ use crate::log::FrameInfo;
 use crate::manifest::{
     FileEntry, Manifest, ManifestError, Mode, check_invariants, decode_tombstone,
 };
-use crate::wal::{self, KIND_ROWS, KIND_TOMBSTONE, RowsPayload};
+use crate::wal::{self, AppliedPayload, KIND_ROWS, KIND_TOMBSTONE, RowsPayload};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 use tidelog_model::{CollectionName, Incarnation, TimeRange, device};
@@ -245,6 +245,11 @@ pub(super) fn read_record(
         KIND_TOMBSTONE => {
             let encoded = wal::read_tombstone_payload(payload).map_err(|error| error.0)?;
             decode_tombstone(encoded).map(drop).map_err(|error| error.0)
+        }
+        wal::KIND_APPLIED => {
+            let applied = AppliedPayload::read(payload).map_err(|error| error.0)?;
+            let same = applied.subs.iter().all(|sub| sub.group().1 == groups);
+            same.then_some(()).ok_or("a record is of another number of groups")
         }
         wal::KIND_END => Ok(()),
         _ => Err("a record is of an unknown kind"),

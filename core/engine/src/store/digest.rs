@@ -12,7 +12,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use tidelog_model::digest::TreeHasher;
-use tidelog_model::{CollectionName, DeviceSelector, Digest, GroupId, LeafWidth, Level, TimeRange};
+use tidelog_model::{
+    CollectionName, DeviceSelector, Digest, GroupId, Horizon, LeafWidth, Level, TimeRange,
+};
 
 /// A digest of a part of a collection: equal rows give equal digests, whoever wrote them and in whatever files
 /// they lie.
@@ -189,14 +191,14 @@ impl Store {
 }
 
 /// A collection at one moment, for all of its trees.
-struct Moment {
+pub(super) struct Moment {
     snapshot: Snapshot,
     fields: Arc<[FieldKey]>,
-    leaf: Option<LeafWidth>,
+    pub(super) leaf: Option<LeafWidth>,
 }
 
 impl Moment {
-    fn of(inner: &Inner, name: &CollectionName) -> Result<Self, QueryError> {
+    pub(super) fn of(inner: &Inner, name: &CollectionName) -> Result<Self, QueryError> {
         let snapshot = match inner.snapshot(name, &DeviceSelector::all()) {
             Err(QueryError::NoCollection { .. }) => inner.empty_snapshot(),
             other => other?,
@@ -204,6 +206,11 @@ impl Moment {
         let known: BTreeSet<FieldKey> = snapshot.fields.iter().cloned().collect();
         let entry = inner.catalog().collections.get(name).map(|entry| entry.leaf);
         Ok(Moment { snapshot, fields: known.into_iter().collect(), leaf: entry })
+    }
+
+    /// Nothing beyond a horizon counts.
+    pub(super) fn bound(&mut self, horizon: &Arc<Horizon>) {
+        self.snapshot.horizon = Arc::clone(horizon);
     }
 
     /// The digests of a group at a level; at the root its own alone.
@@ -239,12 +246,12 @@ impl Moment {
     }
 
     /// The tree of a group, with all that is not stored yet.
-    fn tree<'a>(
-        &'a self,
-        inner: &'a Inner,
-        name: &'a CollectionName,
+    pub(super) fn tree(
+        &self,
+        inner: &Inner,
+        name: &CollectionName,
         group: GroupId,
-    ) -> Result<Tree<'a>, QueryError> {
+    ) -> Result<Tree, QueryError> {
         let leaf = self.leaf.unwrap_or_default();
         let nodes = self.snapshot.files.nodes(group);
         let stored = Stored::new(name, leaf, nodes, &inner.node_cache)?;
@@ -253,11 +260,11 @@ impl Moment {
         let (files, deletes) = (self.snapshot.files.settled(group), &self.snapshot.tombstones);
         let settled = Settled::new(name, leaf, cuts, files, deletes, &inner.node_cache)?;
         let reading = Reading {
-            name,
+            name: name.clone(),
             group,
-            snapshot: &self.snapshot,
+            snapshot: self.snapshot.clone(),
             stored,
-            cache: &inner.cache,
+            cache: Arc::clone(&inner.cache),
             leaf,
             fields: Arc::clone(&self.fields),
             settled,

@@ -2,10 +2,12 @@
 
 mod admin;
 mod adopt;
+mod apply;
 mod backup;
 mod catalog;
 mod check;
 mod check_file;
+mod content;
 mod digest;
 mod open;
 mod pending;
@@ -14,17 +16,21 @@ mod recover;
 mod rescue;
 mod room;
 mod stamps;
+mod state;
 mod stats;
 mod survey;
 mod write;
 
 pub use admin::{Delete, SealReport};
 pub use adopt::{adopt, adopt_on};
+pub use apply::{Applied, Closed, Incoming};
 pub use backup::{BackupError, BackupReport};
 pub use check::{CheckReport, Finding};
+pub use content::{Content, ContentRow, RowPacker};
 pub use digest::{CompareError, CompareReport, Difference, DigestRow};
 pub use open::OpenReport;
 pub use recover::{RecoverError, RecoverReport, recover, recover_on};
+pub use state::{StateApplied, StatePart};
 pub use stats::{CollectionStats, GroupInfo, Stats, TierStats};
 pub use write::{Receipt, Ticket};
 
@@ -95,6 +101,10 @@ pub(crate) struct Inner {
     pub(crate) node_damage: Arc<NodeDamage>,
     latest: LatestCache,
     pending: Pending,
+    /// By store: all that it wrote to its log before this position is here.
+    cursors: Mutex<std::collections::BTreeMap<StoreId, Position>>,
+    /// Every store that writes has agreed on what has a stamp up to this one.
+    pub(crate) agreed: std::sync::atomic::AtomicU64,
     pub(crate) stamps: Stamps,
     /// How many cuts of rows are on their way.
     pub(crate) cutting: std::sync::atomic::AtomicUsize,

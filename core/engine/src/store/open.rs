@@ -1,5 +1,6 @@
 //! Opening a store: lock, manifest, log, files; in that order, and every step can be repeated.
 
+use super::apply::{newest_stamp, observe};
 use super::catalog::Catalog;
 use super::check_file::Checked;
 use super::pending::Pending;
@@ -21,10 +22,14 @@ use crate::nodes::{NodeCache, NodeFile};
 use crate::options::Options;
 use crate::query::LatestCache;
 use crate::upkeep::Threads;
-use crate::wal::{self, Identity, KIND_ROWS, KIND_TOMBSTONE, Recovered, RowsPayload, Wal};
+use crate::wal::{
+    self, AppliedPayload, Identity, KIND_APPLIED, KIND_ROWS, KIND_TOMBSTONE, Recovered,
+    RowsPayload, Wal,
+};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
-use tidelog_model::{GroupId, Incarnation, Stamp, StoreId};
+use tidelog_model::{GroupId, Incarnation, Position, Stamp, StoreId};
 
 /// What recovery found when a store was opened.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -104,8 +109,9 @@ impl Inner {
         check_groups(&place, &options, manifest.state())?;
         let memory = Memory::default();
         let mut catalog = Catalog::new(manifest.state());
-        let (recovered, newest) =
-            replay(&*disk, manifest.state(), &memory, &mut catalog).map_err(io)?;
+        let mut cursors = manifest.state().cursors.clone();
+        let into = (&memory, &mut catalog, &mut cursors);
+        let (recovered, newest) = replay(&*disk, manifest.state(), into).map_err(io)?;
         report.log_records = recovered.frames;
         report.log_bytes = recovered.bytes;
         report.torn_bytes += recovered.torn_bytes;
@@ -138,7 +144,8 @@ impl Inner {
         let wal = Wal::new(Arc::clone(&disk), identity, options.segment_bytes);
         let old_segments = recovered.segments.keys().copied().collect();
         let stamps = Stamps::new(last, ceiling);
-        let parts = Parts { wal: Some(Arc::new(wal)), memory, catalog, stamps, lock: Some(lock) };
+        let wal = Some(Arc::new(wal));
+        let parts = Parts { wal, memory, catalog, stamps, cursors, lock: Some(lock) };
         Ok(Self::assemble(disk, options, manifest, files, parts, report, old_segments))
     }
 
@@ -154,8 +161,9 @@ impl Inner {
         check_groups(&place, &options, manifest.state())?;
         let memory = Memory::default();
         let mut catalog = Catalog::new(manifest.state());
-        let (recovered, newest) =
-            replay(&*disk, manifest.state(), &memory, &mut catalog).map_err(io)?;
+        let mut cursors = manifest.state().cursors.clone();
+        let into = (&memory, &mut catalog, &mut cursors);
+        let (recovered, newest) = replay(&*disk, manifest.state(), into).map_err(io)?;
         let files = open_files(&*disk, manifest.state())?;
         // A writer may have flushed or compacted meanwhile, and deleted segments or files that this manifest
         // still counts on: a newer one knows where their rows and deletes went.
@@ -184,7 +192,7 @@ impl Inner {
             }
         }
         let stamps = Stamps::new(newest, Stamp::ZERO);
-        let parts = Parts { wal: None, memory, catalog, stamps, lock: None };
+        let parts = Parts { wal: None, memory, catalog, stamps, cursors, lock: None };
         Ok(Self::assemble(disk, options, manifest, files, parts, report, Vec::new()))
     }
 
@@ -212,6 +220,8 @@ impl Inner {
             node_damage: Arc::default(),
             latest: LatestCache::default(),
             pending: Pending::default(),
+            cursors: Mutex::new(parts.cursors),
+            agreed: std::sync::atomic::AtomicU64::default(),
             stamps: parts.stamps,
             cutting: std::sync::atomic::AtomicUsize::default(),
             schema: Mutex::default(),
@@ -237,6 +247,7 @@ struct Parts {
     memory: Memory,
     catalog: Catalog,
     stamps: Stamps,
+    cursors: BTreeMap<StoreId, Position>,
     lock: Option<Box<dyn Send + Sync>>,
 }
 
@@ -282,8 +293,7 @@ pub(super) fn manifest_error(place: &str, error: ManifestError) -> OpenError {
 fn replay(
     disk: &dyn Disk,
     state: &State,
-    memory: &Memory,
-    catalog: &mut Catalog,
+    (memory, catalog, cursors): (&Memory, &mut Catalog, &mut BTreeMap<StoreId, Position>),
 ) -> io::Result<(Recovered, Stamp)> {
     let openings: Vec<(u32, Incarnation)> =
         state.openings.iter().map(|opening| (opening.ordinal, opening.incarnation)).collect();
@@ -299,13 +309,22 @@ fn replay(
                 }
                 for sub in &subs {
                     newest = newest.max(sub.version().stamp);
-                    let fields = sub.fields().filter_map(|field| {
-                        let name = tidelog_model::Name::new("field", field.name()).ok()?;
-                        Some((name, field.field_type()))
-                    });
-                    catalog.observe(&sub.collection(), sub.leaf(), fields, sub.version());
+                    observe(catalog, sub);
                 }
                 memory.apply(&subs, || ());
+            }
+            KIND_APPLIED => {
+                let record = AppliedPayload::read(payload).map_err(|error| error.0)?;
+                if record.subs.iter().any(|sub| sub.group().1 != state.groups) {
+                    return Err("a record is of another number of groups");
+                }
+                newest = newest.max(newest_stamp(&record));
+                for tombstone in record.tombstones {
+                    catalog.add_tombstone(Arc::new(tombstone));
+                }
+                record.subs.iter().for_each(|sub| observe(catalog, sub));
+                memory.apply(&record.subs, || ());
+                cursors.extend(record.cursor);
             }
             KIND_TOMBSTONE => {
                 let encoded = wal::read_tombstone_payload(payload).map_err(|error| error.0)?;

@@ -98,7 +98,13 @@ impl Inner {
     /// One moment of a collection that nobody has written to.
     pub(crate) fn empty_snapshot(&self) -> Snapshot {
         let memory = MemoryView { tables: Vec::new() };
-        Snapshot { memory, files: self.files(), tombstones: Vec::new(), fields: Vec::new() }
+        Snapshot {
+            memory,
+            files: self.files(),
+            tombstones: Vec::new(),
+            fields: Vec::new(),
+            horizon: Arc::default(),
+        }
     }
 
     /// One moment of a collection.
@@ -121,6 +127,6 @@ impl Inner {
             (files, catalog.tombstones_of(name), catalog.fields_of(name))
         });
         let fields = fields.ok_or_else(|| QueryError::NoCollection { name: name.clone() })?;
-        Ok(Snapshot { memory, files, tombstones, fields })
+        Ok(Snapshot { memory, files, tombstones, fields, horizon: Arc::default() })
     }
 }

@@ -16,7 +16,7 @@ use crate::manifest::{FileEntry, Manifest, ManifestError, Mode, State, decode_to
 use crate::nodes::NodeFile;
 use crate::options::Options;
 use crate::upkeep::entry_of;
-use crate::wal::{self, KIND_ROWS, KIND_TOMBSTONE, RowsPayload};
+use crate::wal::{self, AppliedPayload, KIND_ROWS, KIND_TOMBSTONE, RowsPayload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
@@ -390,6 +390,11 @@ impl Recovery<'_> {
                     let encoded = wal::read_tombstone_payload(payload).map_err(|error| error.0)?;
                     let tombstone = decode_tombstone(encoded).map_err(|error| error.0)?;
                     newest = newest.max(tombstone.version.stamp);
+                } else if frame.kind == wal::KIND_APPLIED {
+                    let applied = AppliedPayload::read(payload).map_err(|error| error.0)?;
+                    let subs = applied.subs.iter().map(|sub| sub.version().stamp);
+                    let deletes = applied.tombstones.iter().map(|one| one.version.stamp);
+                    newest = subs.chain(deletes).fold(newest, Stamp::max);
                 }
                 Ok(())
             },

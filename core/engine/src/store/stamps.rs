@@ -19,6 +19,16 @@ struct State {
     ceiling: Stamp,
     /// By stamp: where the write's frame starts, once it is in the log.
     in_flight: BTreeMap<Stamp, Option<u64>>,
+    /// What comes from other stores and is not in memory yet, by number: where its frame starts.
+    arriving: BTreeMap<u64, Option<u64>>,
+    next_arrival: u64,
+}
+
+impl State {
+    /// Where frames start that are not in memory yet.
+    fn starts(&self) -> impl Iterator<Item = u64> + '_ {
+        self.in_flight.values().chain(self.arriving.values()).flatten().copied()
+    }
 }
 
 /// A stamp, or the ceiling that must be made durable first.
@@ -30,7 +40,13 @@ pub(super) enum Drawn {
 
 impl Stamps {
     pub(super) fn new(last: Stamp, ceiling: Stamp) -> Self {
-        let state = State { clock: StampClock::after(last), ceiling, in_flight: BTreeMap::new() };
+        let state = State {
+            clock: StampClock::after(last),
+            ceiling,
+            in_flight: BTreeMap::new(),
+            arriving: BTreeMap::new(),
+            next_arrival: 0,
+        };
         Stamps { state: Mutex::new(state) }
     }
 
@@ -67,8 +83,49 @@ impl Stamps {
     /// memory, given that the end of the log was read before.
     pub(crate) fn in_flight(&self) -> (Option<Stamp>, Option<u64>) {
         let state = self.lock();
-        let stamp = state.in_flight.keys().next().copied();
-        (stamp, state.in_flight.values().flatten().min().copied())
+        // What arrives may have any stamp.
+        let stamp = match state.arriving.is_empty() {
+            true => state.in_flight.keys().next().copied(),
+            false => Some(Stamp::ZERO),
+        };
+        (stamp, state.starts().min())
+    }
+
+    /// Something comes from another store; its number.
+    pub(super) fn arrive(&self) -> u64 {
+        let mut state = self.lock();
+        let number = state.next_arrival;
+        state.next_arrival += 1;
+        state.arriving.insert(number, None);
+        number
+    }
+
+    /// What arrives is in the log.
+    pub(super) fn arrival_logged(&self, number: u64, start: u64) {
+        self.lock().arriving.insert(number, Some(start));
+    }
+
+    /// What arrived is in memory, or will never be.
+    pub(super) fn arrived(&self, number: u64) {
+        self.lock().arriving.remove(&number);
+    }
+
+    /// Stamps drawn from now on are greater than this one.
+    pub(super) fn observe(&self, seen: Stamp) {
+        self.lock().clock.observe(seen);
+    }
+
+    /// No write of this store with a stamp up to this one is still to come into the log or into memory. A store
+    /// that is not written to closes with the wall clock.
+    pub(super) fn close_up(&self, wall_millis: u64) -> Stamp {
+        let mut state = self.lock();
+        match state.in_flight.keys().next() {
+            Some(least) => Stamp(least.0.saturating_sub(1)),
+            None => {
+                state.clock.observe(Stamp::from_millis(wall_millis));
+                state.clock.last()
+            }
+        }
     }
 
     /// The latest stamp drawn.

@@ -16,6 +16,7 @@ pub(crate) struct Counters {
     pub(crate) writes: AtomicU64,
     pub(crate) rows_written: AtomicU64,
     pub(crate) values_written: AtomicU64,
+    pub(crate) rows_applied: AtomicU64,
     pub(crate) rows_settled: AtomicU64,
     pub(crate) rows_evicted: AtomicU64,
     pub(crate) waits_for_room: AtomicU64,
@@ -58,6 +59,8 @@ pub struct Stats {
     pub rows_written: u64,
     /// Values in them.
     pub values_written: u64,
+    /// Rows taken from other stores, those that were known already included.
+    pub rows_applied: u64,
     /// Rows refused because they are before a cut.
     pub rows_settled: u64,
     /// Rows in files that were given up because the store was at its bound, overwritten and deleted ones included.
@@ -215,6 +218,7 @@ impl Store {
             writes: count(&counters.writes),
             rows_written: count(&counters.rows_written),
             values_written: count(&counters.values_written),
+            rows_applied: count(&counters.rows_applied),
             rows_settled: count(&counters.rows_settled),
             rows_evicted: count(&counters.rows_evicted),
             waits_for_room: count(&counters.waits_for_room),

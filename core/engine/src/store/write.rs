@@ -325,7 +325,7 @@ impl Inner {
     }
 
     /// Waits until a batch of so many bytes fits into memory, and reserves them.
-    fn make_room(&self, wal: &Wal, bytes: usize) -> Result<(), WriteError> {
+    pub(super) fn make_room(&self, wal: &Wal, bytes: usize) -> Result<(), WriteError> {
         let budget = self.options.memory_budget;
         if bytes > budget {
             return Err(WriteError::TooLarge { bytes, budget });

@@ -324,6 +324,10 @@ impl Inner {
         own: Option<&Sealed>,
     ) -> Levelling {
         let Some((least, greatest)) = stamps else { return Levelling::Forbidden };
+        // A stamp that is raised could win over a write that is still on its way from a peer.
+        if self.files().state.replicated && greatest.0 > self.agreed.load(Relaxed) {
+            return Levelling::Forbidden;
+        }
         let apart = |(a, b): (Stamp, Stamp)| b < least || a > greatest;
         let files = self.files();
         let others = files.group(group).iter().filter(|file| !inputs.contains(&file.entry.id));

@@ -67,7 +67,9 @@ pub(super) fn merge(
             }
             let of_device = tombstones.iter().filter(|tombstone| tombstone.devices.matches(device));
             let tombstones = of_device.cloned().collect();
-            let mut scan = Scan { fields: Arc::clone(&fields), range, sources, tombstones };
+            let horizon = Arc::default();
+            let mut scan =
+                Scan { fields: Arc::clone(&fields), range, sources, tombstones, horizon };
             writer.series(device, || {
                 let slice = scan.next_with_versions(&mut scratch)?;
                 done += slice.as_ref().map_or(0, |rows| rows.len() as u64);

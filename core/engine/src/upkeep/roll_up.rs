@@ -139,6 +139,7 @@ impl Inner {
             files: files.clone(),
             tombstones: files.state.tombstones.iter().filter(concerns).cloned().collect(),
             fields: fields.to_vec(),
+            horizon: Arc::default(),
         };
         let stored = Stored::new(name, entry.leaf, files.nodes(group), &self.node_cache)?;
         let cuts = entry.cuts();
@@ -150,11 +151,11 @@ impl Inner {
         let settled = Settled::new(name, entry.leaf, cuts, settled, deletes, &self.node_cache)?;
         sink.begin(name, entry.leaf, &fields);
         let reading = Reading {
-            name,
+            name: name.clone(),
             group,
-            snapshot: &snapshot,
+            snapshot: snapshot.clone(),
             stored,
-            cache: &self.cache,
+            cache: Arc::clone(&self.cache),
             leaf: entry.leaf,
             fields,
             settled,

@@ -198,6 +198,7 @@ impl Settling<'_> {
             files: self.files.clone(),
             tombstones: self.inner.tombstones_of(self.name),
             fields: fields.to_vec(),
+            horizon: Arc::default(),
         };
         let mut settled = self.files.settled(self.group).to_vec();
         let mut starts = BTreeSet::new();
@@ -225,21 +226,21 @@ impl Settling<'_> {
         Ok(())
     }
 
-    fn reading<'r>(
-        &'r self,
-        snapshot: &'r Snapshot,
+    fn reading(
+        &self,
+        snapshot: &Snapshot,
         fields: &Arc<[FieldKey]>,
         cuts: Cuts,
         settled: &[OpenNodes],
-    ) -> Result<Reading<'r>, ReadError> {
+    ) -> Result<Reading, ReadError> {
         let (inner, leaf) = (self.inner, self.entry.leaf);
         let (deletes, cache) = (&snapshot.tombstones, &inner.node_cache);
         Ok(Reading {
-            name: self.name,
+            name: self.name.clone(),
             group: self.group,
-            snapshot,
+            snapshot: snapshot.clone(),
             stored: Stored::new(self.name, leaf, self.files.nodes(self.group), cache)?,
-            cache: &inner.cache,
+            cache: Arc::clone(&inner.cache),
             leaf,
             fields: Arc::clone(fields),
             settled: Settled::new(self.name, leaf, cuts, settled, deletes, cache)?,
@@ -250,7 +251,7 @@ impl Settling<'_> {
     /// place of.
     fn write(
         &self,
-        reading: &Reading<'_>,
+        reading: &Reading,
         into: Tier,
         range: TimeRange,
         cleaned: Stamp,

@@ -1,13 +1,16 @@
 #![doc = include_str!("FORMAT.md")]
 
+mod applied;
 mod payload;
 mod recover;
 mod renew;
 mod tail;
 mod writer;
 
+pub(crate) use applied::AppliedPayload;
 pub(crate) use payload::{
-    KIND_END, KIND_ROWS, KIND_TOMBSTONE, RowsPayload, read_tombstone_payload, tombstone_payload,
+    KIND_APPLIED, KIND_END, KIND_ROWS, KIND_TOMBSTONE, RowsPayload, read_tombstone_payload,
+    tombstone_payload,
 };
 pub(crate) use recover::{Recovered, recover};
 pub(crate) use renew::{renew, sweep_unfinished};

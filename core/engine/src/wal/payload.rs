@@ -8,6 +8,7 @@ use tidelog_model::{BatchV1, SubBatch};
 pub(crate) const KIND_ROWS: u8 = 1;
 pub(crate) const KIND_TOMBSTONE: u8 = 2;
 pub(crate) const KIND_END: u8 = 3;
+pub(crate) const KIND_APPLIED: u8 = 4;
 const ALIGN: usize = 16;
 
 /// Builds a rows frame, reusing its memory.
@@ -26,23 +27,48 @@ impl RowsPayload {
     pub(crate) fn push(&mut self, sub: &BatchV1) {
         let start = self.archives.len();
         self.archives = sub.write_to(std::mem::take(&mut self.archives));
+        self.end_archive(start);
+    }
+
+    /// Adds a sub-batch that is bytes already, and was checked.
+    pub(crate) fn push_archive(&mut self, archive: &[u8]) {
+        let start = self.archives.len();
+        self.archives.extend_from_slice(archive);
+        self.end_archive(start);
+    }
+
+    fn end_archive(&mut self, start: usize) {
         let len = self.archives.len() - start;
         self.lens.push(u32::try_from(len).expect("a batch is below 4 GiB"));
         pad(&mut self.archives);
+    }
+
+    /// How many bytes [`Self::append_to`] appends.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        (4 + 4 * self.lens.len()).next_multiple_of(ALIGN) + self.archives.len()
     }
 
     /// The frame, in a buffer that is used again: room for its header, then the payload.
     pub(crate) fn frame(&self, mut frame: AlignedVec) -> AlignedVec {
         frame.clear();
         frame.resize(FRAME_HEADER_LEN, 0);
+        self.append_to(&mut frame);
+        frame
+    }
+
+    /// Appends the sub-batches, if there are any.
+    pub(crate) fn append_to(&self, frame: &mut AlignedVec) {
+        if self.lens.is_empty() {
+            return;
+        }
         let count = u32::try_from(self.lens.len()).expect("as many as groups");
         frame.extend_from_slice(&count.to_le_bytes());
         for len in &self.lens {
             frame.extend_from_slice(&len.to_le_bytes());
         }
-        pad(&mut frame);
+        pad(frame);
         frame.extend_from_slice(&self.archives);
-        frame
     }
 
     /// Takes a frame apart; every sub-batch is checked whole. `payload` must be aligned to 16.
