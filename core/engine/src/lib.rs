@@ -42,6 +42,15 @@ pub use store::{
     Incoming, OpenReport, Receipt, RecoverError, RecoverReport, RowPacker, SealReport,
     StateApplied, StatePart, Stats, Store, Ticket, TierStats, adopt, adopt_on, recover, recover_on,
 };
+/// Reads a delete as [`TailRecord::tombstone_bytes`] gives it.
+///
+/// # Errors
+/// [`ApplyError::Malformed`] when the bytes are none.
+pub fn read_tombstone(bytes: &[u8]) -> Result<Tombstone, ApplyError> {
+    manifest::decode_tombstone(bytes)
+        .map_err(|error| ApplyError::Malformed { what: error.to_string() })
+}
+
 pub use wal::{Tail, TailError, TailRecord};
 
 pub use tidelog_model::{

@@ -28,6 +28,7 @@ pub mod calendar;
 mod column;
 pub mod device;
 pub mod digest;
+pub mod format;
 mod horizon;
 mod level;
 pub mod merge;

@@ -46,6 +46,8 @@ pub struct Closed {
     pub position: Position,
     /// All that stands in the log before this is visible.
     pub visible: Position,
+    /// The latest stamp that was drawn or seen.
+    pub latest: Stamp,
 }
 
 impl Store {
@@ -66,6 +68,21 @@ impl Store {
         self.inner.cursors().get(&origin).copied()
     }
 
+    /// How far the logs of other stores are followed here.
+    #[must_use]
+    pub fn all_cursors(&self) -> Vec<(StoreId, Position)> {
+        self.inner.cursors().iter().map(|(store, at)| (*store, *at)).collect()
+    }
+
+    /// Waits until the log has grown beyond a position of this opening, or the timeout; where it ends then. `None` when the
+    /// store is open for reading only.
+    #[must_use]
+    pub fn wait_for_log(&self, beyond: Position, timeout: std::time::Duration) -> Option<Position> {
+        let wal = self.inner.wal.as_ref()?;
+        let offset = wal.wait_beyond(beyond.offset, timeout);
+        Some(Position { incarnation: wal.identity().incarnation, offset })
+    }
+
     /// How far this store's own writes have come; `None` when it is open for reading only. A store that nobody writes
     /// to closes with the wall clock: no later write has an earlier stamp.
     #[must_use]
@@ -79,7 +96,8 @@ impl Store {
         let start = inner.stamps.in_flight().1;
         let stamp = inner.stamps.close_up(inner.clock().wall_millis());
         let visible = at(start.map_or(before, |start| start.min(before)));
-        Some(Closed { stamp, position: at(wal.end()), visible })
+        let latest = inner.stamps.last();
+        Some(Closed { stamp, position: at(wal.end()), visible, latest })
     }
 
     /// Says that this store has peers from now on: stamps stay as they were drawn until all of them have agreed, for a
@@ -143,6 +161,9 @@ impl Inner {
             self.admit_sub(sub, bytes, &mut rows, &mut applied)?;
         }
         applied.tombstones = incoming.tombstones.len() as u64;
+        if rows.is_empty() && incoming.tombstones.is_empty() && incoming.cursor.is_none() {
+            return Ok(applied);
+        }
         let deletes = incoming.tombstones.iter();
         let mut frame = AppliedPayload::frame(incoming.cursor, deletes, &rows);
         let span = self.log_arrival(wal, &arrival, &mut frame)?;
@@ -322,10 +343,10 @@ fn rows_from(sub: &SubBatch<'_>, times: &[i64], cut: i64) -> Result<Batch, Apply
     for (text, rows) in sub.devices() {
         let device = Device::from_canonical(text).map_err(|error| malformed(&error))?;
         let device = batch.add_device(&device).map_err(|error| malformed(&error))?;
-        for at in row..row + rows {
-            let kept = times[at] >= cut;
+        for (at, time) in times.iter().enumerate().skip(row).take(rows) {
+            let kept = *time >= cut;
             let mut open = if kept {
-                Some(batch.row(device, times[at]).map_err(|error| malformed(&error))?)
+                Some(batch.row(device, *time).map_err(|error| malformed(&error))?)
             } else {
                 None
             };

@@ -36,8 +36,11 @@ pub struct ContentRow<'a> {
 }
 
 /// Rows on their way to another store: sub-batches, one for each version.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RowPacker {
+    name: CollectionName,
+    groups: u32,
+    leaf: LeafWidth,
     batches: BTreeMap<Version, Vec<Batch>>,
     rows: usize,
     bytes: usize,
@@ -69,7 +72,27 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The names of all collections, ascending; those without a row, too.
+    #[must_use]
+    pub fn collection_names(&self) -> Vec<CollectionName> {
+        self.inner.catalog().collections.keys().cloned().collect()
+    }
+
+    /// Over how many groups devices are spread.
+    #[must_use]
+    pub fn group_count(&self) -> u32 {
+        self.inner.groups
+    }
+}
+
 impl Content {
+    /// Rows before this are cut off.
+    #[must_use]
+    pub fn cut(&self) -> i64 {
+        self.tree.reading.settled.cuts().of(Tier::Raw)
+    }
+
     /// The leaf width of the collection.
     #[must_use]
     pub fn leaf(&self) -> LeafWidth {
@@ -121,12 +144,6 @@ impl Content {
         Ok(leaves.into_iter().map(entry).collect())
     }
 
-    /// Is the window one whose rows retention has cut off? Then a rollup is the data, and there are no rows to give.
-    #[must_use]
-    pub fn is_settled(&self, start: i64) -> bool {
-        start < self.tree.reading.settled.cuts().of(Tier::Raw)
-    }
-
     /// The visible rows of a device in a range, in order of time. `each` stops by returning `false`.
     ///
     /// # Errors
@@ -162,32 +179,11 @@ impl Content {
         Ok(())
     }
 
-    /// Packs a row of a device to be sent.
-    ///
-    /// # Errors
-    /// When more was packed than a batch may hold.
-    pub fn pack(
-        &self,
-        packer: &mut RowPacker,
-        device: &Device,
-        row: &ContentRow<'_>,
-    ) -> Result<(), BatchError> {
-        packer.push(&self.name, device, row)
-    }
-
-    /// What was packed, as the bytes of `BatchV1` archives.
+    /// Packs rows of the collection, to be sent.
     #[must_use]
-    pub fn finish(&self, packer: RowPacker) -> Vec<AlignedVec> {
-        let mut archives = Vec::new();
-        let mut cutter = Cutter::default();
-        for (version, batches) in packer.batches {
-            for batch in batches {
-                batch.cut(self.groups, version, self.leaf, &mut cutter, |sub| {
-                    archives.push(sub.write_to(AlignedVec::new()));
-                });
-            }
-        }
-        archives
+    pub fn packer(&self) -> RowPacker {
+        let (name, groups, leaf) = (self.name.clone(), self.groups, self.leaf);
+        RowPacker { name, groups, leaf, batches: BTreeMap::new(), rows: 0, bytes: 0 }
     }
 }
 
@@ -204,13 +200,27 @@ impl RowPacker {
         self.rows
     }
 
-    /// A row goes into one batch for each version of its cells; into that of its own version even if no cell has it.
-    fn push(
-        &mut self,
-        name: &CollectionName,
-        device: &Device,
-        row: &ContentRow<'_>,
-    ) -> Result<(), BatchError> {
+    /// What was packed, as the bytes of `BatchV1` archives.
+    #[must_use]
+    pub fn finish(self) -> Vec<AlignedVec> {
+        let mut archives = Vec::new();
+        let mut cutter = Cutter::default();
+        for (version, batches) in self.batches {
+            for batch in batches {
+                batch.cut(self.groups, version, self.leaf, &mut cutter, |sub| {
+                    archives.push(sub.write_to(AlignedVec::new()));
+                });
+            }
+        }
+        archives
+    }
+
+    /// Packs a row of a device. It goes into one batch for each version of its cells; into that of its own version
+    /// even if no cell has it.
+    ///
+    /// # Errors
+    /// When more was packed than a batch may hold.
+    pub fn push(&mut self, device: &Device, row: &ContentRow<'_>) -> Result<(), BatchError> {
         let mut versions: Vec<Version> = row.cells.iter().map(|cell| cell.3).collect();
         versions.push(row.version);
         versions.sort_unstable();
@@ -223,7 +233,7 @@ impl RowPacker {
             let mut number = 0;
             loop {
                 if batches.len() == number {
-                    batches.push(Batch::for_collection(name.clone()));
+                    batches.push(Batch::for_collection(self.name.clone()));
                     self.bytes += ARCHIVE_BYTES;
                 }
                 rest = push_row(&mut batches[number], device, row.time, rest)?;

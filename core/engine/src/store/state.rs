@@ -95,8 +95,11 @@ impl Store {
 #[derive(Default)]
 struct Entry {
     fields: BTreeMap<(Name, FieldType), Version>,
-    options: Option<(LeafWidth, Version, Vec<(Tier, u32)>)>,
+    options: Option<Given>,
 }
+
+/// Leaf width, version and retention.
+type Given = (LeafWidth, Version, Vec<(Tier, u32)>);
 
 impl Entry {
     fn newest(&self) -> Option<Stamp> {

@@ -3,7 +3,7 @@
 use crate::format::Malformed;
 use crate::log::FRAME_HEADER_LEN;
 use rkyv::util::AlignedVec;
-use tidelog_model::{BatchV1, SubBatch};
+use tidelog_model::{BatchV1, GroupId, SubBatch};
 
 pub(crate) const KIND_ROWS: u8 = 1;
 pub(crate) const KIND_TOMBSTONE: u8 = 2;
@@ -43,6 +43,10 @@ impl RowsPayload {
         pad(&mut self.archives);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lens.is_empty()
+    }
+
     /// How many bytes [`Self::append_to`] appends.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
@@ -73,6 +77,20 @@ impl RowsPayload {
 
     /// Takes a frame apart; every sub-batch is checked whole. `payload` must be aligned to 16.
     pub(crate) fn read(payload: &[u8]) -> Result<Vec<SubBatch<'_>>, Malformed> {
+        let archives = Self::split(payload)?;
+        let read = |archive| SubBatch::read(archive).map_err(|_| Malformed("not a sub-batch"));
+        archives.into_iter().map(read).collect()
+    }
+
+    /// The sub-batches as they stand in the log, with their groups.
+    pub(crate) fn archives(payload: &[u8]) -> Result<Vec<(GroupId, &[u8])>, Malformed> {
+        let subs = Self::read(payload)?;
+        let archives = Self::split(payload)?;
+        Ok(subs.iter().map(|sub| GroupId(sub.group().0)).zip(archives).collect())
+    }
+
+    /// The bytes of each sub-batch, not looked into.
+    fn split(payload: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
         let mut reader = crate::format::Reader::new(payload);
         let count = reader.u32()? as usize;
         if count == 0 || count > payload.len() / 4 {
@@ -82,8 +100,7 @@ impl RowsPayload {
         skip_padding(&mut reader, payload.len())?;
         let mut subs = Vec::with_capacity(count);
         for len in lens {
-            let archive = reader.raw(len as usize)?;
-            subs.push(SubBatch::read(archive).map_err(|_| Malformed("not a sub-batch"))?);
+            subs.push(reader.raw(len as usize)?);
             skip_padding(&mut reader, payload.len())?;
         }
         reader.end()?;

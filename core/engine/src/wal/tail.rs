@@ -8,7 +8,7 @@ use rkyv::util::AlignedVec;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tidelog_model::{Incarnation, Position};
+use tidelog_model::{GroupId, Incarnation, Position};
 
 /// How much of the log is read at once, unless a record is larger.
 const WINDOW_BYTES: usize = 1 << 20;
@@ -32,6 +32,24 @@ impl TailRecord {
             return Vec::new();
         }
         super::RowsPayload::read(&self.payload).unwrap_or_default()
+    }
+
+    /// The sub-batches of a write as they stand in the log, with their groups; none when the record is a delete.
+    #[must_use]
+    pub fn archives(&self) -> Vec<(GroupId, &[u8])> {
+        if !self.rows {
+            return Vec::new();
+        }
+        super::RowsPayload::archives(&self.payload).unwrap_or_default()
+    }
+
+    /// The bytes of the delete, when the record is one.
+    #[must_use]
+    pub fn tombstone_bytes(&self) -> Option<&[u8]> {
+        if self.rows {
+            return None;
+        }
+        super::payload::read_tombstone_payload(&self.payload).ok()
     }
 
     /// The delete, when the record is one.
@@ -132,7 +150,13 @@ impl Tail {
         Ok(self.ready.pop_front())
     }
 
-    fn position(&self, offset: u64) -> Position {
+    /// Where the next record begins, as far as the log was read.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.ready.front().map_or_else(|| self.at(self.next), |record| record.position)
+    }
+
+    fn at(&self, offset: u64) -> Position {
         Position { incarnation: self.incarnation(), offset }
     }
 
@@ -195,8 +219,8 @@ impl Tail {
         let mut aligned = AlignedVec::with_capacity(payload.len());
         aligned.extend_from_slice(payload);
         self.ready.push_back(TailRecord {
-            position: self.position(info.offset),
-            next: self.position(info.end()),
+            position: self.at(info.offset),
+            next: self.at(info.end()),
             rows: info.kind == KIND_ROWS,
             payload: aligned,
         });
@@ -206,8 +230,8 @@ impl Tail {
         let (segments, end) = self.wal.segments();
         let found = segments.iter().rev().find(|segment| segment.base <= self.next);
         let gone = TailError::Gone {
-            asked: self.position(self.next),
-            oldest: self.position(segments.first().map_or(end, |first| first.base)),
+            asked: self.at(self.next),
+            oldest: self.at(segments.first().map_or(end, |first| first.base)),
         };
         let Some(found) = found else { return Err(gone) };
         let path = segment_path(self.wal.identity().ordinal, found.index);

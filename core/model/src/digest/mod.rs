@@ -3,6 +3,7 @@
 mod buckets;
 mod feed;
 mod leaf;
+mod row;
 mod state;
 mod stream;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tree;
 
 pub use buckets::{Bucket, Buckets, Entry, FANOUT};
 pub use leaf::{LEAF_BLOCK_ROWS, LeafHasher};
+pub use row::RowPrinter;
 pub use state::{StateKind, StateRoot};
 pub use stream::LeafStream;
 pub use tree::TreeHasher;
@@ -60,6 +62,8 @@ impl FromStr for Digest {
 
 /// The context of a block of a leaf's rows. As all of them, for BLAKE3 `derive_key`.
 pub const BLOCK_CONTEXT: &str = "tidelog 2026-11 block v1";
+/// The context of the prints of rows.
+pub const ROW_CONTEXT: &str = "tidelog 2026-11 row v1";
 /// The context of a leaf of several blocks.
 pub const LEAF_CONTEXT: &str = "tidelog 2026-11 leaf v1";
 /// The context of a window whose raw rows are gone.

@@ -19,6 +19,16 @@ pub enum StateKind {
     Cut = 4,
 }
 
+impl StateKind {
+    /// The kind with this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        [StateKind::Tombstone, StateKind::Schema, StateKind::Options, StateKind::Cut]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
+    }
+}
+
 /// Hashes a content root and the parts of the state, which are opaque here: each is the canonical
 /// bytes of one thing, and all are added in order.
 ///

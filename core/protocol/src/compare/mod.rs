@@ -1,0 +1,10 @@
+//! Comparing two stores: where they differ is found from their digests down, and the rows that differ are sent.
+
+mod item;
+mod source;
+mod step;
+
+pub use item::{CollectionClaim, Item, LeftOut, Print, Scope, Short};
+pub(crate) use item::{read_items, write_items};
+pub use source::{CollectionRoot, More, Pack, Packed, Source, Taken};
+pub use step::{Counts, Look, Step, collections, step};

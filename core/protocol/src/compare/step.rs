@@ -1,0 +1,650 @@
+//! One step of a comparison: what the other side said, held against what is here, gives what is said in return.
+//!
+//! Both sides follow the same rules and keep nothing between steps, so a step may be repeated, and either side may
+//! begin anew. The descent is that of range-based set reconciliation (Meyer, "Range-Based Set Reconciliation", 2023)
+//! along a tree that is kept anyway.
+
+use super::item::{CollectionClaim, Item, LeftOut, Print, Scope, Short};
+use super::source::{CollectionRoot, Pack, Source, Taken};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use tidelog_model::digest::{Bucket, Buckets, Entry, FANOUT, TreeHasher};
+use tidelog_model::{Digest, GroupId, Level, TimeRange};
+
+/// Up to so many days are compared at once; a longer history by years and months first.
+const DAYS_AT_ONCE: usize = 400;
+/// Up to so many series are named instead of being divided into buckets.
+const SERIES_AT_ONCE: usize = 20;
+/// Up to so many rows are printed instead of being divided into parts.
+const PRINTS_AT_ONCE: usize = 48;
+
+/// How differences are met.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Look {
+    /// They are noted: rows may still be on their way.
+    First,
+    /// They are repaired.
+    Second,
+}
+
+/// What a step came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Step {
+    /// To be said to the other side.
+    pub out: Vec<Item>,
+    /// Not done yet, for `out` is full: to be stepped again, first.
+    pub rest: VecDeque<Item>,
+    /// What happened.
+    pub counts: Counts,
+}
+
+/// What a comparison has done so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Digests that were held against others.
+    pub digests: u64,
+    /// Leaf windows of series, or whole windows, that differ.
+    pub leaves: u64,
+    /// Rows that were sent.
+    pub rows_sent: u64,
+    /// Bytes of them, as archives.
+    pub row_bytes_sent: u64,
+    /// Rows that were taken.
+    pub rows_taken: u64,
+    /// Of those, rows before a cut.
+    pub below_cut: u64,
+}
+
+impl Counts {
+    /// Adds what another step did.
+    pub fn add(&mut self, other: &Counts) {
+        self.digests += other.digests;
+        self.leaves += other.leaves;
+        self.rows_sent += other.rows_sent;
+        self.row_bytes_sent += other.row_bytes_sent;
+        self.rows_taken += other.rows_taken;
+        self.below_cut += other.below_cut;
+    }
+}
+
+/// Steps items, until about `bytes_max` bytes are to be said.
+///
+/// # Errors
+/// What the source says; nothing is known of what was done then, and doing it again is harmless.
+pub fn step<S: Source>(
+    source: &mut S,
+    items: impl IntoIterator<Item = Item>,
+    look: Look,
+    bytes_max: usize,
+) -> Result<Step, S::Error> {
+    let mut stepper = Stepper {
+        source,
+        look,
+        hasher: TreeHasher::new(),
+        step: Step { rest: items.into_iter().collect(), ..Step::default() },
+        bytes: 0,
+        bytes_max,
+    };
+    stepper.take_rows()?;
+    while stepper.bytes < bytes_max {
+        let Some(item) = stepper.step.rest.pop_front() else { break };
+        stepper.item(item)?;
+    }
+    Ok(stepper.step)
+}
+
+/// What a group holds, to be said first.
+///
+/// # Errors
+/// What the source says.
+pub fn collections<S: Source>(source: &mut S, group: GroupId) -> Result<Item, S::Error> {
+    let entries = claims(source.collections(group)?);
+    Ok(Item::Collections { group, entries })
+}
+
+fn claims(roots: Vec<CollectionRoot>) -> Vec<CollectionClaim> {
+    let claim = |root: CollectionRoot| {
+        let digest = root.root?;
+        Some(CollectionClaim {
+            name: root.name,
+            leaf: root.leaf,
+            cut: root.cut,
+            root: short(&digest),
+        })
+    };
+    roots.into_iter().filter_map(claim).collect()
+}
+
+/// The first eight bytes of a digest; never 0, which stands for nothing.
+fn short(digest: &Digest) -> Short {
+    u64::from_le_bytes(digest.0.first_chunk().copied().unwrap_or_default()).max(1)
+}
+
+struct Stepper<'s, S: Source> {
+    source: &'s mut S,
+    look: Look,
+    hasher: TreeHasher,
+    step: Step,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl<S: Source> Stepper<'_, S> {
+    fn say(&mut self, item: Item) {
+        self.bytes += item.bytes();
+        self.step.out.push(item);
+    }
+
+    /// Rows first, all in one: one fsync serves them.
+    fn take_rows(&mut self) -> Result<(), S::Error> {
+        for contested in [false, true] {
+            let mut all = Vec::new();
+            self.step.rest.retain_mut(|item| match item {
+                Item::Rows { contested: own, archives } if *own == contested => {
+                    all.append(archives);
+                    false
+                }
+                _ => true,
+            });
+            if all.is_empty() {
+                continue;
+            }
+            let (Taken { rows, below_cut }, back) = self.source.take(&all, contested)?;
+            self.step.counts.rows_taken += rows;
+            self.step.counts.below_cut += below_cut;
+            self.send(false, back);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, contested: bool, packed: super::source::Packed) {
+        if packed.archives.is_empty() {
+            return;
+        }
+        self.step.counts.rows_sent += packed.rows;
+        self.step.counts.row_bytes_sent +=
+            packed.archives.iter().map(|archive| archive.len() as u64).sum::<u64>();
+        self.say(Item::Rows { contested, archives: packed.archives });
+    }
+
+    fn item(&mut self, item: Item) -> Result<(), S::Error> {
+        match item {
+            Item::Collections { group, entries } => self.collections(group, &entries),
+            Item::Windows { scope, range, level, entries } => {
+                self.windows(scope, range, level, &entries)
+            }
+            Item::Buckets { scope, window, outer, entries } => {
+                self.buckets(scope, window, outer, &entries)
+            }
+            Item::Series { scope, window, buckets, entries, partial } => {
+                self.series(scope, window, buckets, entries, partial)
+            }
+            Item::Parts { scope, device, range, entries } => {
+                self.parts(scope, device, range, &entries)
+            }
+            Item::Prints { scope, device, range, rows } => self.prints(scope, device, range, &rows),
+            Item::WantRange { scope, device, range, after } => {
+                self.want_range(scope, device, range, after)
+            }
+            Item::WantTimes { scope, device, times, contested } => {
+                let room = self.bytes_max.saturating_sub(self.bytes);
+                let what = Pack::Times { device: &device, times: &times };
+                let packed = self.source.pack(&scope, what, room)?;
+                if let Some(more) = &packed.more {
+                    let times = times.into_iter().filter(|time| *time >= more.from).collect();
+                    let rest = Item::WantTimes { scope, device, times, contested };
+                    self.step.rest.push_front(rest);
+                }
+                self.send(contested, packed);
+                Ok(())
+            }
+            Item::Suspects { scope, range, devices } => self.suspects(scope, range, devices),
+            // Counted by whoever counts a session; rows were taken before.
+            Item::LeftOut { .. } | Item::Rows { .. } => Ok(()),
+        }
+    }
+
+    fn collections(&mut self, group: GroupId, theirs: &[CollectionClaim]) -> Result<(), S::Error> {
+        let roots = self.source.collections(group)?;
+        let leaves: BTreeMap<_, _> =
+            roots.iter().map(|root| (root.name.clone(), (root.leaf, root.cut))).collect();
+        let ours: BTreeMap<_, _> =
+            claims(roots).into_iter().map(|claim| (claim.name.clone(), claim)).collect();
+        let theirs: BTreeMap<_, _> =
+            theirs.iter().map(|claim| (claim.name.clone(), claim)).collect();
+        let names: BTreeSet<_> = ours.keys().chain(theirs.keys()).cloned().collect();
+        self.step.counts.digests += (ours.len() + theirs.len()) as u64;
+        for name in names {
+            let (own, other) = (ours.get(&name), theirs.get(&name).copied());
+            if own.map(|own| own.root) == other.map(|other| other.root) {
+                continue;
+            }
+            let scope = Scope { group, collection: name.clone() };
+            let known = leaves.get(&name).copied();
+            if let (Some((leaf, _)), Some(other)) = (known, other)
+                && leaf != other.leaf
+            {
+                self.say(Item::LeftOut { scope, why: LeftOut::LeafWidth, windows: 1 });
+                continue;
+            }
+            let cut = known.map_or(i64::MIN, |(_, cut)| cut);
+            let cut = cut.max(other.map_or(i64::MIN, |other| other.cut));
+            // Where rows are gone on either side there is nothing to hold against each other row by row.
+            let Some(range) = TimeRange::inclusive(cut, i64::MAX) else { continue };
+            if cut > i64::MIN {
+                self.say(Item::LeftOut { scope: scope.clone(), why: LeftOut::Settled, windows: 1 });
+            }
+            self.claim_windows(scope, range)?;
+        }
+        Ok(())
+    }
+
+    /// Says which days there are, or which years when that are too many.
+    fn claim_windows(&mut self, scope: Scope, range: TimeRange) -> Result<(), S::Error> {
+        let years = self.source.windows(&scope, Level::Year, range)?;
+        if years.len() <= 2 {
+            let days = self.source.windows(&scope, Level::Day, range)?;
+            if days.len() <= DAYS_AT_ONCE {
+                self.claim(scope, range, Level::Day, days);
+                return Ok(());
+            }
+        }
+        self.claim(scope, range, Level::Year, years);
+        Ok(())
+    }
+
+    fn claim(
+        &mut self,
+        scope: Scope,
+        range: TimeRange,
+        level: Level,
+        windows: Vec<(TimeRange, Digest)>,
+    ) {
+        let entries = windows.iter().map(|(window, digest)| (window.first(), short(digest)));
+        self.say(Item::Windows { scope, range, level, entries: entries.collect() });
+    }
+
+    fn windows(
+        &mut self,
+        scope: Scope,
+        range: TimeRange,
+        level: Level,
+        theirs: &[(i64, Short)],
+    ) -> Result<(), S::Error> {
+        let windows = self.source.windows(&scope, level, range)?;
+        let ours: BTreeMap<i64, (TimeRange, Short)> = windows
+            .iter()
+            .map(|(window, digest)| (window.first(), (*window, short(digest))))
+            .collect();
+        let theirs: BTreeMap<i64, Short> = theirs.iter().copied().collect();
+        self.step.counts.digests += (ours.len() + theirs.len()) as u64;
+        let starts: BTreeSet<i64> = ours.keys().chain(theirs.keys()).copied().collect();
+        let mut wanted: Vec<TimeRange> = Vec::new();
+        let mut given: Vec<TimeRange> = Vec::new();
+        let width = self.source.leaf(&scope)?;
+        for start in starts {
+            let window = level.window_of(start, width);
+            let Some(window) = window.intersection(range) else { continue };
+            match (ours.get(&start), theirs.get(&start)) {
+                (Some((_, own)), Some(other)) if own == other => {}
+                (Some(_), Some(_)) => self.descend(&scope, window, level)?,
+                (Some(_), None) => join(&mut given, window),
+                (None, Some(_)) => join(&mut wanted, window),
+                (None, None) => {}
+            }
+        }
+        for range in wanted {
+            self.lack(&scope, range, None);
+        }
+        for range in given {
+            self.have_alone(&scope, range, None);
+        }
+        Ok(())
+    }
+
+    /// The other side has something where nothing is here.
+    fn lack(&mut self, scope: &Scope, range: TimeRange, device: Option<String>) {
+        self.step.counts.leaves += 1;
+        if self.look == Look::First {
+            let devices = device.into_iter().collect();
+            self.say(Item::Suspects { scope: scope.clone(), range, devices });
+        } else {
+            self.say(Item::WantRange { scope: scope.clone(), device, range, after: None });
+        }
+    }
+
+    /// Something is here where the other side has nothing: as if it had asked for it.
+    fn have_alone(&mut self, scope: &Scope, range: TimeRange, device: Option<String>) {
+        self.step.counts.leaves += 1;
+        if self.look == Look::First {
+            let devices = device.into_iter().collect();
+            self.say(Item::Suspects { scope: scope.clone(), range, devices });
+        } else {
+            let want = Item::WantRange { scope: scope.clone(), device, range, after: None };
+            self.step.rest.push_back(want);
+        }
+    }
+
+    fn descend(&mut self, scope: &Scope, window: TimeRange, level: Level) -> Result<(), S::Error> {
+        if level == Level::Window {
+            return self.claim_series(scope, window.first(), None);
+        }
+        let Some(below) = level.child() else { return Ok(()) };
+        let windows = self.source.windows(scope, below, window)?;
+        self.claim(scope.clone(), window, below, windows);
+        Ok(())
+    }
+
+    /// Says which series a leaf window has, or one of its outer buckets; by buckets when that are many.
+    fn claim_series(
+        &mut self,
+        scope: &Scope,
+        window: i64,
+        outer: Option<u8>,
+    ) -> Result<(), S::Error> {
+        let span = outer.map_or((0, 255), |outer| (outer * 16, outer * 16 + 15));
+        let series = self.source.series(scope, window)?;
+        let inside: Vec<_> =
+            series.into_iter().filter(|one| (span.0..=span.1).contains(&one.1.0)).collect();
+        if inside.len() <= SERIES_AT_ONCE {
+            let entries = entries_of(inside);
+            let scope = scope.clone();
+            self.say(Item::Series { scope, window, buckets: span, entries, partial: false });
+            return Ok(());
+        }
+        let digests = self.bucket_digests(&inside, outer);
+        self.say(Item::Buckets { scope: scope.clone(), window, outer, entries: digests });
+        Ok(())
+    }
+
+    fn bucket_digests(
+        &mut self,
+        series: &[(String, Bucket, Digest)],
+        outer: Option<u8>,
+    ) -> [Short; FANOUT] {
+        let entries = series.iter().map(|(device, bucket, digest)| Entry {
+            bucket: *bucket,
+            device,
+            digest: *digest,
+        });
+        let buckets = Buckets::new(entries);
+        let digests = match outer {
+            None => buckets.outer(&mut self.hasher),
+            Some(outer) => buckets.inner(&mut self.hasher, usize::from(outer)),
+        };
+        digests.map(|digest| digest.map_or(0, |digest| short(&digest)))
+    }
+
+    fn buckets(
+        &mut self,
+        scope: Scope,
+        window: i64,
+        outer: Option<u8>,
+        theirs: &[Short; FANOUT],
+    ) -> Result<(), S::Error> {
+        let series = self.source.series(&scope, window)?;
+        let ours = self.bucket_digests(&series, outer);
+        let count = |all: &[Short]| all.iter().filter(|one| **one != 0).count() as u64;
+        self.step.counts.digests += count(&ours) + count(theirs);
+        for at in (0..FANOUT).filter(|at| ours[*at] != theirs[*at]) {
+            let at = at as u8;
+            match outer {
+                None => self.claim_series(&scope, window, Some(at))?,
+                Some(outer) => {
+                    let bucket = outer * 16 + at;
+                    let inside = series.iter().filter(|one| one.1.0 == bucket).cloned().collect();
+                    self.say(Item::Series {
+                        scope: scope.clone(),
+                        window,
+                        buckets: (bucket, bucket),
+                        entries: entries_of(inside),
+                        partial: false,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn series(
+        &mut self,
+        scope: Scope,
+        window: i64,
+        buckets: (u8, u8),
+        theirs: Vec<(String, Short)>,
+        partial: bool,
+    ) -> Result<(), S::Error> {
+        let width = self.source.leaf(&scope)?;
+        let range = Level::Window.window_of(window, width);
+        let series = self.source.series(&scope, window)?;
+        let meant = |device: &String, bucket: Bucket| {
+            let inside = (buckets.0..=buckets.1).contains(&bucket.0);
+            inside && (!partial || theirs.iter().any(|(other, _)| other == device))
+        };
+        let ours: BTreeMap<String, Short> = series
+            .into_iter()
+            .filter(|(device, bucket, _)| meant(device, *bucket))
+            .map(|(device, _, digest)| (device, short(&digest)))
+            .collect();
+        let theirs: BTreeMap<String, Short> =
+            theirs.into_iter().filter(|(_, digest)| *digest != 0).collect();
+        self.step.counts.digests += (ours.len() + theirs.len()) as u64;
+        let devices: BTreeSet<String> = ours.keys().chain(theirs.keys()).cloned().collect();
+        let mut suspects = Vec::new();
+        for device in devices {
+            match (ours.get(&device), theirs.get(&device)) {
+                (Some(own), Some(other)) if own == other => {}
+                (Some(_), Some(_)) if self.look == Look::First => {
+                    self.step.counts.leaves += 1;
+                    suspects.push(device);
+                }
+                (Some(_), Some(_)) => {
+                    self.step.counts.leaves += 1;
+                    self.claim_rows(&scope, device, range)?;
+                }
+                (Some(_), None) => self.have_alone(&scope, range, Some(device)),
+                (None, _) => self.lack(&scope, range, Some(device)),
+            }
+        }
+        if !suspects.is_empty() {
+            self.say(Item::Suspects { scope, range, devices: suspects });
+        }
+        Ok(())
+    }
+
+    /// Says which rows a series has in a range, in part or by prints.
+    fn claim_rows(
+        &mut self,
+        scope: &Scope,
+        device: String,
+        range: TimeRange,
+    ) -> Result<(), S::Error> {
+        let rows = self.source.prints(scope, &device, range)?;
+        let scope = scope.clone();
+        if rows.len() <= PRINTS_AT_ONCE || range.first() == range.last() {
+            let rows = rows.into_iter().map(|(print, _)| print).collect();
+            self.say(Item::Prints { scope, device, range, rows });
+        } else {
+            let entries = parts_of(range, &rows).map(|part| part.1);
+            self.say(Item::Parts { scope, device, range, entries });
+        }
+        Ok(())
+    }
+
+    fn parts(
+        &mut self,
+        scope: Scope,
+        device: String,
+        range: TimeRange,
+        theirs: &[u32; 16],
+    ) -> Result<(), S::Error> {
+        let rows = self.source.prints(&scope, &device, range)?;
+        for (at, (part, own)) in parts_of(range, &rows).into_iter().enumerate() {
+            if own == theirs[at] {
+                continue;
+            }
+            let Some(part) = part else { continue };
+            if own == 0 {
+                let (scope, device) = (scope.clone(), Some(device.clone()));
+                self.say(Item::WantRange { scope, device, range: part, after: None });
+            } else if theirs[at] == 0 {
+                let (scope, device) = (scope.clone(), Some(device.clone()));
+                let want = Item::WantRange { scope, device, range: part, after: None };
+                self.step.rest.push_back(want);
+            } else {
+                self.claim_rows(&scope, device.clone(), part)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn prints(
+        &mut self,
+        scope: Scope,
+        device: String,
+        range: TimeRange,
+        theirs: &[Print],
+    ) -> Result<(), S::Error> {
+        let ours: BTreeMap<i64, Print> = self
+            .source
+            .prints(&scope, &device, range)?
+            .into_iter()
+            .map(|(print, _)| (print.time, print))
+            .collect();
+        let theirs: BTreeMap<i64, Print> =
+            theirs.iter().map(|print| (print.time, *print)).collect();
+        let times: BTreeSet<i64> = ours.keys().chain(theirs.keys()).copied().collect();
+        // What is wanted and what is given, each where only one side has a row and where both have.
+        let mut want: [Vec<i64>; 2] = [vec![], vec![]];
+        let mut give: [Vec<i64>; 2] = [vec![], vec![]];
+        for time in times {
+            match (ours.get(&time), theirs.get(&time)) {
+                (Some(own), Some(other)) if own.print == other.print => {}
+                // The row that was written last goes to the other side; what wins over it there comes back.
+                (Some(own), Some(other)) if own.stamp >= other.stamp => give[1].push(time),
+                (Some(_), Some(_)) => want[1].push(time),
+                (Some(_), None) => give[0].push(time),
+                (None, _) => want[0].push(time),
+            }
+        }
+        for (contested, times) in [false, true].into_iter().zip(want) {
+            if !times.is_empty() {
+                let (scope, device) = (scope.clone(), device.clone());
+                self.say(Item::WantTimes { scope, device, times, contested });
+            }
+        }
+        for (contested, times) in [false, true].into_iter().zip(give) {
+            if !times.is_empty() {
+                let (scope, device) = (scope.clone(), device.clone());
+                let item = Item::WantTimes { scope, device, times, contested };
+                self.step.rest.push_back(item);
+            }
+        }
+        Ok(())
+    }
+
+    fn want_range(
+        &mut self,
+        scope: Scope,
+        device: Option<String>,
+        range: TimeRange,
+        after: Option<(String, i64)>,
+    ) -> Result<(), S::Error> {
+        let room = self.bytes_max.saturating_sub(self.bytes);
+        let behind = after.as_ref().map(|(device, time)| (device.as_str(), *time));
+        let what = Pack::Range { device: device.as_deref(), range, after: behind };
+        let packed = self.source.pack(&scope, what, room)?;
+        if let Some(more) = &packed.more
+            && let Some(range) = TimeRange::inclusive(more.from.max(range.first()), range.last())
+        {
+            let after = more.behind.clone();
+            self.step.rest.push_front(Item::WantRange { scope, device, range, after });
+        }
+        self.send(false, packed);
+        Ok(())
+    }
+
+    /// Claims again what differed at the first look.
+    fn suspects(
+        &mut self,
+        scope: Scope,
+        range: TimeRange,
+        devices: Vec<String>,
+    ) -> Result<(), S::Error> {
+        if devices.is_empty() {
+            let windows = self.source.windows(&scope, Level::Window, range)?;
+            if windows.len() <= DAYS_AT_ONCE {
+                self.claim(scope, range, Level::Window, windows);
+            } else {
+                self.claim_windows(scope, range)?;
+            }
+            return Ok(());
+        }
+        let ours: BTreeMap<String, Short> = self
+            .source
+            .series(&scope, range.first())?
+            .into_iter()
+            .map(|(device, _, digest)| (device, short(&digest)))
+            .collect();
+        let devices: BTreeSet<String> = devices.into_iter().collect();
+        let entries = devices
+            .into_iter()
+            .map(|device| {
+                let own = ours.get(&device).copied().unwrap_or(0);
+                (device, own)
+            })
+            .collect();
+        let window = range.first();
+        self.say(Item::Series { scope, window, buckets: (0, 255), entries, partial: true });
+        Ok(())
+    }
+}
+
+fn entries_of(series: Vec<(String, Bucket, Digest)>) -> Vec<(String, Short)> {
+    let mut entries: Vec<(String, Short)> = series
+        .into_iter()
+        .map(|(device, _, digest)| (device.to_string(), short(&digest)))
+        .collect();
+    entries.sort_unstable();
+    entries
+}
+
+/// Adds a range to a list, in one with the last where they touch.
+fn join(ranges: &mut Vec<TimeRange>, range: TimeRange) {
+    match ranges.last_mut() {
+        Some(last) if last.last().checked_add(1) == Some(range.first()) => *last = last.hull(range),
+        _ => ranges.push(range),
+    }
+}
+
+/// The 16 parts of a range and the digest of the prints in each; 0 where there is none.
+///
+/// The digest of a part is a sum of prints, which are salted hashes: it finds what differs by chance, not by design
+/// of an enemy, who would only hide rows of his own.
+fn parts_of(range: TimeRange, rows: &[(Print, u64)]) -> [(Option<TimeRange>, u32); 16] {
+    let span = range.last().abs_diff(range.first());
+    let width = (span / 16).saturating_add(1);
+    let mut parts = core::array::from_fn(|at| {
+        let first = range.first().checked_add_unsigned(width.saturating_mul(at as u64));
+        let first = first.filter(|first| *first <= range.last());
+        let last = first.map(|first| first.saturating_add_unsigned(width - 1).min(range.last()));
+        (first.zip(last).and_then(|(first, last)| TimeRange::inclusive(first, last)), 0u32)
+    });
+    let mut sums = [0u64; 16];
+    for (print, whole) in rows {
+        let at = (print.time.abs_diff(range.first()) / width) as usize;
+        sums[at.min(15)] = sums[at.min(15)].wrapping_add(*whole);
+    }
+    let counts = rows.iter().fold([0u64; 16], |mut counts, (print, _)| {
+        counts[((print.time.abs_diff(range.first()) / width) as usize).min(15)] += 1;
+        counts
+    });
+    for (at, (_, digest)) in parts.iter_mut().enumerate() {
+        if counts[at] > 0 {
+            *digest = ((sums[at] >> 32) as u32).max(1);
+        }
+    }
+    parts
+}

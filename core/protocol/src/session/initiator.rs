@@ -1,0 +1,358 @@
+//! The side of a comparison that asks: it holds what is still to be said, in bounds, and says when it is over.
+
+use super::responder::too_many_parts;
+use super::{Act, Outcome, PASSES_MAX, Report, TURN_BYTES, cut, hash_of, roots};
+use crate::ask::{Answer, Ask, Failure, View};
+use crate::compare::{Item, LeftOut, Look};
+use crate::message::{Part, Roots, STATE_PARTS_MAX, SessionMessage};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+use tidelog_model::{GroupId, Horizon, StoreId};
+
+/// Differences that are noted at the first look; beyond, they are found again in the next pass.
+const SUSPECT_BYTES_MAX: usize = 4 << 20;
+
+/// See the module documentation.
+#[derive(Debug)]
+pub(crate) struct Initiator {
+    pub(crate) view: View,
+    groups: Vec<GroupId>,
+    doing: Doing,
+    look: Look,
+    /// Looks twice, and how long after the first look the second is.
+    second_look: Option<u64>,
+    /// Said by the other side, to be held against what is here.
+    local: Vec<Item>,
+    /// To be said to the other side.
+    remote: Vec<Item>,
+    suspects: Vec<Item>,
+    suspect_bytes: usize,
+    left_out: BTreeMap<LeftOut, u64>,
+    /// Parts of the state that the other side lacks.
+    owed: Vec<Part>,
+    want: Vec<u64>,
+    ours: Roots,
+    pass: u32,
+    turn: u32,
+    /// Leaves that differed in this pass.
+    pass_leaves: u64,
+    first_leaves: u64,
+    pub(crate) report: Report,
+    started: u64,
+    pub(crate) active: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Doing {
+    Summing,
+    Opening,
+    Naming,
+    /// The state of the other side was heard and parts of it were asked for.
+    State,
+    TakingState,
+    Stepping,
+    /// Waiting for the reply to the turn.
+    Turn,
+    /// Until the second look.
+    Waiting(u64),
+    SummingAgain,
+    Closing,
+    Over,
+}
+
+/// What a comparison begins with.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    pub(crate) peer: StoreId,
+    pub(crate) session: u32,
+    pub(crate) horizon: Horizon,
+    pub(crate) salt: u64,
+    pub(crate) groups: Vec<GroupId>,
+    /// How long after the first look the second is; none: rows are sent at once.
+    pub(crate) second_look: Option<u64>,
+}
+
+impl Initiator {
+    pub(crate) fn new(begin: Begin, now: u64) -> (Self, Vec<Act>) {
+        let Begin { peer, session, horizon, salt, groups, second_look } = begin;
+        let view = View { peer, session, epoch: 0, horizon, salt };
+        let ask = Ask::Summary { view: view.clone(), groups: groups.clone() };
+        let initiator = Initiator {
+            view,
+            groups,
+            doing: Doing::Summing,
+            look: if second_look.is_some() { Look::First } else { Look::Second },
+            second_look,
+            local: Vec::new(),
+            remote: Vec::new(),
+            suspects: Vec::new(),
+            suspect_bytes: 0,
+            left_out: BTreeMap::new(),
+            owed: Vec::new(),
+            want: Vec::new(),
+            ours: Roots::default(),
+            pass: 1,
+            turn: 0,
+            pass_leaves: 0,
+            first_leaves: 0,
+            report: Report::default(),
+            started: now,
+            active: now,
+        };
+        (initiator, vec![Act::Ask(ask)])
+    }
+
+    /// Has it found differences?
+    pub(crate) fn repairs(&self) -> bool {
+        self.pass_leaves > 0 && self.look == Look::Second
+    }
+
+    /// Something was said.
+    pub(crate) fn hear(&mut self, message: SessionMessage, now: u64) -> Vec<Act> {
+        self.active = now;
+        match (self.doing, message) {
+            (_, SessionMessage::Abort(why)) => self.end(Outcome::Aborted { why }, now),
+            (Doing::Opening, SessionMessage::Opened { roots, state, items }) => {
+                if roots.store == self.ours.store && roots.state == self.ours.state {
+                    return self.end(Outcome::Agreed, now);
+                }
+                self.local = items;
+                match state {
+                    None => self.go_on(now),
+                    Some(hashes) => {
+                        self.want = hashes;
+                        self.doing = Doing::Naming;
+                        vec![Act::Ask(Ask::State)]
+                    }
+                }
+            }
+            (Doing::State, SessionMessage::State { parts, .. }) => {
+                if parts.is_empty() {
+                    // What was wanted is there no more: superseded meanwhile.
+                    self.want.clear();
+                    return self.exchange_state(now);
+                }
+                let got: BTreeSet<u64> = parts.iter().map(hash_of).collect();
+                self.want.retain(|hash| !got.contains(hash));
+                self.doing = Doing::TakingState;
+                vec![Act::Ask(Ask::TakeState { parts })]
+            }
+            (Doing::Turn, SessionMessage::Reply { turn, items, later }) if turn == self.turn => {
+                self.sort(items);
+                self.remote.extend(later);
+                self.go_on(now)
+            }
+            (Doing::Closing, SessionMessage::Closed { roots }) => self.closed(&roots, now),
+            // Late or twice.
+            _ => Vec::new(),
+        }
+    }
+
+    /// The store answered.
+    pub(crate) fn answered(&mut self, answer: Answer, now: u64) -> Vec<Act> {
+        self.active = now;
+        match (self.doing, answer) {
+            (_, Answer::Failed(Failure { text, .. })) => {
+                let mut acts = vec![Act::Say(SessionMessage::Abort(text.clone()))];
+                acts.extend(self.end(Outcome::Aborted { why: text }, now));
+                acts
+            }
+            (Doing::Summing, Answer::Summary { store, groups, state }) => {
+                self.ours = roots(store, &groups, state, self.groups.len());
+                self.report.root = store;
+                self.doing = Doing::Opening;
+                vec![Act::Say(SessionMessage::Open {
+                    epoch: self.view.epoch,
+                    horizon: self.view.horizon.clone(),
+                    salt: self.view.salt,
+                    groups: self.groups.clone(),
+                    roots: self.ours.clone(),
+                })]
+            }
+            (Doing::Naming, Answer::State(parts)) => {
+                if parts.len() > STATE_PARTS_MAX {
+                    let why = too_many_parts();
+                    let mut acts = vec![Act::Say(SessionMessage::Abort(why.clone()))];
+                    acts.extend(self.end(Outcome::Aborted { why }, now));
+                    return acts;
+                }
+                let theirs: BTreeSet<u64> = self.want.iter().copied().collect();
+                let ours: BTreeSet<u64> = parts.iter().map(hash_of).collect();
+                self.want.retain(|hash| !ours.contains(hash));
+                self.owed = parts;
+                self.owed.retain(|part| !theirs.contains(&hash_of(part)));
+                self.exchange_state(now)
+            }
+            (Doing::TakingState, Answer::StateTaken { .. }) => self.exchange_state(now),
+            (Doing::Stepping, Answer::Stepped(step)) => {
+                self.report.counts.add(&step.counts);
+                self.pass_leaves += step.counts.leaves;
+                self.local = step.rest.into();
+                self.note(step.out);
+                self.go_on(now)
+            }
+            (Doing::SummingAgain, Answer::Summary { store, groups, state }) => {
+                self.ours = roots(store, &groups, state, self.groups.len());
+                self.report.root = store;
+                self.doing = Doing::Closing;
+                let epoch = self.view.epoch;
+                vec![Act::Say(SessionMessage::Close { epoch, roots: self.ours.clone() })]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Time passed.
+    pub(crate) fn tick(&mut self, now: u64) -> Vec<Act> {
+        match self.doing {
+            Doing::Waiting(until) if now >= until => {
+                self.look = Look::Second;
+                self.view.epoch += 1;
+                self.local = core::mem::take(&mut self.suspects);
+                self.suspect_bytes = 0;
+                self.first_leaves = core::mem::take(&mut self.pass_leaves);
+                self.go_on(now)
+            }
+            Doing::Waiting(until) => vec![Act::WakeAt(until)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Sends parts of the state and asks for others, until neither side lacks any; then rows.
+    fn exchange_state(&mut self, now: u64) -> Vec<Act> {
+        if self.owed.is_empty() && self.want.is_empty() {
+            // Deletes may hide rows that were claimed.
+            self.view.epoch += 1;
+            return self.go_on(now);
+        }
+        let mut bytes = 0;
+        let fit = self.owed.iter().take_while(|part| {
+            bytes += part.1.len() + 8;
+            bytes < TURN_BYTES
+        });
+        let fit = fit.count().max(1).min(self.owed.len());
+        let rest = self.owed.split_off(fit);
+        let parts = core::mem::replace(&mut self.owed, rest);
+        self.doing = Doing::State;
+        vec![Act::Say(SessionMessage::State { parts, want: self.want.clone() })]
+    }
+
+    /// The next thing to do for rows.
+    fn go_on(&mut self, now: u64) -> Vec<Act> {
+        let waiting: usize = self.remote.iter().map(Item::bytes).sum();
+        if !self.local.is_empty() && waiting < TURN_BYTES / 2 {
+            self.doing = Doing::Stepping;
+            let (view, look) = (self.view.clone(), self.look);
+            let items = core::mem::take(&mut self.local);
+            return vec![Act::Ask(Ask::Step { view, look, items, bytes_max: TURN_BYTES })];
+        }
+        if !self.remote.is_empty() {
+            let (items, rest) = cut(core::mem::take(&mut self.remote), 2 * TURN_BYTES);
+            self.remote = rest;
+            self.turn += 1;
+            self.report.turns += 1;
+            self.doing = Doing::Turn;
+            let (turn, epoch, look) = (self.turn, self.view.epoch, self.look);
+            return vec![Act::Say(SessionMessage::Turn { turn, epoch, look, items })];
+        }
+        match self.second_look {
+            Some(wait) if self.look == Look::First && !self.suspects.is_empty() => {
+                let until = now + wait;
+                self.doing = Doing::Waiting(until);
+                vec![Act::WakeAt(until)]
+            }
+            _ => {
+                self.view.epoch += 1;
+                self.doing = Doing::SummingAgain;
+                let (view, groups) = (self.view.clone(), self.groups.clone());
+                vec![Act::Ask(Ask::Summary { view, groups })]
+            }
+        }
+    }
+
+    /// What this side found goes to the other one, but for what only this side has to know.
+    fn note(&mut self, items: Vec<Item>) {
+        for item in items {
+            match item {
+                Item::Suspects { .. } | Item::LeftOut { .. } => self.keep(item),
+                item => self.remote.push(item),
+            }
+        }
+    }
+
+    /// What the other side found is held against what is here.
+    fn sort(&mut self, items: Vec<Item>) {
+        for item in items {
+            match item {
+                Item::Suspects { .. } | Item::LeftOut { .. } => {
+                    if let Item::Suspects { devices, .. } = &item {
+                        self.pass_leaves += devices.len().max(1) as u64;
+                    }
+                    self.keep(item);
+                }
+                item => self.local.push(item),
+            }
+        }
+    }
+
+    fn keep(&mut self, item: Item) {
+        if let Item::LeftOut { why, windows, .. } = &item {
+            *self.left_out.entry(*why).or_default() += windows;
+            return;
+        }
+        let bytes = item.bytes();
+        if self.suspect_bytes + bytes <= SUSPECT_BYTES_MAX {
+            self.suspect_bytes += bytes;
+            self.suspects.push(item);
+        }
+    }
+
+    fn closed(&mut self, theirs: &Roots, now: u64) -> Vec<Act> {
+        if self.second_look.is_some() && self.look == Look::Second {
+            let second = self.pass_leaves;
+            self.report.false_mismatches += self.first_leaves.saturating_sub(second);
+        } else if self.look == Look::First {
+            self.report.false_mismatches += self.pass_leaves;
+        }
+        if theirs.store == self.ours.store && theirs.state == self.ours.state {
+            let left_out = core::mem::take(&mut self.left_out);
+            let outcome =
+                if left_out.is_empty() { Outcome::Agreed } else { Outcome::Partial { left_out } };
+            return self.end(outcome, now);
+        }
+        let repaired = self.pass_leaves > 0 || theirs.state != self.ours.state;
+        if !repaired && !self.left_out.is_empty() {
+            let left_out = core::mem::take(&mut self.left_out);
+            return self.end(Outcome::Partial { left_out }, now);
+        }
+        if self.pass == PASSES_MAX {
+            return self.end(Outcome::Diverged, now);
+        }
+        self.pass += 1;
+        (self.pass_leaves, self.first_leaves) = (0, 0);
+        self.left_out.clear();
+        self.look = if self.second_look.is_some() { Look::First } else { Look::Second };
+        // Another salt: what hid by chance does not hide twice.
+        self.view.salt = self.view.salt.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
+        self.view.epoch += 1;
+        self.doing = Doing::Summing;
+        let (view, groups) = (self.view.clone(), self.groups.clone());
+        vec![Act::Ask(Ask::Summary { view, groups })]
+    }
+
+    fn end(&mut self, outcome: Outcome, now: u64) -> Vec<Act> {
+        self.doing = Doing::Over;
+        self.report.millis = now.saturating_sub(self.started);
+        vec![Act::End(outcome)]
+    }
+
+    /// Nothing was heard for too long.
+    pub(crate) fn give_up(&mut self, now: u64) -> Vec<Act> {
+        let why = "nothing was heard of the peer for too long".to_string();
+        let mut acts = vec![Act::Say(SessionMessage::Abort(why.clone()))];
+        acts.extend(self.end(Outcome::Aborted { why }, now));
+        acts
+    }
+}

@@ -1,0 +1,212 @@
+//! What the protocol asks, answered from the engine: on a thread that may block, for it reads files and waits for
+//! fsyncs. Decides nothing.
+
+mod view;
+
+use rkyv::util::AlignedVec;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tidelog_engine::{ApplyError, Incoming, Kind, StatePart, Store, Tail, TailError};
+use tidelog_model::digest::StateKind;
+use tidelog_model::{GroupId, Position, StoreId};
+use tidelog_protocol::compare;
+use tidelog_protocol::{Answer, Ask, Closed, Failure, FailureKind, Part};
+use view::Viewed;
+
+/// Bytes of the log that are kept for a peer that is away, and for how long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PinBudget {
+    /// Bytes.
+    pub bytes_max: u64,
+    /// Time.
+    pub age_max: Duration,
+}
+
+impl Default for PinBudget {
+    fn default() -> Self {
+        PinBudget { bytes_max: 4 << 30, age_max: Duration::from_secs(24 * 3600) }
+    }
+}
+
+/// Answers for one store. What belongs together (a comparison, the tail of a peer) goes through one bridge; several
+/// bridges of one store may work side by side.
+#[derive(Debug)]
+pub struct Bridge {
+    store: Store,
+    pins: PinBudget,
+    views: BTreeMap<(StoreId, u32), Viewed>,
+    tails: BTreeMap<StoreId, Tail>,
+}
+
+impl Bridge {
+    /// A bridge to a store.
+    #[must_use]
+    pub fn new(store: Store, pins: PinBudget) -> Self {
+        Bridge { store, pins, views: BTreeMap::new(), tails: BTreeMap::new() }
+    }
+
+    /// Does what is asked; `None` where nothing is to be answered. Blocks.
+    pub fn answer(&mut self, ask: Ask) -> Option<Answer> {
+        Some(match ask {
+            Ask::Closed => self.closed(),
+            Ask::Summary { view, groups } => settled(self.viewed(view).summary(&groups)),
+            Ask::Collections { view, groups } => {
+                let viewed = self.viewed(view);
+                let items: Result<Vec<_>, Failure> =
+                    groups.into_iter().map(|group| compare::collections(viewed, group)).collect();
+                settled(items.map(Answer::Collections))
+            }
+            Ask::Step { view, look, items, bytes_max } => {
+                let viewed = self.viewed(view);
+                settled(compare::step(viewed, items, look, bytes_max).map(Answer::Stepped))
+            }
+            Ask::Forget { peer, session } => {
+                self.views.remove(&(peer, session));
+                return None;
+            }
+            Ask::State => Answer::State(self.state()),
+            Ask::TakeState { parts } => self.take_state(&parts),
+            Ask::Apply { cursor, tombstones, batches } => self.apply(cursor, &tombstones, &batches),
+            Ask::Tail { peer, from, groups, bytes_max } => {
+                self.tail(peer, from, &groups, bytes_max)
+            }
+            Ask::Pin { peer, from } => {
+                let PinBudget { bytes_max, age_max } = self.pins;
+                if let Err(error) = self.store.pin(&peer.to_string(), from, bytes_max, age_max) {
+                    tracing::warn!(%peer, %error, "the log cannot be kept for a peer");
+                }
+                return None;
+            }
+        })
+    }
+
+    fn viewed(&mut self, view: tidelog_protocol::View) -> &mut Viewed {
+        let key = (view.peer, view.session);
+        if self.views.get(&key).is_none_or(|known| *known.view() != view) {
+            self.views.insert(key, Viewed::new(self.store.clone(), view));
+        }
+        self.views.get_mut(&key).expect("inserted just above")
+    }
+
+    fn closed(&self) -> Answer {
+        match self.store.closed() {
+            Some(closed) => Answer::Closed(Closed {
+                stamp: closed.stamp,
+                position: closed.position,
+                visible: closed.visible,
+                latest: closed.latest,
+                cursors: self.store.all_cursors(),
+            }),
+            None => failed(FailureKind::Store, "the store is open for reading only"),
+        }
+    }
+
+    fn state(&self) -> Vec<Part> {
+        let parts = self.store.state_parts().into_iter();
+        parts.map(|part| (part.kind as u8, part.bytes)).collect()
+    }
+
+    fn take_state(&self, parts: &[Part]) -> Answer {
+        let known = parts.iter().filter_map(|(kind, bytes)| {
+            let kind = StateKind::from_number(*kind)?;
+            Some(StatePart { kind, bytes: bytes.clone() })
+        });
+        match self.store.apply_state(&known.collect::<Vec<_>>()) {
+            Ok(applied) => {
+                for name in &applied.conflicts {
+                    tracing::warn!(%name, "a peer has leaves of another width: its options were not taken");
+                }
+                Answer::StateTaken { conflicts: applied.conflicts.len() as u64 }
+            }
+            Err(error) => Answer::Failed(failure(&error)),
+        }
+    }
+
+    fn apply(
+        &self,
+        cursor: Option<(StoreId, Position)>,
+        tombstones: &[Vec<u8>],
+        batches: &[Vec<u8>],
+    ) -> Answer {
+        let tombstones = tombstones.iter().map(|bytes| tidelog_engine::read_tombstone(bytes));
+        let incoming = tombstones.collect::<Result<Vec<_>, ApplyError>>().map(|tombstones| {
+            let batches = batches.iter().map(|bytes| aligned(bytes)).collect();
+            Incoming { batches, tombstones, cursor }
+        });
+        match incoming.and_then(|incoming| self.store.apply(&incoming)) {
+            Ok(applied) => Answer::Applied { rows: applied.rows },
+            Err(error) => Answer::Failed(failure(&error)),
+        }
+    }
+
+    fn tail(
+        &mut self,
+        peer: StoreId,
+        from: Position,
+        groups: &[GroupId],
+        bytes_max: usize,
+    ) -> Answer {
+        let mut tail = match self.tails.remove(&peer).filter(|tail| tail.position() == from) {
+            Some(tail) => tail,
+            None => match self.store.tail(from) {
+                Ok(tail) => tail,
+                Err(error) => return of_tail(&error),
+            },
+        };
+        let (mut tombstones, mut batches, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let at_end = loop {
+            if bytes >= bytes_max {
+                break false;
+            }
+            let record = match tail.next(Duration::ZERO) {
+                Ok(Some(record)) => record,
+                Ok(None) => break true,
+                Err(error) => return of_tail(&error),
+            };
+            if let Some(delete) = record.tombstone_bytes() {
+                bytes += delete.len();
+                tombstones.push(delete.to_vec());
+            }
+            for (group, archive) in record.archives() {
+                if groups.binary_search(&group).is_ok() {
+                    bytes += archive.len();
+                    batches.push(archive.to_vec());
+                }
+            }
+        };
+        let next = tail.position();
+        self.tails.insert(peer, tail);
+        Answer::Tail { next, tombstones, batches, at_end }
+    }
+}
+
+fn of_tail(error: &TailError) -> Answer {
+    match error {
+        TailError::Gone { .. } => Answer::TailGone,
+        error => failed(FailureKind::Later, &error.to_string()),
+    }
+}
+
+fn failed(kind: FailureKind, text: &str) -> Answer {
+    Answer::Failed(Failure { kind, text: text.to_owned() })
+}
+
+fn settled(outcome: Result<Answer, Failure>) -> Answer {
+    outcome.unwrap_or_else(Answer::Failed)
+}
+
+fn failure(error: &ApplyError) -> Failure {
+    let kind = match error {
+        ApplyError::Malformed { .. } | ApplyError::Groups { .. } => FailureKind::Peer,
+        ApplyError::ClockAhead { by_millis, .. } => FailureKind::ClockAhead(*by_millis),
+        other if other.kind() == Kind::Reopen => FailureKind::Store,
+        _ => FailureKind::Later,
+    };
+    Failure { kind, text: error.to_string() }
+}
+
+fn aligned(bytes: &[u8]) -> AlignedVec {
+    let mut aligned = AlignedVec::with_capacity(bytes.len());
+    aligned.extend_from_slice(bytes);
+    aligned
+}

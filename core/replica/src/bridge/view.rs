@@ -1,0 +1,357 @@
+//! A moment of the store, as a comparison looks at it: what was read of it stays for as long as the moment does.
+
+use super::{aligned, failure};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tidelog_engine::{Content, ContentRow, Incoming, QueryError, RowPacker, Store};
+use tidelog_model::digest::{Bucket, RowPrinter, TreeHasher};
+use tidelog_model::{
+    CollectionName, Device, Digest, FieldType, GroupId, Horizon, LeafWidth, Level, SubBatch,
+    TimeRange, Value, Version, merge,
+};
+use tidelog_protocol::compare::{CollectionRoot, More, Pack, Packed, Print, Scope, Source, Taken};
+use tidelog_protocol::{Answer, Failure, FailureKind, View};
+
+/// See the module documentation.
+pub(super) struct Viewed {
+    store: Store,
+    view: View,
+    horizon: Arc<Horizon>,
+    contents: BTreeMap<Scope, Content>,
+    roots: BTreeMap<GroupId, Vec<CollectionRoot>>,
+}
+
+impl std::fmt::Debug for Viewed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Viewed").field("view", &self.view).finish_non_exhaustive()
+    }
+}
+
+fn unreadable(error: QueryError) -> Failure {
+    Failure { kind: FailureKind::Later, text: error.to_string() }
+}
+
+impl Viewed {
+    pub(super) fn new(store: Store, view: View) -> Self {
+        let horizon = Arc::new(view.horizon.clone());
+        Viewed { store, view, horizon, contents: BTreeMap::new(), roots: BTreeMap::new() }
+    }
+
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The root over groups, those of each that holds anything, and that of the state.
+    pub(super) fn summary(&mut self, groups: &[GroupId]) -> Result<Answer, Failure> {
+        let mut hasher = TreeHasher::new();
+        let mut roots = Vec::new();
+        for group in groups {
+            let collections = self.collections(*group)?;
+            let there: Vec<(&CollectionName, Digest)> =
+                collections.iter().filter_map(|one| Some((&one.name, one.root?))).collect();
+            roots.extend(hasher.group(&there).map(|root| (*group, root)));
+        }
+        let (store, state) = (hasher.store(&roots), self.store.state_root(None));
+        Ok(Answer::Summary { store, groups: roots, state })
+    }
+
+    fn content(&mut self, scope: &Scope) -> Result<&mut Content, Failure> {
+        if !self.contents.contains_key(scope) {
+            let content = self.store.content(&scope.collection, scope.group, &self.horizon);
+            self.contents.insert(scope.clone(), content.map_err(unreadable)?);
+        }
+        Ok(self.contents.get_mut(scope).expect("inserted just above"))
+    }
+
+    /// What of the own rows wins over incoming ones, and the sender does not have.
+    fn winners(&mut self, archives: &[Vec<u8>]) -> Result<Packed, Failure> {
+        let mut incoming: BTreeMap<Scope, BTreeMap<String, Rows>> = BTreeMap::new();
+        for archive in archives {
+            let bytes = aligned(archive);
+            let sub = SubBatch::read(&bytes).map_err(|error| Failure {
+                kind: FailureKind::Peer,
+                text: format!("what the peer sent is damaged or forged ({error})"),
+            })?;
+            let group = GroupId(sub.group().0);
+            let scope = Scope { group, collection: sub.collection() };
+            gather(&sub, incoming.entry(scope).or_default());
+        }
+        let mut packed = Packed::default();
+        for (scope, devices) in incoming {
+            let content = self.content(&scope)?;
+            let mut packer = content.packer();
+            for (text, theirs) in devices {
+                let Ok(device) = Device::from_canonical(&text) else { continue };
+                let (Some((first, _)), Some((last, _))) =
+                    (theirs.first_key_value(), theirs.last_key_value())
+                else {
+                    continue;
+                };
+                let Some(range) = TimeRange::inclusive(*first, *last) else { continue };
+                let mut own = Vec::new();
+                content
+                    .rows(&text, range, |row| {
+                        if theirs.get(&row.time).is_some_and(|cells| wins(row, cells)) {
+                            own.push(row.time);
+                        }
+                        true
+                    })
+                    .map_err(unreadable)?;
+                pack_times(content, &mut packer, &device, &own, usize::MAX)?;
+            }
+            packed.rows += packer.rows() as u64;
+            packed.archives.extend(packer.finish().iter().map(|bytes| bytes.to_vec()));
+        }
+        Ok(packed)
+    }
+}
+
+/// Cells by name and type, by time.
+type Rows = BTreeMap<i64, BTreeMap<(String, FieldType), (Version, Value)>>;
+
+fn gather(sub: &SubBatch<'_>, devices: &mut BTreeMap<String, Rows>) {
+    let mut times = Vec::new();
+    sub.times_into(&mut times);
+    let version = sub.version();
+    let mut at = 0;
+    let mut owners = Vec::with_capacity(sub.rows());
+    for (device, rows) in sub.devices() {
+        let own = devices.entry(device.to_owned()).or_default();
+        for time in &times[at..at + rows] {
+            own.entry(*time).or_default();
+            owners.push(device);
+        }
+        at += rows;
+    }
+    for field in sub.fields() {
+        let mut values = tidelog_model::Values::new(field.field_type());
+        field.values_into(&mut values);
+        let mut next = 0;
+        for (row, device) in owners.iter().enumerate() {
+            if !field.is_present(row) {
+                continue;
+            }
+            let value = values.at(next).to_owned();
+            next += 1;
+            let cells = devices.get_mut(*device).and_then(|rows| rows.get_mut(&times[row]));
+            if let Some(cells) = cells {
+                cells.insert((field.name().to_owned(), field.field_type()), (version, value));
+            }
+        }
+    }
+}
+
+/// Has the row a cell that the other one lacks, or that wins over its own?
+fn wins(row: &ContentRow<'_>, theirs: &BTreeMap<(String, FieldType), (Version, Value)>) -> bool {
+    row.cells.iter().any(|(name, kind, value, version)| {
+        match theirs.get(&((*name).to_owned(), *kind)) {
+            None => true,
+            Some((other, their)) => {
+                let theirs = (*other, Some(their.as_ref()));
+                merge::order((*version, Some(*value)), theirs).is_gt()
+            }
+        }
+    })
+}
+
+/// Packs the rows of a device at some times, ascending, until so many bytes are packed; from which time on to go on.
+fn pack_times(
+    content: &mut Content,
+    packer: &mut RowPacker,
+    device: &Device,
+    times: &[i64],
+    bytes_max: usize,
+) -> Result<Option<i64>, Failure> {
+    let (Some(first), Some(last)) = (times.first(), times.last()) else { return Ok(None) };
+    let Some(range) = TimeRange::inclusive(*first, *last) else { return Ok(None) };
+    let mut more = None;
+    each(content, device.as_str(), range, |row| {
+        if times.binary_search(&row.time).is_err() {
+            return Ok(true);
+        }
+        if packer.rows() > 0 && packer.bytes() >= bytes_max {
+            more = Some(row.time);
+            return Ok(false);
+        }
+        pack(packer, device, row)?;
+        Ok(true)
+    })?;
+    Ok(more)
+}
+
+fn pack(packer: &mut RowPacker, device: &Device, row: &ContentRow<'_>) -> Result<(), Failure> {
+    let full = |error: tidelog_model::BatchError| Failure {
+        kind: FailureKind::Later,
+        text: error.to_string(),
+    };
+    packer.push(device, row).map_err(full)
+}
+
+/// Reads rows until `f` says that it is enough, or fails.
+fn each(
+    content: &mut Content,
+    device: &str,
+    range: TimeRange,
+    mut f: impl FnMut(&ContentRow<'_>) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let mut outcome = Ok(());
+    let mut one = |row: &ContentRow<'_>| match f(row) {
+        Ok(go_on) => go_on,
+        Err(error) => {
+            outcome = Err(error);
+            false
+        }
+    };
+    content.rows(device, range, &mut one).map_err(unreadable)?;
+    outcome
+}
+
+impl Source for Viewed {
+    type Error = Failure;
+
+    fn collections(&mut self, group: GroupId) -> Result<Vec<CollectionRoot>, Failure> {
+        if let Some(roots) = self.roots.get(&group) {
+            return Ok(roots.clone());
+        }
+        let mut roots = Vec::new();
+        for name in self.store.collection_names() {
+            let scope = Scope { group, collection: name.clone() };
+            let content = self.content(&scope)?;
+            let root = content.root().map_err(unreadable)?;
+            roots.push(CollectionRoot { name, leaf: content.leaf(), cut: content.cut(), root });
+        }
+        self.roots.insert(group, roots.clone());
+        Ok(roots)
+    }
+
+    fn leaf(&mut self, scope: &Scope) -> Result<LeafWidth, Failure> {
+        Ok(self.content(scope)?.leaf())
+    }
+
+    fn windows(
+        &mut self,
+        scope: &Scope,
+        level: Level,
+        range: TimeRange,
+    ) -> Result<Vec<(TimeRange, Digest)>, Failure> {
+        self.content(scope)?.windows(level, range).map_err(unreadable)
+    }
+
+    fn series(
+        &mut self,
+        scope: &Scope,
+        window: i64,
+    ) -> Result<Vec<(String, Bucket, Digest)>, Failure> {
+        let series = self.content(scope)?.series(window).map_err(unreadable)?;
+        Ok(series
+            .into_iter()
+            .map(|(device, bucket, digest)| (device.to_string(), bucket, digest))
+            .collect())
+    }
+
+    fn prints(
+        &mut self,
+        scope: &Scope,
+        device: &str,
+        range: TimeRange,
+    ) -> Result<Vec<(Print, u64)>, Failure> {
+        let mut printer = RowPrinter::new(self.view.salt);
+        let mut prints = Vec::new();
+        let content = self.content(scope)?;
+        content
+            .rows(device, range, |row| {
+                let cells = row.cells.iter().map(|(name, kind, value, _)| (*name, *kind, *value));
+                let whole = printer.print(row.time, cells);
+                // The upper half is that of the parts' sums.
+                let print = Print { time: row.time, print: whole as u32, stamp: row.version.stamp };
+                prints.push((print, whole));
+                true
+            })
+            .map_err(unreadable)?;
+        Ok(prints)
+    }
+
+    fn pack(&mut self, scope: &Scope, what: Pack<'_>, bytes_max: usize) -> Result<Packed, Failure> {
+        let content = self.content(scope)?;
+        let mut packer = content.packer();
+        let more = match what {
+            Pack::Times { device, times } => match Device::from_canonical(device) {
+                Ok(device) => pack_times(content, &mut packer, &device, times, bytes_max)?
+                    .map(|from| More { from, behind: None }),
+                Err(_) => None,
+            },
+            Pack::Range { device, range, after } => {
+                pack_range(content, &mut packer, device, range, after, bytes_max)?
+            }
+        };
+        let rows = packer.rows() as u64;
+        let archives = packer.finish().iter().map(|bytes| bytes.to_vec()).collect();
+        Ok(Packed { archives, rows, more })
+    }
+
+    fn take(&mut self, archives: &[Vec<u8>], contested: bool) -> Result<(Taken, Packed), Failure> {
+        let back = if contested { self.winners(archives)? } else { Packed::default() };
+        let batches = archives.iter().map(|bytes| aligned(bytes)).collect();
+        let incoming = Incoming { batches, ..Incoming::default() };
+        let applied = self.store.apply(&incoming).map_err(|error| failure(&error))?;
+        let taken = Taken { rows: applied.rows, below_cut: applied.below_cut };
+        Ok((taken, back))
+    }
+}
+
+/// Packs all rows of a range, window by window and device by device.
+fn pack_range(
+    content: &mut Content,
+    packer: &mut RowPacker,
+    only: Option<&str>,
+    range: TimeRange,
+    after: Option<(&str, i64)>,
+    bytes_max: usize,
+) -> Result<Option<More>, Failure> {
+    let whole = Level::Window.window_of(range.first(), content.leaf());
+    let around = whole.hull(Level::Window.window_of(range.last(), content.leaf()));
+    let windows = content.windows(Level::Window, around).map_err(unreadable)?;
+    let mut before: Option<String> = None;
+    for (window, _) in windows {
+        let Some(part) = window.intersection(range) else { continue };
+        let devices: BTreeSet<String> = match only {
+            Some(device) => [device.to_owned()].into(),
+            None => {
+                let series = content.series(window.first()).map_err(unreadable)?;
+                series.into_iter().map(|(device, ..)| device.to_string()).collect()
+            }
+        };
+        for text in devices {
+            // Only the range's first window was begun before.
+            let begun = after.filter(|_| part.first() == range.first());
+            let behind = match begun {
+                Some((device, _)) if text.as_str() < device => continue,
+                Some((device, time)) if text == device => Some(time),
+                _ => None,
+            };
+            let Ok(device) = Device::from_canonical(&text) else { continue };
+            let mut more = None;
+            let mut last = behind;
+            each(content, &text, part, |row| {
+                if behind.is_some_and(|time| row.time <= time) {
+                    return Ok(true);
+                }
+                if packer.rows() > 0 && packer.bytes() >= bytes_max {
+                    let at = last.map(|time| (text.clone(), time));
+                    let at = at.or_else(|| before.clone().map(|device| (device, i64::MAX)));
+                    more = Some(More { from: part.first(), behind: at });
+                    return Ok(false);
+                }
+                last = Some(row.time);
+                pack(packer, &device, row)?;
+                Ok(true)
+            })?;
+            if more.is_some() {
+                return Ok(more);
+            }
+            before = Some(text);
+        }
+        before = None;
+    }
+    Ok(None)
+}

@@ -1,0 +1,8 @@
+//! Replicas in a simulated world: whatever happens to disks, clocks and the network, at rest all of them hold what was
+//! acknowledged, and nothing else.
+
+#![allow(unreachable_pub, dead_code)]
+
+mod first;
+mod net;
+mod world;
