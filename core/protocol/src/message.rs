@@ -75,8 +75,8 @@ pub enum Control {
     Pulse(Pulse),
     /// The receiver's log is applied and durable here up to this.
     Ack(Position),
-    /// The tail had a gap: begin again from here.
-    Resend(Position),
+    /// The tail had a gap: begin again from here, or with what is written from now on.
+    Resend(Option<Position>),
     /// The sender goes away, and why.
     Goodbye(String),
 }
@@ -197,7 +197,9 @@ impl Control {
                 write_stamps(&mut writer, &pulse.known);
             }
             Control::Ack(position) => write_position(writer.u8(ACK), *position),
-            Control::Resend(position) => write_position(writer.u8(RESEND), *position),
+            Control::Resend(position) => {
+                writer.u8(RESEND).option(*position, write_position);
+            }
             Control::Goodbye(text) => {
                 writer.u8(GOODBYE).text(text);
             }
@@ -220,7 +222,7 @@ impl Control {
                 known: read_stamps(&mut reader)?,
             }),
             ACK => Control::Ack(read_position(&mut reader)?),
-            RESEND => Control::Resend(read_position(&mut reader)?),
+            RESEND => Control::Resend(reader.option(read_position)?),
             GOODBYE => Control::Goodbye(read_text(&mut reader)?),
             _ => return Err(Malformed("a control message of an unknown kind")),
         };

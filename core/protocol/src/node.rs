@@ -466,7 +466,10 @@ impl Node {
                 self.read_tails();
             }
             Control::Resend(position) => {
-                one.tail_out.resend(position);
+                match position {
+                    Some(position) => one.tail_out.resend(position),
+                    None => self.closed.iter().for_each(|closed| one.tail_out.begin_late(closed)),
+                }
                 self.read_tails();
             }
             Control::Goodbye(why) => {
@@ -566,8 +569,8 @@ impl Node {
         let first = self.me.store < peer;
         let Some(one) = self.peers.get_mut(&peer).filter(|one| one.is_up()) else { return };
         let late = batch.floor.is_some();
-        match one.tail_in.hear(batch) {
-            Heard::Waits => {}
+        match one.tail_in.hear(batch, now) {
+            Heard::Waits | Heard::Passed => {}
             Heard::Known(position) => {
                 self.send(peer, Channel::Control, Control::Ack(position).encode());
             }

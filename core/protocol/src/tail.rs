@@ -14,6 +14,9 @@ pub(crate) const MESSAGE_BYTES: usize = 1 << 20;
 /// A pin follows the acknowledged position at such a distance: each move is an edit of the manifest.
 const PIN_STEP_BYTES: u64 = 64 << 20;
 
+/// What is missing is asked for again after so many milliseconds.
+const ASK_AGAIN: u64 = 1_000;
+
 /// Sending the own log to one peer.
 #[derive(Debug, Default)]
 pub(crate) struct TailOut {
@@ -176,6 +179,8 @@ pub(crate) struct TailIn {
     bytes_waiting: usize,
     /// The store is taking this.
     taking: Option<TailBatch>,
+    /// When what is missing was asked for.
+    asked_at: Option<u64>,
     /// What held nothing was passed over up to here, and nobody was told yet.
     pub(crate) passed: Option<Position>,
     /// The store could not; not before then again.
@@ -193,8 +198,10 @@ pub(crate) enum Heard {
     Waits,
     /// It was here before: say so again.
     Known(Position),
-    /// Something is missing before it.
-    Gap(Position),
+    /// Something is missing before it: what is behind this position, or all.
+    Gap(Option<Position>),
+    /// It is passed over: what is missing before it was asked for.
+    Passed,
     /// More than may be on its way.
     Flood,
 }
@@ -215,7 +222,7 @@ impl TailIn {
         self.expected.is_some()
     }
 
-    pub(crate) fn hear(&mut self, batch: TailBatch) -> Heard {
+    pub(crate) fn hear(&mut self, batch: TailBatch, now: u64) -> Heard {
         if batch.floor.is_some() {
             // The peer begins anew; what waits is part of what it said before.
             self.expected = None;
@@ -223,17 +230,20 @@ impl TailIn {
             self.known = Stamp::ZERO;
         } else {
             let last = self.waiting.back().or(self.taking.as_ref()).map(|batch| batch.next);
-            let Some(expected) = last.or(self.expected) else { return Heard::Gap(batch.from) };
+            let Some(expected) = last.or(self.expected) else { return self.gap(None, now) };
             if batch.from != expected {
                 let same = batch.from.incarnation == expected.incarnation;
                 return match self.expected {
                     Some(done) if same && batch.next.offset <= done.offset => Heard::Known(done),
-                    Some(done) if !same || batch.from.offset > expected.offset => Heard::Gap(done),
+                    Some(done) if !same || batch.from.offset > expected.offset => {
+                        self.gap(Some(done), now)
+                    }
                     // In the middle of what waits.
-                    _ => Heard::Waits,
+                    _ => Heard::Passed,
                 };
             }
         }
+        self.asked_at = None;
         self.bytes_waiting += batch.encode_len();
         if self.bytes_waiting > 2 * WINDOW_BYTES + crate::message::TAIL_BYTES_MAX {
             return Heard::Flood;
@@ -245,6 +255,15 @@ impl TailIn {
     /// Is this known to be whole only after a comparison that has not come to its end?
     pub(crate) fn needs_comparison(&self) -> bool {
         self.floor.is_some()
+    }
+
+    /// What is missing is asked for once, and again when nothing came of it.
+    fn gap(&mut self, from: Option<Position>, now: u64) -> Heard {
+        if self.asked_at.is_some_and(|at| now < at + ASK_AGAIN) {
+            return Heard::Passed;
+        }
+        self.asked_at = Some(now);
+        Heard::Gap(from)
     }
 
     /// What the store is to take next, with the position that all before is here then; none: that is not known.
