@@ -1,5 +1,6 @@
 //! An endpoint: a UDP address from which links are dialled and where they are accepted.
 
+use crate::clock;
 use crate::close::CloseCode;
 use crate::counters::{Counters, Live, bump};
 use crate::dial_error::{DialError, RefusedHandshake};
@@ -11,7 +12,7 @@ use crate::tls::{ALPN, SERVER_NAME, Tls, Verdict};
 use crate::trust::{Pins, Refusal, Side, Trust};
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connection, ConnectionError, EndpointConfig, Incoming, ServerConfig, TransportConfig};
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -19,7 +20,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
@@ -62,7 +63,7 @@ impl Endpoint {
     /// [`BindError`]: the address, the identity or the authority cannot be used.
     pub fn bind(options: EndpointOptions) -> Result<Self, BindError> {
         let EndpointOptions { listen, identity, pins, authority, limits } = options;
-        identity.check(SystemTime::now())?;
+        identity.check(clock::now())?;
         let key = identity.certified()?;
         let authority = authority.map(CertificateDer::from);
         let anchor = authority.as_ref().map(|certificate| {
@@ -123,7 +124,7 @@ impl Endpoint {
     /// # Errors
     /// [`BindError`] when it is another store's, or its certificate is not valid now.
     pub fn set_identity(&self, identity: &Identity) -> Result<(), BindError> {
-        identity.check(SystemTime::now())?;
+        identity.check(clock::now())?;
         let own = self.door.trust.own();
         if identity.store() != own {
             return Err(BindError::OtherStore { own, found: identity.store() });
@@ -368,7 +369,7 @@ impl Door {
         let chain = connection.peer_identity().and_then(|any| any.downcast().ok());
         let chain: Vec<CertificateDer<'static>> = chain.map(|chain| *chain).unwrap_or_default();
         let theirs = if dialler == Dialler::Us { Side::Answers } else { Side::Dials };
-        let peer = self.trust.authenticate(&chain, theirs, UnixTime::now());
+        let peer = self.trust.authenticate(&chain, theirs, clock::unix_now());
         let peer = peer.and_then(|peer| self.trust.admit(&peer, expected).map(|()| peer));
         let peer = peer.map_err(|refusal| {
             let code = match refusal.is_about_the_store() {

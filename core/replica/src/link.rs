@@ -1,5 +1,6 @@
 //! A link: one authenticated connection to a peer, with its channels.
 
+use crate::clock;
 use crate::close::{CloseCode, LinkEnd};
 use crate::counters::{Live, bump};
 use crate::frames::{
@@ -8,7 +9,7 @@ use crate::frames::{
 use crate::limits::Limits;
 use crate::trust::{Peer, Refusal, Side, Trust};
 use quinn::Connection;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::CertificateDer;
 use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
@@ -265,7 +266,7 @@ async fn watch_trust(core: Arc<Core>, trust: Arc<Trust>) {
         Dialler::Peer => Side::Dials,
     };
     loop {
-        let judged = trust.authenticate(&core.chain, theirs, UnixTime::now());
+        let judged = trust.authenticate(&core.chain, theirs, clock::unix_now());
         let judged = judged.and_then(|peer| match peer.name == core.peer.name {
             true => trust.admit(&peer, None),
             false => {
