@@ -1,5 +1,6 @@
 //! Why a link ends: codes that travel, and what our side knows beyond them.
 
+use crate::dial_error::Permanence;
 use crate::frames::Violation;
 use crate::trust::Refusal;
 use quinn::{ApplicationClose, ConnectionError, VarInt};
@@ -72,6 +73,19 @@ pub enum LinkEnd {
 }
 
 impl LinkEnd {
+    /// Whether dialling again soon can help.
+    #[must_use]
+    pub fn permanence(&self) -> Permanence {
+        match self {
+            LinkEnd::TrustEnded(_)
+            | LinkEnd::ByPeer {
+                code: CloseCode::NOT_TRUSTED | CloseCode::WRONG_STORE | CloseCode::VERSION,
+                ..
+            } => Permanence::Permanent,
+            _ => Permanence::Passing,
+        }
+    }
+
     pub(crate) fn of(error: &ConnectionError) -> Self {
         match error {
             ConnectionError::ApplicationClosed(close) => {

@@ -4,7 +4,7 @@ use crate::clock;
 use crate::close::CloseCode;
 use crate::counters::{Counters, Live, bump};
 use crate::dial_error::{DialError, RefusedHandshake};
-use crate::identity::{CertificateProblem, Identity, IdentityError};
+use crate::identity::{CertificateProblem, Identity, IdentityError, StoreCertificate};
 use crate::limits::Limits;
 use crate::link::{Dialler, Judged, Link, LinkId};
 use crate::socket::{self, SocketBuffers};
@@ -85,7 +85,7 @@ impl Endpoint {
             quinn: quinn.clone(),
             tls,
             trust,
-            key: Mutex::new(key),
+            own: Mutex::new(Own { key, certificate: *identity.certificate() }),
             transport,
             handshakes: Arc::new(Semaphore::new(usize::from(limits.handshakes))),
             limits,
@@ -129,8 +129,15 @@ impl Endpoint {
         if identity.store() != own {
             return Err(BindError::OtherStore { own, found: identity.store() });
         }
-        *lock(&self.door.key) = identity.certified()?;
+        let key = identity.certified()?;
+        *lock(&self.door.own) = Own { key, certificate: *identity.certificate() };
         Ok(())
+    }
+
+    /// The certificate that handshakes show now. When it runs out, peers disconnect.
+    #[must_use]
+    pub fn certificate(&self) -> StoreCertificate {
+        lock(&self.door.own).certificate
     }
 
     /// Where it is bound.
@@ -224,7 +231,7 @@ struct Door {
     local: SocketAddr,
     tls: Tls,
     trust: Arc<Trust>,
-    key: Mutex<Arc<CertifiedKey>>,
+    own: Mutex<Own>,
     transport: Arc<TransportConfig>,
     handshakes: Arc<Semaphore>,
     limits: Limits,
@@ -236,7 +243,17 @@ struct Door {
     next_link: AtomicU64,
 }
 
+/// What this store shows.
+struct Own {
+    key: Arc<CertifiedKey>,
+    certificate: StoreCertificate,
+}
+
 impl Door {
+    fn key(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&lock(&self.own).key)
+    }
+
     async fn accept(self: Arc<Self>, taken: mpsc::Sender<Link>) {
         while let Some(incoming) = self.quinn.accept().await {
             let Ok(place) = Arc::clone(&self.handshakes).try_acquire_owned() else {
@@ -268,7 +285,7 @@ impl Door {
     async fn answer(self: &Arc<Self>, incoming: Incoming) -> Option<Link> {
         let from = incoming.remote_address();
         let verdict = Arc::new(Verdict::default());
-        let key = Arc::clone(&lock(&self.key));
+        let key = self.key();
         let crypto = self.tls.answering(key, Arc::clone(&verdict)).ok()?;
         let mut config = ServerConfig::with_crypto(Arc::new(crypto));
         config.transport_config(Arc::clone(&self.transport));
@@ -331,7 +348,7 @@ impl Door {
         to: SocketAddr,
     ) -> Result<Link, DialError> {
         let verdict = Arc::new(Verdict::default());
-        let key = Arc::clone(&lock(&self.key));
+        let key = self.key();
         let failed = |what: String| DialError::Handshake { address: address.to_owned(), what };
         let crypto = self.tls.dialling(key, Arc::clone(&verdict));
         let crypto = crypto.map_err(|error| failed(error.to_string()))?;

@@ -5,6 +5,7 @@ use crate::close::{CloseCode, LinkEnd};
 use crate::counters::{Live, bump};
 use crate::frames::{
     Channel, FrameBytes, Inbox, Kind, Sender, Violation, Writers, greet, read_streams,
+    write_channels,
 };
 use crate::limits::Limits;
 use crate::trust::{Peer, Refusal, Side, Trust};
@@ -183,12 +184,13 @@ impl Judged {
         trust: Arc<Trust>,
         counters: Arc<Live>,
     ) -> Link {
+        let (writers, opened) = Writers::new();
         let core = Arc::new(Core {
             connection: self.connection,
             id: self.id,
             inbox: Inbox::new(limits.unread_bytes),
             traffic: Traffic::default(),
-            writers: Writers::new(),
+            writers,
             open: Mutex::default(),
             sessions: Arc::new(Semaphore::new(limits.channels(Kind::Session))),
             bulks: Arc::new(Semaphore::new(limits.channels(Kind::Bulk))),
@@ -200,6 +202,7 @@ impl Judged {
             end: OnceLock::new(),
         });
         tokio::spawn(read_streams(Arc::clone(&core)));
+        tokio::spawn(write_channels(Arc::clone(&core), opened));
         tokio::spawn(watch_trust(Arc::clone(&core), trust));
         greet(&core).await;
         Link { core }

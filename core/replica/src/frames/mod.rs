@@ -3,6 +3,7 @@
 mod decoder;
 mod inbox;
 mod reader;
+mod scheduler;
 mod writer;
 
 pub use decoder::{FrameDecoder, FrameError, FrameEvent};
@@ -10,6 +11,7 @@ pub use writer::{Closed, SendError, Sender};
 
 pub(crate) use inbox::{Inbox, Kind};
 pub(crate) use reader::read_streams;
+pub(crate) use scheduler::write_channels;
 pub(crate) use writer::{Writers, greet};
 
 use crate::close::CloseCode;

@@ -1,22 +1,20 @@
-//! Sends frames: a task and a short queue per channel, so that a channel that is held back holds no other.
+//! Sends frames: a short queue per channel, so that a channel that is held back holds no other.
 //!
-//! The task, and not the caller, writes to the stream: a caller that gives up half-way leaves no half frame behind.
+//! The link's task, and not the caller, writes to the streams: a caller that gives up half-way leaves no half frame behind.
 
-use super::{Channel, LENGTH_LEN};
+use super::Channel;
+use super::scheduler::{Command, Outgoing};
 use crate::close::LinkEnd;
 use crate::link::Core;
-use bytes::{BufMut, Bytes, BytesMut};
-use quinn::SendStream;
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 /// Frames that wait per channel beside the one that is being written.
 const QUEUE: usize = 1;
-/// Below this a frame is copied behind its length, which is cheaper than a second piece.
-const SMALL: usize = 4 << 10;
 
 /// Sends frames over a link. Cheap to clone; outlives the link as an error.
 #[derive(Clone)]
@@ -64,13 +62,14 @@ impl Sender {
     }
 
     fn queue(&self, channel: Channel) -> Result<mpsc::Sender<Command>, Closed> {
-        let mut queues = self.core.writers.queues();
-        let queues = queues.as_mut().ok_or_else(|| self.closed())?;
-        Ok(match queues.entry(channel) {
+        let mut open = self.core.writers.lock();
+        let open = open.as_mut().ok_or_else(|| self.closed())?;
+        Ok(match open.queues.entry(channel) {
             Entry::Occupied(queue) => queue.get().clone(),
             Entry::Vacant(place) => {
                 let (queue, commands) = mpsc::channel(QUEUE);
-                tokio::spawn(write_channel(Arc::clone(&self.core), channel, commands));
+                let outgoing = Outgoing::new(channel, self.core.connection.clone(), commands);
+                open.opened.send(outgoing).map_err(|_| self.closed())?;
                 place.insert(queue).clone()
             }
         })
@@ -87,35 +86,36 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// The queues of the channels that we opened; `None` after the link ended.
+/// The channels that we opened; none after the link ended.
 #[derive(Debug)]
-pub(crate) struct Writers(Mutex<Option<HashMap<Channel, mpsc::Sender<Command>>>>);
+pub(crate) struct Writers(Mutex<Option<OpenQueues>>);
+
+#[derive(Debug)]
+struct OpenQueues {
+    queues: HashMap<Channel, mpsc::Sender<Command>>,
+    opened: mpsc::UnboundedSender<Outgoing>,
+}
 
 impl Writers {
-    pub(crate) fn new() -> Self {
-        Writers(Mutex::new(Some(HashMap::new())))
+    /// And where the channels come out that are opened.
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Outgoing>) {
+        let (opened, channels) = mpsc::unbounded_channel();
+        let open = OpenQueues { queues: HashMap::new(), opened };
+        (Writers(Mutex::new(Some(open))), channels)
     }
 
     /// No frame is taken any more; what waits is dropped with the connection.
     pub(crate) fn close(&self) {
-        *self.queues() = None;
+        *self.lock() = None;
     }
 
-    fn remove(&self, channel: Channel) -> Option<mpsc::Sender<Command>> {
-        self.queues().as_mut()?.remove(&channel)
+    pub(super) fn remove(&self, channel: Channel) -> Option<mpsc::Sender<Command>> {
+        self.lock().as_mut()?.queues.remove(&channel)
     }
 
-    fn queues(&self) -> std::sync::MutexGuard<'_, Option<HashMap<Channel, mpsc::Sender<Command>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<OpenQueues>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Nothing but the header: the peer learns that the channel is open.
-    Open,
-    Frame(Bytes),
-    Finish(oneshot::Sender<()>),
 }
 
 /// Why a frame was not sent.
@@ -150,56 +150,3 @@ pub(crate) async fn greet(core: &Arc<Core>) {
         let _ = queue.send(Command::Open).await;
     }
 }
-
-async fn write_channel(core: Arc<Core>, channel: Channel, mut commands: mpsc::Receiver<Command>) {
-    // An error is the end of the connection, or a peer that refuses a stream, which none of ours does.
-    if write_commands(&core, channel, &mut commands).await.is_err() {
-        core.writers.remove(channel);
-    }
-}
-
-async fn write_commands(
-    core: &Core,
-    channel: Channel,
-    commands: &mut mpsc::Receiver<Command>,
-) -> Result<(), Ended> {
-    let mut stream = core.connection.open_uni().await.map_err(|_| Ended)?;
-    stream.set_priority(channel.priority()).map_err(|_| Ended)?;
-    stream.write_all(&channel.header()).await.map_err(|_| Ended)?;
-    core.traffic.sent(channel.header().len());
-    while let Some(command) = commands.recv().await {
-        match command {
-            Command::Open => {}
-            Command::Frame(frame) => {
-                let len = frame.len() + LENGTH_LEN;
-                write_frame(&mut stream, frame).await?;
-                core.traffic.sent(len);
-                core.traffic.frame_sent();
-            }
-            Command::Finish(done) => {
-                stream.finish().map_err(|_| Ended)?;
-                if let Ok(None) = stream.stopped().await {
-                    // Whoever finishes may have gone.
-                    let _ = done.send(());
-                }
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn write_frame(stream: &mut SendStream, frame: Bytes) -> Result<(), Ended> {
-    let length = u32::try_from(frame.len()).map_err(|_| Ended)?.to_le_bytes();
-    if frame.len() <= SMALL {
-        let mut whole = BytesMut::with_capacity(LENGTH_LEN + frame.len());
-        whole.put_slice(&length);
-        whole.put_slice(&frame);
-        return stream.write_chunk(whole.freeze()).await.map_err(|_| Ended);
-    }
-    let mut pieces = [Bytes::copy_from_slice(&length), frame];
-    stream.write_all_chunks(&mut pieces).await.map_err(|_| Ended)
-}
-
-/// The stream takes nothing more. The connection knows why.
-struct Ended;

@@ -9,12 +9,14 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tidelog_model::StoreId;
 use tidelog_replica::identity::{Identity, LIFETIME};
 use tidelog_replica::trust::{PeerPin, Pins};
 use tidelog_replica::{Endpoint, EndpointOptions, Limits, Link};
+use tokio::net::UdpSocket;
 
 /// No test waits longer for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -170,4 +172,65 @@ impl ServerCertVerifier for TakesAnyone {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         vec![SignatureScheme::ED25519]
     }
+}
+
+/// A path between two stores: slow, or cut. One dialler at a time.
+pub(crate) struct Relay {
+    pub(crate) address: SocketAddr,
+    cut: Arc<AtomicBool>,
+}
+
+impl Relay {
+    /// To an endpoint, with so many bytes a second from the dialler. `packets` after which it is cut by itself.
+    pub(crate) async fn new(to: &Endpoint, rate: u64, packets: u64) -> Self {
+        let front = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        back.connect(to.local_address()).await.unwrap();
+        let relay = Relay { address: front.local_addr().unwrap(), cut: Arc::default() };
+        let dialler = Arc::new(Mutex::new(None));
+        tokio::spawn(forth(
+            [Arc::clone(&front), Arc::clone(&back)],
+            Arc::clone(&dialler),
+            (rate, packets),
+            Arc::clone(&relay.cut),
+        ));
+        let cut = Arc::clone(&relay.cut);
+        tokio::spawn(async move {
+            let mut bytes = vec![0; 65_536];
+            while let Ok(len) = back.recv(&mut bytes).await {
+                let to = *dialler.lock().unwrap();
+                if let (Some(to), false) = (to, cut.load(Ordering::Relaxed)) {
+                    let _ = front.send_to(&bytes[..len], to).await;
+                }
+            }
+        });
+        relay
+    }
+
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+}
+
+async fn forth(
+    [front, back]: [Arc<UdpSocket>; 2],
+    dialler: Arc<Mutex<Option<SocketAddr>>>,
+    (rate, packets): (u64, u64),
+    cut: Arc<AtomicBool>,
+) {
+    let mut bytes = vec![0; 65_536];
+    let mut free = tokio::time::Instant::now();
+    for _ in 0..packets {
+        let Ok((len, from)) = front.recv_from(&mut bytes).await else { return };
+        *dialler.lock().unwrap() = Some(from);
+        if !cut.load(Ordering::Relaxed) {
+            let _ = back.send(&bytes[..len]).await;
+        }
+        let now = tokio::time::Instant::now();
+        free = free.max(now) + Duration::from_nanos(len as u64 * 1_000_000_000 / rate);
+        if free > now + Duration::from_millis(2) {
+            tokio::time::sleep_until(free).await;
+        }
+    }
+    cut.store(true, Ordering::Relaxed);
 }

@@ -131,6 +131,7 @@ async fn a_key_is_rotated_with_two_pins_and_no_link_lost() {
     both.fingerprints.push(new.fingerprint());
     b.set_pins(Pins::new(vec![both]).unwrap());
     a.set_identity(&new).unwrap();
+    assert_eq!(a.certificate().fingerprint, new.fingerprint());
     let to = address(&b);
     let (next_a, next_b) = soon(async { tokio::join!(a.dial("b", &to), b.accept()) }).await;
     let (_next_a, next_b) = (next_a.unwrap(), next_b.unwrap());
