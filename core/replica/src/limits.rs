@@ -1,0 +1,90 @@
+//! Bounds of links and handshakes, and quinn told of all of them.
+
+use crate::frames::Kind;
+use quinn::{IdleTimeout, TransportConfig, VarInt};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bounds of an endpoint. The defaults suit a link of 1 Gbit/s and 100 ms.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes per stream that a peer may send ahead of what is read. 16 MiB.
+    pub stream_window: u32,
+    /// Bytes per connection that a peer may send ahead of what is read. 64 MiB.
+    pub receive_window: u32,
+    /// Bytes per connection that we send ahead of what is acknowledged. 16 MiB.
+    pub send_window: u32,
+    /// Bytes of unread frames per link, plus one frame per kind of channel. 8 MiB.
+    pub unread_bytes: u32,
+    /// Open sessions per link and direction whose frames are read at a time. 32.
+    pub sessions: u16,
+    /// Open bulk channels per link and direction whose frames are read at a time. 32.
+    pub bulks: u16,
+    /// Links of one peer at a time; more are refused. 4: one, its successor while a broken one is not noticed yet, and as
+    /// many dialled from the other side.
+    pub links_per_peer: u16,
+    /// A link that hears nothing for so long ends. 20 s.
+    pub idle: Duration,
+    /// An idle link says so often that it lives. 5 s.
+    pub keep_alive: Duration,
+    /// A handshake that takes longer is given up. 10 s.
+    pub handshake: Duration,
+    /// Handshakes at a time; more are refused. 64.
+    pub handshakes: u16,
+    /// From so many handshakes on, a dialler proves its address first (a QUIC Retry, one round trip). 16.
+    pub handshakes_unproven: u16,
+    /// Asked of the system for the socket, in each direction. 8 MiB.
+    pub socket_bytes: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            stream_window: 16 << 20,
+            receive_window: 64 << 20,
+            send_window: 16 << 20,
+            unread_bytes: 8 << 20,
+            sessions: 32,
+            bulks: 32,
+            links_per_peer: 4,
+            idle: Duration::from_secs(20),
+            keep_alive: Duration::from_secs(5),
+            handshake: Duration::from_secs(10),
+            handshakes: 64,
+            handshakes_unproven: 16,
+            socket_bytes: 8 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// Channels of a kind that are read at a time.
+    pub(crate) fn channels(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Control | Kind::Tail => 1,
+            Kind::Session => usize::from(self.sessions),
+            Kind::Bulk => usize::from(self.bulks),
+        }
+    }
+
+    /// quinn's settings. Each that has a default is set, so that its defaults may change.
+    pub(crate) fn transport(&self) -> Arc<TransportConfig> {
+        let streams = 2 + u32::from(self.sessions) + u32::from(self.bulks);
+        let mut transport = TransportConfig::default();
+        transport
+            .stream_receive_window(VarInt::from_u32(self.stream_window))
+            .receive_window(VarInt::from_u32(self.receive_window))
+            .send_window(u64::from(self.send_window))
+            .max_concurrent_uni_streams(VarInt::from_u32(streams))
+            .max_concurrent_bidi_streams(VarInt::from_u32(0))
+            // More than 2^62 ms are no time: without an idle timeout then.
+            .max_idle_timeout(IdleTimeout::try_from(self.idle).ok())
+            .keep_alive_interval(Some(self.keep_alive))
+            .datagram_receive_buffer_size(None)
+            .datagram_send_buffer_size(0)
+            .send_fairness(true)
+            .crypto_buffer_size(16 << 10);
+        Arc::new(transport)
+    }
+}

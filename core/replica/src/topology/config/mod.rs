@@ -1,0 +1,326 @@
+//! The configuration file: this store, its peers, and how it keeps in step with them.
+//!
+//! ```toml
+//! [node]
+//! listen = "0.0.0.0:7447"
+//! store = "/var/lib/plant"
+//! identity = "/etc/tidelog"        # node.key and node.crt
+//!
+//! [[peer]]
+//! name = "b"
+//! address = "10.0.0.2:7447"        # host names too
+//! fingerprint = "tl1-…"            # or two while rotating
+//! groups = "all"                   # or [0, 1, 2]
+//! rights = ["replicate", "snapshot", "repair"]
+//! databases = ["plant"]
+//! labels = { zone = "b", rack = "7" }
+//!
+//! [sync]
+//! interval = "1h"
+//! ```
+//!
+//! A key that is unknown is refused by its name: one that is misspelt would silently do nothing.
+
+use super::values;
+use super::{NodeInfo, Right, Rights, Selection};
+use crate::identity::Fingerprint;
+use crate::trust::{PeerPin, PinError, Pins};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tidelog_model::{GroupId, StoreId};
+
+/// A configuration that was checked.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// This store.
+    pub node: NodeConfig,
+    /// The stores that it knows.
+    #[serde(default, rename = "peer")]
+    pub peers: Vec<PeerConfig>,
+    /// How it keeps in step.
+    #[serde(default)]
+    pub sync: SyncConfig,
+}
+
+/// `[node]`: this store. Changes take effect when it starts again.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct NodeConfig {
+    /// What it is called here. `self` unless given.
+    #[serde(default = "self_name", deserialize_with = "values::name")]
+    pub name: String,
+    /// Where it listens. `0.0.0.0:7447` unless given.
+    #[serde(default = "listen", deserialize_with = "values::text")]
+    pub listen: SocketAddr,
+    /// The directory of the store. A relative path starts at the folder of the file.
+    pub store: PathBuf,
+    /// The folder of `node.key` and `node.crt`.
+    pub identity: PathBuf,
+    /// The certificate of an authority that has to vouch for every peer. None unless given.
+    #[serde(default)]
+    pub authority: Option<PathBuf>,
+    /// The groups that it holds. All unless given.
+    #[serde(default = "all", deserialize_with = "values::groups")]
+    pub groups: Selection<GroupId>,
+    /// Free words, such as zone and rack.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// `[[peer]]`: a store that this one knows.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PeerConfig {
+    /// Its name, for people and reports.
+    #[serde(deserialize_with = "values::name")]
+    pub name: String,
+    /// Where it listens, `host:port`.
+    #[serde(deserialize_with = "values::address")]
+    pub address: String,
+    /// Its key, or two keys while rotating. May be left out when an authority vouches and `store` is given.
+    #[serde(default, rename = "fingerprint", deserialize_with = "values::fingerprints")]
+    pub fingerprints: Vec<Fingerprint>,
+    /// Its store id, to fix which store its key stands for.
+    #[serde(default, deserialize_with = "values::some_text")]
+    pub store: Option<StoreId>,
+    /// Free words, such as zone and rack.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The groups that it holds and has rights in. All unless given.
+    #[serde(default = "all", deserialize_with = "values::groups")]
+    pub groups: Selection<GroupId>,
+    /// What it may do. Everything unless given.
+    #[serde(default = "all_rights", deserialize_with = "values::rights")]
+    pub rights: BTreeSet<Right>,
+    /// The databases that it has rights in. All unless given.
+    #[serde(default = "all", deserialize_with = "values::databases")]
+    pub databases: Selection<String>,
+}
+
+/// `[sync]`: how this store keeps in step with its peers.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct SyncConfig {
+    /// Compare with peers again and again. On.
+    pub anti_entropy: bool,
+    /// How often. An hour.
+    #[serde(deserialize_with = "values::at_least_a_second")]
+    pub interval: Duration,
+    /// How long after the start for the first time. 30 s.
+    #[serde(deserialize_with = "values::text")]
+    pub initial_delay: Duration,
+    /// How far back comparison goes. All.
+    #[serde(deserialize_with = "values::text")]
+    pub window: Window,
+    /// Catch up with peers before answering as ready. On.
+    pub startup_sync: bool,
+    /// How long at most, before going on in the background. 5 min.
+    #[serde(deserialize_with = "values::text")]
+    pub startup_timeout: Duration,
+    /// Rows per message of a repair. 1000.
+    #[serde(deserialize_with = "values::positive")]
+    pub batch_rows: u32,
+    /// Groups that catch up at a time. 5.
+    #[serde(deserialize_with = "values::positive")]
+    pub groups_at_once: u32,
+}
+
+/// How far back comparison goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Window {
+    /// To the first row.
+    All,
+    /// To so long before now.
+    Last(Duration),
+}
+
+impl Default for SyncConfig {
+    fn default() -> Self {
+        SyncConfig {
+            anti_entropy: true,
+            interval: Duration::from_secs(3600),
+            initial_delay: Duration::from_secs(30),
+            window: Window::All,
+            startup_sync: true,
+            startup_timeout: Duration::from_secs(300),
+            batch_rows: 1000,
+            groups_at_once: 5,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration out of its text. The path is for errors and for relative paths; nothing is read from disk.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with file, line and what to do.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Config = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| line_of(text, span.start));
+            let what = error.message().to_owned();
+            ConfigError::Invalid { path: path.to_owned(), line, what }
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let node = &mut config.node;
+        for place in [&mut node.store, &mut node.identity].into_iter().chain(&mut node.authority) {
+            *place = folder.join(&*place);
+        }
+        config.check().map_err(|(peer, what)| ConfigError::Invalid {
+            path: path.to_owned(),
+            line: peer.and_then(|name| line_of_peer(text, &name)),
+            what,
+        })?;
+        Ok(config)
+    }
+
+    /// The keys of all peers.
+    #[must_use]
+    pub fn pins(&self) -> Pins {
+        // It was checked when the configuration was read; one made by hand that is wrong trusts nobody.
+        self.try_pins().unwrap_or_default()
+    }
+
+    /// All stores, this one included, in the order of their names.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeInfo> {
+        let me = NodeInfo {
+            name: self.node.name.as_str().into(),
+            is_self: true,
+            address: self.node.listen.to_string(),
+            fingerprints: Vec::new(),
+            store: None,
+            labels: self.node.labels.clone(),
+            groups: self.node.groups.clone(),
+            rights: Rights::all(),
+        };
+        let mut nodes: Vec<_> = self.peers.iter().map(PeerConfig::node).chain([me]).collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        nodes
+    }
+
+    /// What no single value shows. Says of which peer.
+    fn check(&self) -> Result<(), (Option<String>, String)> {
+        if let Some(peer) = self.peers.iter().find(|peer| peer.name == self.node.name) {
+            let what = format!("peer {} is called as this store is: rename one of them", peer.name);
+            return Err((Some(peer.name.clone()), what));
+        }
+        for peer in self.peers.iter().filter(|peer| peer.fingerprints.is_empty()) {
+            if self.node.authority.is_none() {
+                let name = &peer.name;
+                let what = format!(
+                    "peer {name} has no `fingerprint`, and no `authority` in [node] could vouch for it: list what `tidelog pair` prints there"
+                );
+                return Err((Some(name.clone()), what));
+            }
+        }
+        self.try_pins().map(|_| ()).map_err(|error| match &error {
+            PinError::Twice { peer, .. }
+            | PinError::TooManyKeys { peer, .. }
+            | PinError::Unknowable { peer } => (Some(peer.to_string()), error.to_string()),
+        })
+    }
+
+    fn try_pins(&self) -> Result<Pins, PinError> {
+        let pin = |peer: &PeerConfig| PeerPin {
+            name: peer.name.as_str().into(),
+            store: peer.store,
+            fingerprints: peer.fingerprints.clone(),
+        };
+        Pins::new(self.peers.iter().map(pin).collect())
+    }
+}
+
+impl PeerConfig {
+    fn node(&self) -> NodeInfo {
+        NodeInfo {
+            name: self.name.as_str().into(),
+            is_self: false,
+            address: self.address.clone(),
+            fingerprints: self.fingerprints.clone(),
+            store: self.store,
+            labels: self.labels.clone(),
+            groups: self.groups.clone(),
+            rights: Rights {
+                rights: self.rights.clone(),
+                groups: self.groups.clone(),
+                databases: self.databases.clone(),
+            },
+        }
+    }
+}
+
+/// Why a configuration is not used.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: check that it exists and its permissions")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the disk said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// No configuration is as large.
+    #[error("{path} has more than {max} bytes: it is no configuration")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What is read at most.
+        max: u64,
+    },
+    /// What it says cannot be.
+    #[error("{}{}: {what}", .path.display(), .line.map_or_else(String::new, |line| format!(":{line}")))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1, when it is known.
+        line: Option<usize>,
+        /// What is wrong and what to do.
+        what: String,
+    },
+}
+
+fn self_name() -> String {
+    "self".to_owned()
+}
+
+fn listen() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], 7447))
+}
+
+fn all<T>() -> Selection<T> {
+    Selection::All
+}
+
+fn all_rights() -> BTreeSet<Right> {
+    Right::ALL.into()
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// Where the last peer of this name is named.
+fn line_of_peer(text: &str, name: &str) -> Option<usize> {
+    let named = |line: &str| {
+        let value = line.trim_start().strip_prefix("name")?.trim_start().strip_prefix('=')?;
+        Some(value.trim_start().get(1..)?.starts_with(name))
+    };
+    let lines = text.lines().enumerate();
+    lines.filter(|(_, line)| named(line) == Some(true)).last().map(|(at, _)| at + 1)
+}
+
+#[cfg(test)]
+mod tests;
