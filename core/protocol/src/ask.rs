@@ -72,6 +72,8 @@ pub enum Ask {
     },
     /// Take what a peer wrote to its log: durable when it is answered, rows, deletes and cursor in one.
     Apply {
+        /// From whom.
+        peer: StoreId,
         /// All that the peer wrote before the position is here then.
         cursor: Option<(StoreId, Position)>,
         /// Deletes.

@@ -604,7 +604,7 @@ impl Node {
             self.send(peer, Channel::Control, Control::Ack(position).encode());
         }
         let Some((tombstones, batches, cursor)) = next else { return };
-        self.ask(Ask::Apply { cursor, tombstones, batches }, For::Apply(peer, link));
+        self.ask(Ask::Apply { peer, cursor, tombstones, batches }, For::Apply(peer, link));
     }
 
     fn applied(&mut self, peer: StoreId, answer: Answer) {
@@ -904,7 +904,7 @@ impl Node {
         if let Some(position) = one.tail_in.agreed(up_to) {
             let (tombstones, batches) = (Vec::new(), Vec::new());
             let cursor = Some((peer, position));
-            self.ask(Ask::Apply { cursor, tombstones, batches }, For::Nobody);
+            self.ask(Ask::Apply { peer, cursor, tombstones, batches }, For::Nobody);
         }
         // What was written before the peer could be followed may have been beyond the horizon.
         let again = one_needs(self.peers.get(&peer));

@@ -5,13 +5,17 @@ mod view;
 
 use rkyv::util::AlignedVec;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tidelog_engine::{ApplyError, Incoming, Kind, StatePart, Store, Tail, TailError};
 use tidelog_model::digest::StateKind;
-use tidelog_model::{GroupId, Position, StoreId};
+use tidelog_model::{GroupId, Position, StoreId, SubBatch};
 use tidelog_protocol::compare;
 use tidelog_protocol::{Answer, Ask, Closed, Failure, FailureKind, Part};
 use view::Viewed;
+
+/// May a peer see and send this database in this group?
+pub type Access = Arc<dyn Fn(GroupId, &str) -> bool + Send + Sync>;
 
 /// Bytes of the log that are kept for a peer that is away, and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,19 +34,45 @@ impl Default for PinBudget {
 
 /// Answers for one store. What belongs together (a comparison, the tail of a peer) goes through one bridge; several
 /// bridges of one store may work side by side.
-#[derive(Debug)]
 pub struct Bridge {
     store: Store,
     pins: PinBudget,
+    /// What the peer may see and send; none: everything.
+    access: Option<Access>,
     views: BTreeMap<(StoreId, u32), Viewed>,
     tails: BTreeMap<StoreId, Tail>,
+}
+
+impl std::fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bridge").field("store", &self.store.store_id()).finish_non_exhaustive()
+    }
 }
 
 impl Bridge {
     /// A bridge to a store.
     #[must_use]
     pub fn new(store: Store, pins: PinBudget) -> Self {
-        Bridge { store, pins, views: BTreeMap::new(), tails: BTreeMap::new() }
+        Bridge { store, pins, access: None, views: BTreeMap::new(), tails: BTreeMap::new() }
+    }
+
+    /// The same for a peer that may see and send only some databases.
+    #[must_use]
+    pub fn allowing(mut self, access: Option<Access>) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// May the peer see anything of a database?
+    fn sees(&self, database: &str) -> bool {
+        let Some(access) = &self.access else { return true };
+        (0..self.store.group_count()).any(|group| access(GroupId(group), database))
+    }
+
+    fn allows(&self, group: GroupId, archive: &[u8]) -> bool {
+        let Some(access) = &self.access else { return true };
+        let bytes = aligned(archive);
+        SubBatch::read(&bytes).is_ok_and(|sub| access(group, sub.collection().database()))
     }
 
     /// Does what is asked; `None` where nothing is to be answered. Blocks.
@@ -66,7 +96,9 @@ impl Bridge {
             }
             Ask::State => Answer::State(self.state()),
             Ask::TakeState { parts } => self.take_state(&parts),
-            Ask::Apply { cursor, tombstones, batches } => self.apply(cursor, &tombstones, &batches),
+            Ask::Apply { cursor, tombstones, batches, .. } => {
+                self.apply(cursor, &tombstones, &batches)
+            }
             Ask::Tail { peer, from, groups, bytes_max } => {
                 self.tail(peer, from, &groups, bytes_max)
             }
@@ -83,7 +115,8 @@ impl Bridge {
     fn viewed(&mut self, view: tidelog_protocol::View) -> &mut Viewed {
         let key = (view.peer, view.session);
         if self.views.get(&key).is_none_or(|known| *known.view() != view) {
-            self.views.insert(key, Viewed::new(self.store.clone(), view));
+            let access = self.access.clone();
+            self.views.insert(key, Viewed::new(self.store.clone(), view, access));
         }
         self.views.get_mut(&key).expect("inserted just above")
     }
@@ -129,10 +162,20 @@ impl Bridge {
         batches: &[Vec<u8>],
     ) -> Answer {
         let tombstones = tombstones.iter().map(|bytes| tidelog_engine::read_tombstone(bytes));
-        let incoming = tombstones.collect::<Result<Vec<_>, ApplyError>>().map(|tombstones| {
-            let batches = batches.iter().map(|bytes| aligned(bytes)).collect();
-            Incoming { batches, tombstones, cursor }
-        });
+        let tombstones = tombstones.collect::<Result<Vec<_>, ApplyError>>();
+        let batches: Vec<AlignedVec> = batches.iter().map(|bytes| aligned(bytes)).collect();
+        if let Some(access) = &self.access {
+            let forbidden = |bytes: &AlignedVec| {
+                SubBatch::read(bytes)
+                    .is_ok_and(|sub| !access(GroupId(sub.group().0), sub.collection().database()))
+            };
+            let names = tombstones.iter().flatten().map(|one| one.database.as_str());
+            // A delete in a database that the peer has no right in is refused whatever its groups.
+            if batches.iter().any(forbidden) || names.into_iter().any(|name| !self.sees(name)) {
+                return failed(FailureKind::Peer, "the peer has no right to send this database");
+            }
+        }
+        let incoming = tombstones.map(|tombstones| Incoming { batches, tombstones, cursor });
         match incoming.and_then(|incoming| self.store.apply(&incoming)) {
             Ok(applied) => Answer::Applied { rows: applied.rows },
             Err(error) => Answer::Failed(failure(&error)),
@@ -163,12 +206,13 @@ impl Bridge {
                 Ok(None) => break true,
                 Err(error) => return of_tail(&error),
             };
-            if let Some(delete) = record.tombstone_bytes() {
+            let seen = record.tombstone().is_none_or(|one| self.sees(&one.database));
+            if let Some(delete) = record.tombstone_bytes().filter(|_| seen) {
                 bytes += delete.len();
                 tombstones.push(delete.to_vec());
             }
             for (group, archive) in record.archives() {
-                if groups.binary_search(&group).is_ok() {
+                if groups.binary_search(&group).is_ok() && self.allows(group, archive) {
                     bytes += archive.len();
                     batches.push(archive.to_vec());
                 }

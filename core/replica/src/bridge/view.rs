@@ -1,6 +1,6 @@
 //! A moment of the store, as a comparison looks at it: what was read of it stays for as long as the moment does.
 
-use super::{aligned, failure};
+use super::{Access, aligned, failure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidelog_engine::{Content, ContentRow, Incoming, QueryError, RowPacker, Store};
@@ -17,6 +17,7 @@ pub(super) struct Viewed {
     store: Store,
     view: View,
     horizon: Arc<Horizon>,
+    access: Option<Access>,
     contents: BTreeMap<Scope, Content>,
     roots: BTreeMap<GroupId, Vec<CollectionRoot>>,
 }
@@ -32,9 +33,10 @@ fn unreadable(error: QueryError) -> Failure {
 }
 
 impl Viewed {
-    pub(super) fn new(store: Store, view: View) -> Self {
+    pub(super) fn new(store: Store, view: View, access: Option<Access>) -> Self {
         let horizon = Arc::new(view.horizon.clone());
-        Viewed { store, view, horizon, contents: BTreeMap::new(), roots: BTreeMap::new() }
+        let (contents, roots) = (BTreeMap::new(), BTreeMap::new());
+        Viewed { store, view, horizon, access, contents, roots }
     }
 
     pub(super) fn view(&self) -> &View {
@@ -215,6 +217,9 @@ impl Source for Viewed {
         }
         let mut roots = Vec::new();
         for name in self.store.collection_names() {
+            if self.access.as_ref().is_some_and(|access| !access(group, name.database())) {
+                continue;
+            }
             let scope = Scope { group, collection: name.clone() };
             let content = self.content(&scope)?;
             let root = content.root().map_err(unreadable)?;

@@ -39,7 +39,7 @@ pub const HEADER_LEN: usize = 5;
 pub const LENGTH_LEN: usize = 4;
 const CONTROL_MAX: u32 = 64 << 10;
 const TAIL_MAX: u32 = 66 << 20;
-const SESSION_MAX: u32 = (1 << 20) + (4 << 10);
+const SESSION_MAX: u32 = 66 << 20;
 const BULK_MAX: u32 = (1 << 20) + (4 << 10);
 
 impl Channel {

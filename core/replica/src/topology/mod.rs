@@ -91,6 +91,28 @@ pub struct NodeInfo {
     pub rights: Rights,
 }
 
+impl NodeInfo {
+    /// A store that holds all groups and may do everything.
+    #[must_use]
+    pub fn new(
+        name: impl Into<Arc<str>>,
+        is_self: bool,
+        address: impl Into<String>,
+        fingerprints: Vec<Fingerprint>,
+    ) -> Self {
+        NodeInfo {
+            name: name.into(),
+            is_self,
+            address: address.into(),
+            fingerprints,
+            store: None,
+            labels: BTreeMap::new(),
+            groups: Selection::All,
+            rights: Rights::all(),
+        }
+    }
+}
+
 /// All of them, or those that are listed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Selection<T> {

@@ -1,0 +1,105 @@
+//! Lanes: asks that must be answered in order share one, and others pass beside it. Each has a bridge of its own, on threads
+//! that may block.
+
+use super::work::Work;
+use crate::bridge::{Access, Bridge, PinBudget};
+use std::collections::HashMap;
+use tidelog_engine::Store;
+use tidelog_model::StoreId;
+use tidelog_protocol::{Ask, AskId, Input};
+use tokio::sync::mpsc;
+
+/// Which asks go one after the other.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Lane {
+    General,
+    /// Reading the own log for a peer.
+    Tail(StoreId),
+    /// Taking what a peer wrote.
+    Apply(StoreId),
+    /// A comparison.
+    Session(StoreId, u32),
+}
+
+fn lane_of(ask: &Ask) -> Lane {
+    match ask {
+        Ask::Summary { view, .. } | Ask::Collections { view, .. } | Ask::Step { view, .. } => {
+            Lane::Session(view.peer, view.session)
+        }
+        Ask::Forget { peer, session } => Lane::Session(*peer, *session),
+        Ask::Apply { peer, .. } => Lane::Apply(*peer),
+        Ask::Tail { peer, .. } | Ask::Pin { peer, .. } => Lane::Tail(*peer),
+        Ask::Closed | Ask::State | Ask::TakeState { .. } => Lane::General,
+    }
+}
+
+/// See the module documentation.
+pub(super) struct Lanes {
+    store: Store,
+    pins: PinBudget,
+    access: HashMap<StoreId, Access>,
+    open: HashMap<Lane, mpsc::UnboundedSender<(AskId, Ask)>>,
+    work: mpsc::Sender<Work>,
+}
+
+impl Lanes {
+    pub(super) fn new(store: Store, pins: PinBudget, work: mpsc::Sender<Work>) -> Self {
+        Lanes { store, pins, access: HashMap::new(), open: HashMap::new(), work }
+    }
+
+    /// From now on a peer sees and sends only this. Lanes that are open keep to what they began with.
+    pub(super) fn allow(&mut self, peer: StoreId, access: Access) {
+        self.access.insert(peer, access);
+        let of = |lane: &Lane| match lane {
+            Lane::General => None,
+            Lane::Tail(peer) | Lane::Apply(peer) | Lane::Session(peer, _) => Some(*peer),
+        };
+        self.open.retain(|lane, _| of(lane) != Some(peer));
+    }
+
+    /// Sees to it that an ask is answered. The protocol has few of them under way, so a queue without a bound stays
+    /// short.
+    pub(super) fn ask(&mut self, id: AskId, ask: Ask) {
+        let lane = lane_of(&ask);
+        if matches!(ask, Ask::Forget { .. }) {
+            // The bridge goes with its lane, and what it kept with it.
+            self.open.remove(&lane);
+            return;
+        }
+        let queue = self.open.entry(lane).or_insert_with(|| {
+            let access = match lane {
+                Lane::General => None,
+                Lane::Tail(peer) | Lane::Apply(peer) | Lane::Session(peer, _) => {
+                    self.access.get(&peer).cloned()
+                }
+            };
+            let (queue, asks) = mpsc::unbounded_channel();
+            let bridge = Bridge::new(self.store.clone(), self.pins).allowing(access);
+            tokio::spawn(serve(bridge, asks, self.work.clone()));
+            queue
+        });
+        // The lane ends only after its queue.
+        let _ = queue.send((id, ask));
+    }
+}
+
+async fn serve(
+    mut bridge: Bridge,
+    mut asks: mpsc::UnboundedReceiver<(AskId, Ask)>,
+    work: mpsc::Sender<Work>,
+) {
+    while let Some((id, ask)) = asks.recv().await {
+        let answering = tokio::task::spawn_blocking(move || {
+            let answer = bridge.answer(ask);
+            (bridge, answer)
+        });
+        // A panic in the engine ends the lane, and with it the comparison: its peer hears nothing and gives up.
+        let Ok((back, answer)) = answering.await else { return };
+        bridge = back;
+        if let Some(answer) = answer
+            && work.send(Work::Input(Input::Answer { id, answer })).await.is_err()
+        {
+            return;
+        }
+    }
+}

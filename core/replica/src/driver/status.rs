@@ -1,0 +1,41 @@
+//! What a node tells: how things stand, and what happens.
+
+use crate::LinkFigures;
+use std::sync::Arc;
+use tidelog_protocol::{Event, PeerStatus};
+
+/// How things stand.
+#[derive(Clone, PartialEq, Debug, Default)]
+#[non_exhaustive]
+pub struct Status {
+    /// Is what is needed of the peers here?
+    pub ready: bool,
+    /// Each peer that was linked since the start.
+    pub peers: Vec<PeerReport>,
+    /// Peers of the topology that were never linked since the start, and why not, as far as known.
+    pub unseen: Vec<(Arc<str>, String)>,
+}
+
+/// How things stand with one peer.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct PeerReport {
+    /// Its name in the topology.
+    pub name: Arc<str>,
+    /// What the protocol says.
+    pub status: PeerStatus,
+    /// What passed over the link, if there is one.
+    pub link: Option<LinkFigures>,
+    /// Milliseconds since the last comparison agreed; none when none has since the start.
+    pub agreed_millis_ago: Option<u64>,
+}
+
+/// Something that happened, with the name of the peer.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct Happening {
+    /// The peer; none when it concerns all.
+    pub peer: Option<Arc<str>>,
+    /// What.
+    pub event: Event,
+}

@@ -1,0 +1,160 @@
+//! Stores that are replicas of each other over real QUIC on loopback.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tidelog_engine::{Batch, CollectionName, Digest, Durability, Level, Store, TimeRange};
+use tidelog_replica::identity::{Identity, LIFETIME};
+use tidelog_replica::topology::{NodeInfo, Topology};
+use tidelog_replica::trust::{PeerPin, Pins};
+use tidelog_replica::{Node, NodeOptions};
+use tokio::sync::watch;
+
+const WAIT: Duration = Duration::from_secs(20);
+
+/// Peers that are known from the start.
+struct Fixed {
+    nodes: Vec<Arc<NodeInfo>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Topology for Fixed {
+    fn me(&self) -> Arc<NodeInfo> {
+        Arc::clone(self.nodes.iter().find(|node| node.is_self).unwrap())
+    }
+
+    fn node(&self, name: &str) -> Option<Arc<NodeInfo>> {
+        self.nodes.iter().find(|node| &*node.name == name).cloned()
+    }
+
+    fn nodes(&self) -> Vec<Arc<NodeInfo>> {
+        self.nodes.clone()
+    }
+
+    fn is_active(&self, _: &str) -> bool {
+        false
+    }
+
+    fn set_active(&self, _: &str, _: bool) {}
+
+    fn pins(&self) -> Pins {
+        let peers = self.nodes.iter().filter(|node| !node.is_self);
+        let pin = |node: &Arc<NodeInfo>| PeerPin {
+            name: Arc::clone(&node.name),
+            store: None,
+            fingerprints: node.fingerprints.clone(),
+        };
+        Pins::new(peers.map(pin).collect()).unwrap()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
+fn free_port() -> u16 {
+    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Nodes that all know each other, each with a store in a directory of its own.
+fn nodes(folder: &std::path::Path, count: usize) -> Vec<Node> {
+    let stores: Vec<Store> =
+        (0..count).map(|number| Store::open(folder.join(format!("{number}"))).unwrap()).collect();
+    let identities: Vec<Identity> = stores
+        .iter()
+        .map(|store| Identity::generate(store.store_id(), SystemTime::now(), LIFETIME).unwrap())
+        .collect();
+    let ports: Vec<u16> = (0..count).map(|_| free_port()).collect();
+    let node = |own: usize, number: usize| {
+        Arc::new(NodeInfo::new(
+            format!("node{number}"),
+            own == number,
+            format!("127.0.0.1:{}", ports[number]),
+            vec![identities[number].fingerprint()],
+        ))
+    };
+    let start = |(own, store): (usize, Store)| {
+        let nodes = (0..count).map(|number| node(own, number)).collect();
+        let topology = Fixed { nodes, changes: watch::Sender::new(1) };
+        let listen = ([127, 0, 0, 1], ports[own]).into();
+        let options = NodeOptions::new(listen, identities[own].clone());
+        Node::start(store, Arc::new(topology), options).unwrap()
+    };
+    stores.into_iter().enumerate().map(start).collect()
+}
+
+fn write(store: &Store, device: &str, first: i64, rows: i64) {
+    let mut batch = Batch::new("plant.boiler").unwrap();
+    for row in first..first + rows {
+        let time = 1_700_000_000_000_000_000 + row * 10_000_000_000;
+        batch.push(device, time, [("level", row as f64)]).unwrap();
+    }
+    store.write(&batch, Durability::Sync).unwrap();
+}
+
+fn root(store: &Store) -> Option<Digest> {
+    let name = CollectionName::parse("plant.boiler").unwrap();
+    let rows = store.digests(&name, Level::Root, TimeRange::ALL).unwrap();
+    rows.first().map(|row| row.digest)
+}
+
+async fn equal(nodes: &[Node]) {
+    let equal = || {
+        let roots: Vec<_> = nodes.iter().map(|node| root(node.store())).collect();
+        roots[0].is_some() && roots.iter().all(|one| *one == roots[0])
+    };
+    let until = tokio::time::Instant::now() + WAIT;
+    while !equal() {
+        let mut told = Vec::new();
+        if tokio::time::Instant::now() > until {
+            for node in nodes {
+                told.push(node.status().await);
+            }
+            panic!("the stores did not become equal: {told:#?}");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_before_and_while_linked_is_on_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = nodes(folder.path(), 3);
+    write(nodes[0].store(), "a", 0, 5_000);
+    write(nodes[1].store(), "b", 0, 5_000);
+    for node in &nodes {
+        tokio::time::timeout(WAIT, node.ready()).await.unwrap();
+    }
+    equal(&nodes).await;
+    for round in 0..20 {
+        write(nodes[2].store(), "c", round * 100, 100);
+        write(nodes[0].store(), "a", 4_900 + round * 50, 100);
+    }
+    equal(&nodes).await;
+    let status = nodes[0].status().await.unwrap();
+    assert!(status.ready && status.peers.len() == 2, "{status:#?}");
+    for node in nodes {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_is_asked_for_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = nodes(folder.path(), 2);
+    write(nodes[0].store(), "a", 0, 500);
+    equal(&nodes).await;
+    let mut events = nodes[1].events();
+    nodes[1].check(None).await;
+    let outcome = tokio::time::timeout(WAIT, async {
+        loop {
+            if let tidelog_protocol::Event::Completed { outcome, report, .. } =
+                events.recv().await.unwrap().event
+            {
+                return (outcome, report);
+            }
+        }
+    });
+    let (outcome, report) = outcome.await.unwrap();
+    assert_eq!(outcome, tidelog_protocol::Outcome::Agreed);
+    assert_eq!(report.counts.rows_sent + report.counts.rows_taken, 0, "{report:?}");
+}
