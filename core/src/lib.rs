@@ -24,6 +24,13 @@
 
 pub use tidelog_engine::*;
 
+/// Replicas: a store joins others over QUIC with mutual TLS ([`replication::Node`]). Needs the feature `replication`, and a
+/// tokio runtime.
+#[cfg(feature = "replication")]
+pub mod replication {
+    pub use tidelog_replica::*;
+}
+
 /// The example of the README, run as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -68,6 +68,32 @@ pub(crate) enum CommandError {
     Backup(#[from] BackupError),
     #[error(transparent)]
     Input(#[from] InputError),
+    #[cfg(feature = "replication")]
+    #[error(transparent)]
+    Identity(#[from] tidelog::replication::identity::IdentityError),
+    #[cfg(feature = "replication")]
+    #[error(transparent)]
+    Config(#[from] tidelog::replication::topology::ConfigError),
+    #[cfg(feature = "replication")]
+    #[error(transparent)]
+    Start(#[from] tidelog::replication::StartError),
+    #[cfg(feature = "replication")]
+    #[error("{peer} cannot be compared with: {why}")]
+    Peer { peer: String, why: String },
+    #[cfg(feature = "replication")]
+    #[error("no node serves {}: start one with `tidelog node`", .store.display())]
+    NotRunning {
+        store: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[cfg(feature = "replication")]
+    #[error("{what}")]
+    Network {
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot write the output: check where it goes")]
     Output(#[source] io::Error),
     #[error("cannot write {}: check its directory, permissions and free space", .path.display())]
@@ -105,6 +131,13 @@ impl CommandError {
             ) => USAGE,
             CommandError::Backup(BackupError::NotEmpty { .. }) => USAGE,
             CommandError::Backup(BackupError::Read(error)) => of_read(error),
+            #[cfg(feature = "replication")]
+            CommandError::Identity(_)
+            | CommandError::Config(_)
+            | CommandError::Start(_)
+            | CommandError::Peer { .. }
+            | CommandError::NotRunning { .. }
+            | CommandError::Network { .. } => FAILED,
             CommandError::Recover(RecoverError::TooNew { .. }) => DAMAGED,
             CommandError::Recover(_)
             | CommandError::Backup(_)

@@ -88,6 +88,9 @@ mod tls;
 pub mod topology;
 pub mod trust;
 
+/// What the protocol tells: events, states, reports.
+pub use tidelog_protocol as protocol;
+
 pub use backoff::{Backoff, BackoffOptions};
 pub use close::{CloseCode, LinkEnd};
 pub use counters::Counters;

@@ -15,6 +15,8 @@ mod latest;
 mod plot;
 mod query;
 mod recover;
+#[cfg(feature = "replication")]
+mod replica;
 mod retain;
 mod verify;
 
@@ -45,6 +47,18 @@ pub(crate) enum Command {
     Compact(compact::Compact),
     Backup(backup::Backup),
     Adopt(adopt::Adopt),
+    #[cfg(feature = "replication")]
+    Cert(replica::Cert),
+    #[cfg(feature = "replication")]
+    Pair(replica::Pair),
+    #[cfg(feature = "replication")]
+    Node(replica::NodeCommand),
+    #[cfg(feature = "replication")]
+    Sync(replica::Sync),
+    #[cfg(feature = "replication")]
+    Status(replica::StatusCommand),
+    #[cfg(feature = "replication")]
+    Repair(replica::Repair),
     Demo(demo::Demo),
     /// The process that the demo kills.
     #[command(hide = true)]
@@ -70,6 +84,18 @@ pub(crate) fn run(arguments: Arguments) -> Result<Outcome, CommandError> {
         Command::Compact(command) => command.run(&opener),
         Command::Backup(command) => command.run(&opener),
         Command::Adopt(command) => command.run(),
+        #[cfg(feature = "replication")]
+        Command::Cert(command) => command.run(&opener),
+        #[cfg(feature = "replication")]
+        Command::Pair(command) => command.run(),
+        #[cfg(feature = "replication")]
+        Command::Node(command) => command.run(&opener),
+        #[cfg(feature = "replication")]
+        Command::Sync(command) => command.run(&opener),
+        #[cfg(feature = "replication")]
+        Command::Status(command) => command.run(),
+        #[cfg(feature = "replication")]
+        Command::Repair(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::DemoWriter(command) => command.run(),
     }

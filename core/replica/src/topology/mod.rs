@@ -6,12 +6,14 @@
 mod config;
 mod duration;
 mod file;
+mod fixed;
 mod rights;
 mod values;
 
 pub use config::{Config, ConfigError, NodeConfig, PeerConfig, SyncConfig, Window};
 pub use duration::{DurationError, parse_duration};
 pub use file::FileTopology;
+pub use fixed::FixedTopology;
 pub use rights::{Right, Rights};
 
 use crate::identity::Fingerprint;

@@ -4,52 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tidelog_engine::{Batch, CollectionName, Digest, Durability, Level, Store, TimeRange};
 use tidelog_replica::identity::{Identity, LIFETIME};
-use tidelog_replica::topology::{NodeInfo, Topology};
-use tidelog_replica::trust::{PeerPin, Pins};
+use tidelog_replica::topology::{FixedTopology, NodeInfo};
 use tidelog_replica::{Node, NodeOptions};
-use tokio::sync::watch;
 
 const WAIT: Duration = Duration::from_secs(20);
-
-/// Peers that are known from the start.
-struct Fixed {
-    nodes: Vec<Arc<NodeInfo>>,
-    changes: watch::Sender<u64>,
-}
-
-impl Topology for Fixed {
-    fn me(&self) -> Arc<NodeInfo> {
-        Arc::clone(self.nodes.iter().find(|node| node.is_self).unwrap())
-    }
-
-    fn node(&self, name: &str) -> Option<Arc<NodeInfo>> {
-        self.nodes.iter().find(|node| &*node.name == name).cloned()
-    }
-
-    fn nodes(&self) -> Vec<Arc<NodeInfo>> {
-        self.nodes.clone()
-    }
-
-    fn is_active(&self, _: &str) -> bool {
-        false
-    }
-
-    fn set_active(&self, _: &str, _: bool) {}
-
-    fn pins(&self) -> Pins {
-        let peers = self.nodes.iter().filter(|node| !node.is_self);
-        let pin = |node: &Arc<NodeInfo>| PeerPin {
-            name: Arc::clone(&node.name),
-            store: None,
-            fingerprints: node.fingerprints.clone(),
-        };
-        Pins::new(peers.map(pin).collect()).unwrap()
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-}
 
 fn free_port() -> u16 {
     std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -65,16 +23,16 @@ fn nodes(folder: &std::path::Path, count: usize) -> Vec<Node> {
         .collect();
     let ports: Vec<u16> = (0..count).map(|_| free_port()).collect();
     let node = |own: usize, number: usize| {
-        Arc::new(NodeInfo::new(
+        NodeInfo::new(
             format!("node{number}"),
             own == number,
             format!("127.0.0.1:{}", ports[number]),
             vec![identities[number].fingerprint()],
-        ))
+        )
     };
     let start = |(own, store): (usize, Store)| {
         let nodes = (0..count).map(|number| node(own, number)).collect();
-        let topology = Fixed { nodes, changes: watch::Sender::new(1) };
+        let topology = FixedTopology::new(nodes).unwrap();
         let listen = ([127, 0, 0, 1], ports[own]).into();
         let options = NodeOptions::new(listen, identities[own].clone());
         Node::start(store, Arc::new(topology), options).unwrap()

@@ -1,0 +1,44 @@
+//! The commands of replicas: keys, peers, the node that serves them, and what asks it.
+
+mod cert;
+mod node;
+mod pair;
+mod print;
+mod repair;
+mod socket;
+mod status;
+mod sync;
+
+pub(super) use cert::Cert;
+pub(super) use node::NodeCommand;
+pub(super) use pair::Pair;
+pub(super) use repair::Repair;
+pub(super) use status::StatusCommand;
+pub(super) use sync::Sync;
+
+use crate::error::CommandError;
+use std::path::Path;
+use tidelog::Store;
+use tidelog::replication::identity::Identity;
+
+/// A runtime for the commands that speak over a network.
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| CommandError::Network { what: "the runtime cannot be started", source })
+}
+
+/// The identity of a store, from its folder.
+fn identity_of(store: &Store, folder: &Path) -> Result<Identity, CommandError> {
+    let identity = Identity::load(folder)?;
+    if identity.store() == store.store_id() {
+        return Ok(identity);
+    }
+    Err(CommandError::Usage(format!(
+        "{} holds the identity of store {}, and this is store {}: make one with `tidelog cert`",
+        folder.display(),
+        identity.store(),
+        store.store_id()
+    )))
+}

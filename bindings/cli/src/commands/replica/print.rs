@@ -1,0 +1,133 @@
+//! Replicas as people and programs read them.
+
+use super::super::{counted, grouped};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use tidelog::replication::protocol::{Outcome, PeerState, Report};
+use tidelog::replication::{PeerReport, Status};
+
+pub(super) fn state_name(state: PeerState) -> &'static str {
+    match state {
+        PeerState::Disconnected => "disconnected",
+        PeerState::Connected => "connected",
+        PeerState::Syncing => "syncing",
+        PeerState::Lagging => "lagging",
+        PeerState::Repairing => "repairing",
+        PeerState::Diverged => "diverged",
+        PeerState::ClockAhead => "clock ahead",
+        _ => "unknown",
+    }
+}
+
+pub(super) fn status_json(status: &Status) -> Value {
+    let unseen = status.unseen.iter().map(|(name, why)| json!({ "name": &**name, "why": why }));
+    json!({
+        "ready": status.ready,
+        "peers": status.peers.iter().map(peer_json).collect::<Vec<_>>(),
+        "unseen": unseen.collect::<Vec<_>>(),
+    })
+}
+
+fn peer_json(peer: &PeerReport) -> Value {
+    let status = &peer.status;
+    json!({
+        "name": &*peer.name,
+        "store": status.peer.to_string(),
+        "state": state_name(status.state),
+        "lag_ms": status.lag_millis,
+        "known_ms": status.known.millis(),
+        "known_there_ms": status.known_there.millis(),
+        "agreed_ms_ago": peer.agreed_millis_ago,
+        "sessions": status.sessions.0,
+        "sessions_failed": status.sessions.1,
+        "rows_sent": status.counts.rows_sent,
+        "rows_taken": status.counts.rows_taken,
+        "bytes_sent": status.bytes.0,
+        "bytes_received": status.bytes.1,
+        "violations": status.violations,
+        "address": peer.link.map(|link| link.remote.to_string()),
+        "rtt_us": peer.link.map(|link| u64::try_from(link.rtt.as_micros()).unwrap_or(u64::MAX)),
+    })
+}
+
+/// A table of what [`status_json`] says.
+pub(super) fn status_text(status: &Value) -> String {
+    let mut text = String::new();
+    let ready = status["ready"].as_bool() == Some(true);
+    let _ = writeln!(text, "{}", if ready { "ready" } else { "not ready yet" });
+    let number = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), grouped);
+    for peer in status["peers"].as_array().into_iter().flatten() {
+        let agreed = match peer["agreed_ms_ago"].as_u64() {
+            Some(millis) => format!("agreed {} s ago", grouped(millis / 1000)),
+            None => "not compared yet".to_owned(),
+        };
+        let _ = writeln!(
+            text,
+            "{:<16} {:<12} lag {} ms, {agreed}, rows sent {} and taken {}, bytes sent {} and received {}",
+            peer["name"].as_str().unwrap_or("?"),
+            peer["state"].as_str().unwrap_or("?"),
+            number(&peer["lag_ms"]),
+            number(&peer["rows_sent"]),
+            number(&peer["rows_taken"]),
+            number(&peer["bytes_sent"]),
+            number(&peer["bytes_received"]),
+        );
+    }
+    for peer in status["unseen"].as_array().into_iter().flatten() {
+        let why = peer["why"].as_str().filter(|why| !why.is_empty()).unwrap_or("not reached yet");
+        let _ = writeln!(text, "{:<16} not seen     {why}", peer["name"].as_str().unwrap_or("?"));
+    }
+    text
+}
+
+pub(super) fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Agreed => "agreed",
+        Outcome::Partial { .. } => "partial",
+        Outcome::Diverged => "diverged",
+        _ => "aborted",
+    }
+}
+
+/// What a comparison came to.
+pub(super) fn report_json(peer: &str, outcome: &Outcome, report: &Report) -> Value {
+    let left_out = match outcome {
+        Outcome::Partial { left_out } => {
+            left_out.iter().map(|(why, count)| (format!("{why:?}"), json!(count))).collect()
+        }
+        _ => serde_json::Map::new(),
+    };
+    json!({
+        "peer": peer,
+        "outcome": outcome_name(outcome),
+        "left_out": left_out,
+        "root": report.root.map(|root| root.to_string()),
+        "digests": report.counts.digests,
+        "leaves": report.counts.leaves,
+        "rows_sent": report.counts.rows_sent,
+        "rows_taken": report.counts.rows_taken,
+        "row_bytes_sent": report.counts.row_bytes_sent,
+        "bytes_sent": report.sent,
+        "bytes_received": report.received,
+        "turns": report.turns,
+        "false_mismatches": report.false_mismatches,
+        "ms": report.millis,
+    })
+}
+
+/// What [`report_json`] says, on a line.
+pub(super) fn report_text(report: &Value) -> String {
+    let number = |name: &str| report[name].as_u64().unwrap_or_default();
+    format!(
+        "{}: {} after {} ms; {} differed, {} sent, {} taken; {} bytes sent, {} received, in {}",
+        report["peer"].as_str().unwrap_or("peer"),
+        report["outcome"].as_str().unwrap_or("?"),
+        grouped(number("ms")),
+        counted(number("leaves"), "leaf window"),
+        counted(number("rows_sent"), "row"),
+        counted(number("rows_taken"), "row"),
+        grouped(number("bytes_sent")),
+        grouped(number("bytes_received")),
+        counted(number("turns"), "turn"),
+    )
+}
