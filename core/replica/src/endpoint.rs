@@ -5,7 +5,7 @@ use crate::close::CloseCode;
 use crate::counters::{Counters, Live, bump};
 use crate::dial_error::{DialError, RefusedHandshake};
 use crate::identity::{CertificateProblem, Identity, IdentityError, StoreCertificate};
-use crate::limits::Limits;
+use crate::limits::{DATAGRAM_MAX, Limits};
 use crate::link::{Dialler, Judged, Link, LinkId};
 use crate::socket::{self, SocketBuffers};
 use crate::tls::{ALPN, SERVER_NAME, Tls, Verdict};
@@ -77,7 +77,8 @@ impl Endpoint {
         let tls = Tls::new(Arc::clone(&trust));
         let server = server(&tls, &key, &transport)?;
         let runtime = Arc::new(quinn::TokioRuntime);
-        let config = EndpointConfig::default();
+        let mut config = EndpointConfig::default();
+        config.max_udp_payload_size(DATAGRAM_MAX).expect("QUIC takes 1200 to 65527 bytes");
         let quinn = quinn::Endpoint::new(config, Some(server), socket, runtime).map_err(io)?;
         let (taken, links) = mpsc::channel(ACCEPTED);
         let door = Arc::new(Door {
