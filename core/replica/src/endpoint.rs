@@ -57,10 +57,13 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Binds the address and begins to accept. Has to be called inside a tokio runtime.
+    /// Binds the address and begins to accept.
     ///
     /// # Errors
     /// [`BindError`]: the address, the identity or the authority cannot be used.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with time and I/O.
     pub fn bind(options: EndpointOptions) -> Result<Self, BindError> {
         let EndpointOptions { listen, identity, pins, authority, limits } = options;
         identity.check(clock::now())?;
