@@ -1,7 +1,7 @@
 //! An endpoint: a UDP address from which links are dialled and where they are accepted.
 
 use crate::clock;
-use crate::close::CloseCode;
+use crate::close::{CloseCode, LinkEnd};
 use crate::counters::{Counters, Live, bump};
 use crate::dial_error::{DialError, RefusedHandshake};
 use crate::identity::{CertificateProblem, Identity, IdentityError, StoreCertificate};
@@ -368,8 +368,19 @@ impl Door {
             let connection = connecting.await.map_err(|error| of(error, &verdict))?;
             let judged = self.judge(connection, Dialler::Us, Some(peer));
             let link = self.start(judged.map_err(|no| no.dialled(address))?).await;
-            link.accepted().await.map_err(|error| of(error, &verdict))?;
-            Ok(link)
+            match link.accepted().await {
+                Ok(()) => Ok(link),
+                Err(error) => Err(match link.end() {
+                    LinkEnd::TrustEnded(refusal) => {
+                        DialError::Untrusted { address: address.to_owned(), refusal }
+                    }
+                    LinkEnd::Violation(violation) => DialError::Broken {
+                        address: address.to_owned(),
+                        what: violation.to_string(),
+                    },
+                    _ => of(error, &verdict),
+                }),
+            }
         };
         let no_answer = |_| DialError::NoAnswer { address: address.to_owned() };
         timeout(self.limits.handshake, greeted).await.map_err(no_answer)?

@@ -94,8 +94,9 @@ impl Link {
         }
     }
 
-    /// Closes the link at once. What is on its way may be lost: [`Sender::finish`] what has to arrive. Codes from
-    /// [`CloseCode::FIRST_OF_PROTOCOL`] on are the protocol's.
+    /// Closes the link at once. What is on its way may be lost: [`Sender::finish`] what has to arrive. A peer that misses the
+    /// close, which is a packet, notices after [`Limits::idle`]. Codes from [`CloseCode::FIRST_OF_PROTOCOL`] on are the
+    /// protocol's.
     pub fn close(&self, code: CloseCode, reason: &str) {
         self.core.close(LinkEnd::ByUs, code, reason);
     }
@@ -221,6 +222,11 @@ impl Link {
             Ok(_) = greeted.wait_for(|greeted| *greeted) => Ok(()),
             error = self.core.connection.closed() => Err(error),
         }
+    }
+
+    /// Why it ended, when it has.
+    pub(crate) fn end(&self) -> LinkEnd {
+        self.core.end()
     }
 }
 
