@@ -76,6 +76,7 @@ mod clock;
 mod close;
 mod counters;
 mod dial_error;
+mod door;
 mod endpoint;
 pub mod frames;
 pub mod identity;
