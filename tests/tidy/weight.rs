@@ -1,4 +1,4 @@
-//! What the engine pulls in.
+//! What the crates pull in.
 
 use crate::source::root;
 use std::process::Command;
@@ -7,18 +7,31 @@ use std::process::Command;
 #[test]
 fn the_engine_pulls_in_no_runtime_network_or_sandbox() {
     for package in ["tidelog-engine", "tidelog"] {
-        let tree = Command::new(env!("CARGO"))
-            .args(["tree", "--offline", "--prefix", "none", "-e", "normal", "-p", package])
-            .current_dir(root())
-            .output()
-            .unwrap();
-        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
-        let tree = String::from_utf8(tree.stdout).unwrap();
-        let names: Vec<&str> =
-            tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
-        assert!(names.contains(&"memmap2"), "the tree is not the engine's:\n{tree}");
+        let names = packages_of(package);
+        assert!(names.iter().any(|name| name == "memmap2"), "this is not the engine's: {names:?}");
         for heavy in ["tokio", "quinn", "rustls", "wasmtime", "async-std", "openssl", "clap"] {
-            assert!(!names.contains(&heavy), "{package} pulls in {heavy}:\n{tree}");
+            assert!(!names.iter().any(|name| name == heavy), "{package} pulls in {heavy}");
         }
     }
+}
+
+/// A C compiler is all that replicas need beside Rust: no CMake, no system library, no system's list of authorities.
+#[test]
+fn replicas_need_no_more_than_a_c_compiler() {
+    let names = packages_of("tidelog-replica");
+    assert!(names.iter().any(|name| name == "ring"), "this is not the replica's: {names:?}");
+    for heavy in ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "rustls-platform-verifier"] {
+        assert!(!names.iter().any(|name| name == heavy), "tidelog-replica pulls in {heavy}");
+    }
+}
+
+fn packages_of(package: &str) -> Vec<String> {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--prefix", "none", "-e", "normal", "-p", package])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    tree.lines().filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
 }

@@ -612,7 +612,12 @@ impl Node {
         let Some(one) = self.peers.get_mut(&peer) else { return };
         match answer {
             Answer::Applied { .. } => {
+                let news = one.tail_in.known;
                 let position = one.tail_in.taken();
+                if news == Stamp::ZERO {
+                    // The peer waits to hear how far it is followed, to tell a horizon.
+                    self.pulse_at = now;
+                }
                 let resumed = one.stalled.take().is_some();
                 if let Some(position) = position {
                     self.send(peer, Channel::Control, Control::Ack(position).encode());

@@ -93,10 +93,15 @@ impl LinkEnd {
             }
             ConnectionError::LocallyClosed => LinkEnd::ByUs,
             ConnectionError::TimedOut => LinkEnd::TimedOut,
+            // On a busy machine this may come together with the peer's close, and quinn then says the later of the two.
+            ConnectionError::Reset => LinkEnd::Lost { what: FORGOTTEN.to_owned() },
             other => LinkEnd::Lost { what: printable(other.to_string().as_bytes()) },
         }
     }
 }
+
+/// What a stateless reset says (RFC 9000, 10.3).
+pub(crate) const FORGOTTEN: &str = "the peer closed it or began anew, and knows it no more";
 
 /// The code of a close; one that is too large to be ours becomes the largest.
 pub(crate) fn code_of(close: &ApplicationClose) -> CloseCode {

@@ -159,9 +159,10 @@ impl DialError {
             ConnectionError::TransportError(error) => {
                 Self::refused(address, u64::from(error.code), what, false)
             }
-            ConnectionError::Reset | ConnectionError::CidsExhausted => {
-                DialError::Broken { address, what }
+            ConnectionError::Reset => {
+                DialError::Broken { address, what: crate::close::FORGOTTEN.to_owned() }
             }
+            ConnectionError::CidsExhausted => DialError::Broken { address, what },
         }
     }
 

@@ -77,6 +77,7 @@ mod clock;
 mod close;
 mod counters;
 mod dial_error;
+mod door;
 mod driver;
 mod endpoint;
 pub mod frames;

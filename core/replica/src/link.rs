@@ -89,12 +89,14 @@ impl Link {
             udp_bytes_sent: stats.udp_tx.bytes,
             udp_bytes_received: stats.udp_rx.bytes,
             packets_lost: stats.path.lost_packets,
+            datagram_bytes: stats.path.current_mtu,
             unread_bytes: self.core.inbox.unread_bytes(),
         }
     }
 
-    /// Closes the link at once. What is on its way may be lost: [`Sender::finish`] what has to arrive. Codes from
-    /// [`CloseCode::FIRST_OF_PROTOCOL`] on are the protocol's.
+    /// Closes the link at once. What is on its way may be lost: [`Sender::finish`] what has to arrive. A peer that misses the
+    /// close, which is a packet, notices after [`Limits::idle`]. Codes from [`CloseCode::FIRST_OF_PROTOCOL`] on are the
+    /// protocol's.
     pub fn close(&self, code: CloseCode, reason: &str) {
         self.core.close(LinkEnd::ByUs, code, reason);
     }
@@ -145,6 +147,8 @@ pub struct LinkFigures {
     pub udp_bytes_received: u64,
     /// Packets that were lost and sent again.
     pub packets_lost: u64,
+    /// The largest UDP payload that the path is known to take.
+    pub datagram_bytes: u16,
     /// Bytes of whole frames that wait to be read.
     pub unread_bytes: u64,
 }
@@ -218,6 +222,11 @@ impl Link {
             Ok(_) = greeted.wait_for(|greeted| *greeted) => Ok(()),
             error = self.core.connection.closed() => Err(error),
         }
+    }
+
+    /// Why it ended, when it has.
+    pub(crate) fn end(&self) -> LinkEnd {
+        self.core.end()
     }
 }
 

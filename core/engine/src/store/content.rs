@@ -8,7 +8,7 @@ use crate::pyramid::Tree;
 use crate::query::QueryError;
 use crate::rows::FieldKey;
 use rkyv::util::AlignedVec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidelog_model::digest::Bucket;
 use tidelog_model::{
@@ -142,6 +142,14 @@ impl Content {
             (device, bucket, leaf.digest)
         };
         Ok(leaves.into_iter().map(entry).collect())
+    }
+
+    /// The devices that may have rows in a range.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn devices(&self, range: TimeRange) -> Result<BTreeSet<Arc<str>>, QueryError> {
+        Ok(self.tree.reading.devices(range)?)
     }
 
     /// The visible rows of a device in a range, in order of time. `each` stops by returning `false`.

@@ -118,7 +118,7 @@ pub enum Item {
         device: Option<String>,
         /// The range.
         range: TimeRange,
-        /// In the range's first leaf window, go on behind this row, by device and time.
+        /// Go on behind this row, by device, then time.
         after: Option<(String, i64)>,
     },
     /// The sender wants these rows of a series.

@@ -35,20 +35,20 @@ pub struct Packed {
 pub struct More {
     /// From this time on ...
     pub from: i64,
-    /// ... and in the leaf window there, behind this row, by device and time.
+    /// ... and behind this row, by device, then time.
     pub behind: Option<(String, i64)>,
 }
 
 /// Which rows to pack.
 #[derive(Clone, Copy, Debug)]
 pub enum Pack<'a> {
-    /// All of a range, of one device or of all, going on behind a device in the range's first leaf window.
+    /// All of a range, of one device or of all, device by device.
     Range {
         /// One device only.
         device: Option<&'a str>,
         /// The range.
         range: TimeRange,
-        /// In the range's first leaf window, go on behind this row.
+        /// Go on behind this row, by device, then time.
         after: Option<(&'a str, i64)>,
     },
     /// Those of a device at these times, ascending.

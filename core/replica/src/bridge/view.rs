@@ -304,7 +304,7 @@ impl Source for Viewed {
     }
 }
 
-/// Packs all rows of a range, window by window and device by device.
+/// Packs all rows of a range, device by device, going on behind a row.
 fn pack_range(
     content: &mut Content,
     packer: &mut RowPacker,
@@ -313,50 +313,34 @@ fn pack_range(
     after: Option<(&str, i64)>,
     bytes_max: usize,
 ) -> Result<Option<More>, Failure> {
-    let whole = Level::Window.window_of(range.first(), content.leaf());
-    let around = whole.hull(Level::Window.window_of(range.last(), content.leaf()));
-    let windows = content.windows(Level::Window, around).map_err(unreadable)?;
-    let mut before: Option<String> = None;
-    for (window, _) in windows {
-        let Some(part) = window.intersection(range) else { continue };
-        let devices: BTreeSet<String> = match only {
-            Some(device) => [device.to_owned()].into(),
-            None => {
-                let series = content.series(window.first()).map_err(unreadable)?;
-                series.into_iter().map(|(device, ..)| device.to_string()).collect()
-            }
+    let devices: BTreeSet<Arc<str>> = match only {
+        Some(device) => [device.into()].into(),
+        None => content.devices(range).map_err(unreadable)?,
+    };
+    let mut before = after.map(|(device, time)| (device.to_owned(), time));
+    for text in devices {
+        let behind = match after {
+            Some((device, _)) if *text < *device => continue,
+            Some((device, time)) if *text == *device => Some(time),
+            _ => None,
         };
-        for text in devices {
-            // Only the range's first window was begun before.
-            let begun = after.filter(|_| part.first() == range.first());
-            let behind = match begun {
-                Some((device, _)) if text.as_str() < device => continue,
-                Some((device, time)) if text == device => Some(time),
-                _ => None,
-            };
-            let Ok(device) = Device::from_canonical(&text) else { continue };
-            let mut more = None;
-            let mut last = behind;
-            each(content, &text, part, |row| {
-                if behind.is_some_and(|time| row.time <= time) {
-                    return Ok(true);
-                }
-                if packer.rows() > 0 && packer.bytes() >= bytes_max {
-                    let at = last.map(|time| (text.clone(), time));
-                    let at = at.or_else(|| before.clone().map(|device| (device, i64::MAX)));
-                    more = Some(More { from: part.first(), behind: at });
-                    return Ok(false);
-                }
-                last = Some(row.time);
-                pack(packer, &device, row)?;
-                Ok(true)
-            })?;
-            if more.is_some() {
-                return Ok(more);
+        let Ok(device) = Device::from_canonical(&text) else { continue };
+        let from = behind.map_or(Some(range.first()), |time| time.checked_add(1));
+        let rest = from.and_then(|from| TimeRange::inclusive(from, range.last()));
+        let Some(rest) = rest else { continue };
+        let mut full = false;
+        each(content, &text, rest, |row| {
+            if packer.rows() > 0 && packer.bytes() >= bytes_max {
+                full = true;
+                return Ok(false);
             }
-            before = Some(text);
+            before = Some((text.to_string(), row.time));
+            pack(packer, &device, row)?;
+            Ok(true)
+        })?;
+        if full {
+            return Ok(Some(More { from: range.first(), behind: before }));
         }
-        before = None;
     }
     Ok(None)
 }

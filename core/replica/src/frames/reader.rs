@@ -1,19 +1,19 @@
 //! Reads the streams of a peer into the inbox: a task per stream, under the budget of its kind.
 
-use super::{
-    Channel, FrameDecoder, FrameError, FrameEvent, HEADER_LEN, Kind, LENGTH_LEN, Violation,
-};
+use super::{Channel, FrameDecoder, FrameError, FrameEvent, HEADER_LEN, Kind, Violation};
 use crate::counters::bump;
+use crate::limits::DATAGRAM_MAX;
 use crate::link::Core;
+use bytes::Bytes;
 use quinn::{ReadError, ReadExactError, RecvStream};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
-/// Taken from a stream at a time, at most.
-const CHUNK: usize = 64 << 10;
-/// A header is read with no length behind it.
-const _: () = assert!(HEADER_LEN + LENGTH_LEN < CHUNK);
+/// Pieces taken from a stream at a time, each of a packet at most. While the first of them waits for room, the others are
+/// memory: 286 KiB per stream.
+const PIECES: usize = 32;
+const _: () = assert!(PIECES * (DATAGRAM_MAX as usize) < 287 << 10);
 
 /// Why a stream is not read on.
 enum Stop {
@@ -69,29 +69,33 @@ async fn read_frames(core: &Core, stream: &mut RecvStream, channel: Channel) -> 
     let mut decoder = FrameDecoder::new(channel.frame_bytes_max());
     let mut room = None;
     let truncated = || Stop::Violation(Violation::Truncated { channel: Some(channel) });
+    let mut pieces: [Bytes; PIECES] = Default::default();
     loop {
-        let chunk = match stream.read_chunk(CHUNK, true).await {
-            Ok(Some(chunk)) => chunk.bytes,
+        let count = match stream.read_chunks(&mut pieces).await {
+            Ok(Some(count)) => count,
             Ok(None) => return decoder.end().map_err(|_| truncated()),
             Err(ReadError::Reset(_)) => return Err(truncated()),
             Err(_) => return Err(Stop::Ended),
         };
-        core.traffic.received(chunk.len());
-        let mut input = &chunk[..];
-        loop {
-            match decoder.decode(&mut input) {
-                Ok(Some(FrameEvent::Begins(len))) => {
-                    room = Some(core.inbox.room(kind, len).await.ok_or(Stop::Ended)?);
+        for piece in pieces.iter_mut().take(count) {
+            let piece = std::mem::take(piece);
+            core.traffic.received(piece.len());
+            let mut input = &piece[..];
+            while let Some(event) = decoder.decode(&mut input).map_err(|error| match error {
+                FrameError::TooLong { len, .. } => {
+                    Stop::Violation(Violation::FrameTooLong { channel, len })
                 }
-                Ok(Some(FrameEvent::Frame(frame))) => {
-                    core.traffic.frame_received();
-                    core.inbox.push(channel, frame, room.take().ok_or(Stop::Ended)?);
+                FrameError::Truncated => truncated(),
+            })? {
+                match event {
+                    FrameEvent::Begins(len) => {
+                        room = Some(core.inbox.room(kind, len).await.ok_or(Stop::Ended)?);
+                    }
+                    FrameEvent::Frame(frame) => {
+                        core.traffic.frame_received();
+                        core.inbox.push(channel, frame, room.take().ok_or(Stop::Ended)?);
+                    }
                 }
-                Ok(None) => break,
-                Err(FrameError::TooLong { len, .. }) => {
-                    return Err(Stop::Violation(Violation::FrameTooLong { channel, len }));
-                }
-                Err(FrameError::Truncated) => return Err(truncated()),
             }
         }
     }

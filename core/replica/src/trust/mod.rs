@@ -127,8 +127,8 @@ pub(crate) struct Trust {
     own: StoreId,
     authority: Option<TrustAnchor<'static>>,
     pins: watch::Sender<Arc<Pins>>,
-    /// Which peer named which store first, where the topology does not say.
-    named: Mutex<HashMap<StoreId, Arc<str>>>,
+    /// Which store each peer named last, where the topology does not say.
+    named: Mutex<HashMap<Arc<str>, StoreId>>,
 }
 
 impl Trust {
@@ -142,7 +142,7 @@ impl Trust {
 
     pub(crate) fn set_pins(&self, pins: Pins) {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        named.retain(|_, peer| pins.has(peer));
+        named.retain(|peer, _| pins.has(peer));
         self.pins.send_replace(Arc::new(pins));
     }
 
@@ -196,12 +196,16 @@ impl Trust {
             _ => {}
         }
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_word =
+            named.iter().find(|(other, store)| **store == peer.store && **other != peer.name);
         let pinned = pins.by_store(peer.store).map(|pin| Arc::clone(&pin.name));
-        let holder =
-            pinned.unwrap_or_else(|| Arc::clone(named.entry(peer.store).or_insert(name())));
+        let holder = pinned.or_else(|| by_word.map(|(other, _)| Arc::clone(other)));
+        let holder = holder.unwrap_or_else(name);
         if holder != peer.name {
             return Err(Refusal::StoreTaken { peer: name(), store: peer.store, holder });
         }
+        // One entry per peer: a peer that names store after store takes no memory.
+        named.insert(name(), peer.store);
         Ok(())
     }
 }
@@ -236,5 +240,60 @@ fn refused_by_authority(fingerprint: Fingerprint, error: &webpki::Error) -> Refu
             CertificateProblem::NotYetValid { from: at(not_before) }.into()
         }
         other => Refusal::NotVouched { fingerprint, what: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(name: &str, store: u8) -> Peer {
+        Peer {
+            name: name.into(),
+            store: StoreId([store; 16]),
+            fingerprint: Fingerprint([0; 32]),
+            not_after: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    fn trust() -> Trust {
+        let pin = |name: &str, key, store: Option<u8>| PeerPin {
+            name: name.into(),
+            store: store.map(|id| StoreId([id; 16])),
+            fingerprints: vec![Fingerprint([key; 32])],
+        };
+        let pins = vec![pin("a", 1, None), pin("b", 2, None), pin("c", 3, Some(0xc))];
+        Trust::new(StoreId([0xff; 16]), Pins::new(pins).unwrap(), None)
+    }
+
+    #[test]
+    fn a_store_is_one_peers_at_a_time_and_a_fixed_one_is_always_its_own() {
+        let trust = trust();
+        trust.admit(&peer("a", 1), None).unwrap();
+        trust.admit(&peer("a", 1), Some("a")).unwrap();
+        assert!(matches!(trust.admit(&peer("b", 1), None), Err(Refusal::StoreTaken { .. })));
+        let fixed = trust.admit(&peer("b", 0xc), None);
+        assert!(matches!(fixed, Err(Refusal::StoreTaken { holder, .. }) if &*holder == "c"));
+        trust.admit(&peer("c", 0xc), None).unwrap();
+        assert!(matches!(trust.admit(&peer("c", 1), None), Err(Refusal::WrongStore { .. })));
+        assert!(matches!(trust.admit(&peer("a", 0xff), None), Err(Refusal::OwnStore { .. })));
+        let wrong = trust.admit(&peer("a", 1), Some("b"));
+        assert!(matches!(wrong, Err(Refusal::WrongPeer { .. })));
+        // A store that was made anew under the same key frees the old one.
+        trust.admit(&peer("a", 2), None).unwrap();
+        trust.admit(&peer("b", 1), None).unwrap();
+        trust.set_pins(Pins::default());
+        assert!(trust.named.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_peer_that_names_store_after_store_takes_no_memory() {
+        let trust = trust();
+        for store in 0..0xff {
+            if store != 0xc {
+                trust.admit(&peer("a", store), None).unwrap();
+            }
+        }
+        assert_eq!(trust.named.lock().unwrap().len(), 1);
     }
 }

@@ -100,6 +100,10 @@ async fn a_check_that_is_asked_for_is_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let nodes = nodes(folder.path(), 2);
     write(nodes[0].store(), "a", 0, 500);
+    for node in &nodes {
+        // The comparison of the start is over then, and not the one that is told of below.
+        tokio::time::timeout(WAIT, node.ready()).await.unwrap();
+    }
     equal(&nodes).await;
     let mut events = nodes[1].events();
     nodes[1].check(None).await;

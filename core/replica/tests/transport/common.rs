@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use tidelog_model::StoreId;
 use tidelog_replica::identity::{Identity, LIFETIME};
 use tidelog_replica::trust::{PeerPin, Pins};
-use tidelog_replica::{Endpoint, EndpointOptions, Limits, Link};
+use tidelog_replica::{CloseCode, Endpoint, EndpointOptions, Limits, Link, LinkEnd};
 use tokio::net::UdpSocket;
 
 /// No test waits longer for anything.
@@ -23,6 +23,16 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it took too long")
+}
+
+/// Did the link end by the peer's close with this code? A busy machine may hear of a close so late that the peer has forgotten
+/// the connection, and is told that instead.
+pub(crate) fn closed_with(end: &LinkEnd, expected: CloseCode) -> bool {
+    match end {
+        LinkEnd::ByPeer { code, .. } => *code == expected,
+        LinkEnd::Lost { what } => what.contains("knows it no more"),
+        _ => false,
+    }
 }
 
 /// Waits until something holds.

@@ -1,6 +1,6 @@
 //! Frames that pass, and frames that are held back.
 
-use crate::common::{Pair, soon, until};
+use crate::common::{Pair, closed_with, soon, until};
 use bytes::Bytes;
 use std::time::Duration;
 use tidelog_replica::frames::{Channel, SendError};
@@ -83,20 +83,20 @@ async fn a_flood_that_nobody_reads_is_held_back_and_control_passes_it() {
     tokio::spawn(async move { while flood.send(bulk, frame.clone()).await.is_ok() {} });
     let mut before = u64::MAX;
     let limits = Limits::default();
+    let bulk_share = u64::from(limits.unread_bytes) / 4;
+    let ahead = u64::from(limits.stream_window) + u64::from(limits.send_window);
     // Held back: nothing more is taken for a while.
-    loop {
+    let figures = loop {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let now = pair.from_a.figures().bytes_sent;
+        let figures = pair.from_b.figures();
+        assert!(figures.unread_bytes <= bulk_share + (1 << 20), "{figures:?}");
+        assert!(now <= bulk_share + (2 << 20) + ahead, "{now}");
         if now == before {
-            break;
+            break figures;
         }
         before = now;
-    }
-    let figures = pair.from_b.figures();
-    let bulk_share = u64::from(limits.unread_bytes) / 4;
-    assert!(figures.unread_bytes <= bulk_share + (1 << 20), "{figures:?}");
-    let ahead = u64::from(limits.stream_window) + u64::from(limits.send_window);
-    assert!(before <= bulk_share + (2 << 20) + ahead, "{before}");
+    };
     assert!(before > u64::from(limits.stream_window) / 2, "the window was not used: {before}");
     soon(sender.send(Channel::Control, Bytes::from_static(b"alive"))).await.unwrap();
     until("control passes", || pair.from_b.figures().frames_received > figures.frames_received)
@@ -174,10 +174,7 @@ async fn what_was_finished_before_a_close_is_read_after_it() {
     soon(sender.finish(Channel::Tail)).await.unwrap();
     pair.from_a.close(CloseCode(0x123), "enough");
     let end = soon(pair.from_b.ended()).await;
-    assert!(
-        matches!(&end, LinkEnd::ByPeer { code: CloseCode(0x123), reason } if reason == "enough"),
-        "{end}"
-    );
+    assert!(closed_with(&end, CloseCode(0x123)), "{end}");
     for number in 0..20 {
         let (_, frame) = soon(pair.from_b.recv()).await.expect("it was received before the close");
         assert_eq!(frame[..], numbered(Channel::Tail, number, 500_000)[..]);
@@ -191,16 +188,26 @@ async fn what_was_finished_before_a_close_is_read_after_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_link_and_a_closed_endpoint_end_the_other_side() {
     let Pair { a, b, from_a, from_b, .. } = Pair::new().await;
-    let waiting = from_b.sender();
-    drop(from_a);
-    let end = soon(waiting.ended()).await;
-    assert!(matches!(end, LinkEnd::ByPeer { code: CloseCode::DONE, .. }), "{end}");
     let to = crate::common::address(&b);
-    let (from_a, from_b) = soon(async { tokio::join!(a.dial("b", &to), b.accept()) }).await;
-    let (from_a, _from_b) = (from_a.unwrap(), from_b.unwrap());
+    let (mut from_a, mut from_b) = (from_a, from_b);
+    // A close is one packet, and a busy machine drops packets even of its loopback: the idle time is what always ends a link.
+    for attempt in 1.. {
+        drop(from_a);
+        let heard = tokio::time::timeout(Duration::from_secs(4), from_b.ended()).await;
+        let next = soon(async { tokio::join!(a.dial("b", &to), b.accept()) }).await;
+        (from_a, from_b) = (next.0.unwrap(), next.1.unwrap());
+        match heard {
+            Ok(end) => {
+                assert!(closed_with(&end, CloseCode::DONE), "{end}");
+                break;
+            }
+            Err(_) => assert!(attempt < 3, "nobody heard of three links that were dropped"),
+        }
+    }
     soon(b.close()).await;
     let end = soon(from_a.ended()).await;
-    assert!(matches!(end, LinkEnd::ByPeer { code: CloseCode::SHUTDOWN, .. }), "{end}");
+    assert!(closed_with(&end, CloseCode::SHUTDOWN), "{end}");
+    assert!(matches!(soon(from_b.ended()).await, LinkEnd::ByUs));
     assert!(soon(b.accept()).await.is_none());
 }
 

@@ -1,7 +1,7 @@
 //! Who is refused, what both sides are told, and links whose peer loses trust.
 
 use crate::common::{
-    Pair, address, identity, options, pin, pins, raw, raw_files, soon, store, until,
+    Pair, address, closed_with, identity, options, pin, pins, raw, raw_files, soon, store, until,
 };
 use std::time::{Duration, SystemTime};
 use tidelog_replica::identity::{Authority, Identity, LIFETIME};
@@ -17,7 +17,16 @@ fn endpoint(own: &Identity, peers: &[(&str, &Identity)]) -> Endpoint {
 }
 
 async fn dial_fails(from: &Endpoint, to: &Endpoint) -> DialError {
-    soon(from.dial("b", &address(to))).await.expect_err("nobody may be let in")
+    soon(async {
+        loop {
+            match from.dial("b", &address(to)).await.expect_err("nobody may be let in") {
+                // The machine was too busy to hear the reason in time: see `closed_with`.
+                DialError::Broken { what, .. } if what.contains("knows it no more") => {}
+                error => return error,
+            }
+        }
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +41,7 @@ async fn a_key_that_is_not_listed_is_refused_by_whichever_side_does_not_list_it(
         "{error}"
     );
     assert_eq!(error.permanence(), Permanence::Permanent);
-    until("it is counted", || b.counters().refused_untrusted == 1).await;
+    until("it is counted", || b.counters().refused_untrusted >= 1).await;
     let why = b.refused().pop().unwrap().why;
     let fingerprint = key_a.fingerprint();
     assert_eq!(why, Refusal::UnknownKey { fingerprint });
@@ -86,6 +95,17 @@ async fn a_certificate_that_is_over_or_not_begun_is_refused_on_both_sides() {
     until("it is counted", || b.counters().refused_expired == 1).await;
     let why = b.refused().pop().unwrap().why.to_string();
     assert!(why.contains("expired on 20") && why.contains("renew"), "{why}");
+    // One that ran out while its endpoint was open is refused by whoever dials it.
+    let short = Identity::generate(store(0xb), SystemTime::now(), Duration::from_secs(1)).unwrap();
+    let ran_out = endpoint(&short, &[("a", &key_b)]);
+    // TLS counts whole seconds.
+    let second = Duration::from_secs(1);
+    until("it ran out", || short.check(SystemTime::now() - second).is_err()).await;
+    let error = dial_fails(&endpoint(&identity(0xa), &[("b", &short)]), &ran_out).await;
+    let DialError::Untrusted { refusal: Refusal::Certificate(_), .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(error.permanence(), Permanence::Permanent);
     // Its own endpoint is not even bound.
     let error = Endpoint::bind(options(&over, Pins::default())).unwrap_err();
     assert!(matches!(error, BindError::Certificate(_)) && error.to_string().contains("renew"));
@@ -101,7 +121,7 @@ async fn a_peer_whose_pin_is_removed_is_disconnected_and_does_not_come_back() {
         let end = pair.from_b.ended().await;
         assert!(matches!(end, LinkEnd::TrustEnded(Refusal::UnknownKey { .. })), "{end}");
         let end = pair.from_a.ended().await;
-        assert!(matches!(end, LinkEnd::ByPeer { code: CloseCode::NOT_TRUSTED, .. }), "{end}");
+        assert!(closed_with(&end, CloseCode::NOT_TRUSTED), "{end}");
     })
     .await
     .expect("within five seconds");
@@ -164,7 +184,7 @@ async fn a_trusted_key_may_stand_for_its_own_store_only() {
         matches!(error, DialError::Distrusted { distrust, .. } if distrust == wrong),
         "{error}"
     );
-    until("it is counted", || b.counters().refused_untrusted == 1).await;
+    until("it is counted", || b.counters().refused_untrusted >= 1).await;
     let why = b.refused().pop().unwrap().why;
     assert!(matches!(why, Refusal::WrongStore { expected, .. } if expected == expects), "{why}");
 
@@ -172,7 +192,7 @@ async fn a_trusted_key_may_stand_for_its_own_store_only() {
     let copy = identity(0xb);
     let b = endpoint(&key_b, &[("a", &copy)]);
     dial_fails(&endpoint(&copy, &[("b", &key_b)]), &b).await;
-    until("it is counted", || b.counters().refused_untrusted == 1).await;
+    until("it is counted", || b.counters().refused_untrusted >= 1).await;
     assert!(matches!(b.refused().pop().unwrap().why, Refusal::OwnStore { .. }));
 
     // Two peers that say they are one store: the second is refused.
@@ -181,7 +201,7 @@ async fn a_trusted_key_may_stand_for_its_own_store_only() {
     let one = endpoint(&first, &[("b", &key_b)]);
     let _link = soon(one.dial("b", &address(&b))).await.unwrap();
     dial_fails(&endpoint(&second, &[("b", &key_b)]), &b).await;
-    until("it is counted", || b.counters().refused_untrusted == 1).await;
+    until("it is counted", || b.counters().refused_untrusted >= 1).await;
     assert!(matches!(b.refused().pop().unwrap().why, Refusal::StoreTaken { .. }));
 }
 
