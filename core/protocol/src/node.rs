@@ -709,7 +709,7 @@ impl Node {
             self.act(peer, number, acts);
             return;
         }
-        if let SessionMessage::Open { epoch, horizon, salt, groups, roots } = message {
+        if let SessionMessage::Open { epoch, eager, horizon, salt, groups, roots } = message {
             if one.responders.len() >= RESPONDERS_MAX && !one.responders.contains_key(&number) {
                 let text = String::from("too many comparisons at once: end others first");
                 let bytes = SessionMessage::Abort(text).encode();
@@ -718,7 +718,7 @@ impl Node {
             }
             let view = View { peer, session: number, epoch, horizon, salt };
             let shared = one.shared.clone();
-            let (responder, acts) = Responder::new(view, &shared, (groups, roots), now);
+            let (responder, acts) = Responder::new((view, eager), &shared, (groups, roots), now);
             one.responders.insert(number, responder);
             self.respond(peer, number, acts);
             return;
@@ -791,6 +791,8 @@ impl Node {
                 salt,
                 groups: one.shared.clone(),
                 second_look: follows.then_some(self.config.second_look),
+                // Once stores have agreed differences are few, and bytes count.
+                eager: one.agreed_at.is_none(),
             };
             let groups = one.shared.clone();
             let (session, acts) = Initiator::new(begin, now);

@@ -52,6 +52,8 @@ pub enum Item {
         group: GroupId,
         /// By name.
         entries: Vec<CollectionClaim>,
+        /// What they hold is claimed beside it: only what one side lacks is told by this.
+        claimed: bool,
     },
     /// The windows of a level in a range that hold anything, by their first nanosecond, ascending.
     Windows {
@@ -146,8 +148,8 @@ pub enum Item {
         scope: Scope,
         /// Whole leaf windows.
         range: TimeRange,
-        /// Devices; none: all of the range.
-        devices: Vec<String>,
+        /// Devices, and whether both sides have something of them; none: all of the range.
+        devices: Vec<(String, bool)>,
     },
     /// What cannot be compared, and is no difference either.
     LeftOut {
@@ -227,7 +229,7 @@ impl Item {
             }
             Item::WantTimes { device, times, .. } => device.len() + times.len() * 6,
             Item::Rows { archives, .. } => archives.iter().map(|one| one.len() + 20).sum(),
-            Item::Suspects { devices, .. } => devices.iter().map(|d| d.len() + 2).sum(),
+            Item::Suspects { devices, .. } => devices.iter().map(|(d, _)| d.len() + 3).sum(),
             Item::LeftOut { .. } => 8,
         }
     }
@@ -261,8 +263,8 @@ fn write_item<'a>(writer: &mut Writer, item: &'a Item, last: &mut Option<&'a Sco
         }
     }
     match item {
-        Item::Collections { group, entries } => {
-            writer.varint(u64::from(group.0));
+        Item::Collections { group, entries, claimed } => {
+            writer.varint(u64::from(group.0)).u8(u8::from(*claimed));
             writer.list(entries.iter(), |writer, entry| {
                 writer.text(entry.name.database()).text(entry.name.collection());
                 writer.u8(entry.leaf as u8);
@@ -329,8 +331,8 @@ fn write_item<'a>(writer: &mut Writer, item: &'a Item, last: &mut Option<&'a Sco
         }
         Item::Suspects { range, devices, .. } => {
             write_range(writer, *range);
-            writer.list(devices.iter(), |writer, device| {
-                writer.text(device);
+            writer.list(devices.iter(), |writer, (device, both)| {
+                writer.text(device).u8(u8::from(*both));
             });
         }
         Item::LeftOut { why, windows, .. } => {
@@ -361,7 +363,8 @@ fn read_item(reader: &mut Reader<'_>, last: &mut Option<Scope>) -> Result<Item, 
     let kind = reader.u8()?;
     if kind == COLLECTIONS {
         let group = GroupId(reader.varint32()?);
-        return Ok(Item::Collections { group, entries: read_collections(reader)? });
+        let claimed = read_flag(reader)?;
+        return Ok(Item::Collections { group, entries: read_collections(reader)?, claimed });
     }
     if kind == ROWS {
         let contested = read_flag(reader)?;
@@ -429,7 +432,9 @@ fn read_scoped(reader: &mut Reader<'_>, kind: u8, scope: Scope) -> Result<Item, 
         }
         SUSPECTS => {
             let range = read_range(reader)?;
-            Item::Suspects { scope, range, devices: reader.list(1, read_device)? }
+            let devices =
+                reader.list(2, |reader| Ok((read_device(reader)?, read_flag(reader)?)))?;
+            Item::Suspects { scope, range, devices }
         }
         LEFT_OUT => {
             let why = LeftOut::from_number(reader.u8()?).ok_or(Malformed("no such reason"))?;

@@ -82,13 +82,12 @@ impl Bridge {
             Ask::Summary { view, groups } => settled(self.viewed(view).summary(&groups)),
             Ask::Collections { view, groups } => {
                 let viewed = self.viewed(view);
-                let items: Result<Vec<_>, Failure> =
+                let items: Result<Vec<Vec<_>>, Failure> =
                     groups.into_iter().map(|group| compare::collections(viewed, group)).collect();
-                settled(items.map(Answer::Collections))
+                settled(items.map(|items| Answer::Collections(items.concat())))
             }
-            Ask::Step { view, look, items, bytes_max } => {
-                let viewed = self.viewed(view);
-                settled(compare::step(viewed, items, look, bytes_max).map(Answer::Stepped))
+            Ask::Step { view, pace, items } => {
+                settled(compare::step(self.viewed(view), items, pace).map(Answer::Stepped))
             }
             Ask::Forget { peer, session } => {
                 self.views.remove(&(peer, session));
