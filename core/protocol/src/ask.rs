@@ -61,8 +61,11 @@ pub enum Ask {
         /// Which.
         session: u32,
     },
-    /// All parts of the state.
-    State,
+    /// All parts of the state, up to a horizon as rows are.
+    State {
+        /// What is looked at.
+        horizon: Horizon,
+    },
     /// Take parts of the state.
     TakeState {
         /// Parts.

@@ -254,35 +254,16 @@ pub(crate) fn read_items(reader: &mut Reader<'_>) -> Result<Vec<Item>, Malformed
 fn write_item<'a>(writer: &mut Writer, item: &'a Item, last: &mut Option<&'a Scope>) {
     writer.u8(kind_of(item));
     if let Some(scope) = item.scope() {
-        if *last == Some(scope) {
-            writer.u8(0);
-        } else {
-            writer.u8(1).varint(u64::from(scope.group.0));
-            writer.text(scope.collection.database()).text(scope.collection.collection());
-            *last = Some(scope);
-        }
+        write_scope(writer, scope, last);
     }
     match item {
         Item::Collections { group, entries, claimed } => {
             writer.varint(u64::from(group.0)).u8(u8::from(*claimed));
-            writer.list(entries.iter(), |writer, entry| {
-                writer.text(entry.name.database()).text(entry.name.collection());
-                writer.u8(entry.leaf as u8);
-                let cut = (entry.cut > i64::MIN).then_some(entry.cut);
-                writer.option(cut, |writer, cut| {
-                    writer.i64(cut);
-                });
-                writer.u64(entry.root);
-            });
+            write_collections(writer, entries);
         }
         Item::Windows { range, level, entries, .. } => {
             write_range(writer, *range);
-            writer.u8(*level as u8);
-            let times: Vec<i64> = entries.iter().map(|entry| entry.0).collect();
-            write_times(writer, &times);
-            entries.iter().for_each(|entry| {
-                writer.u64(entry.1);
-            });
+            write_windows(writer.u8(*level as u8), entries);
         }
         Item::Buckets { window, outer, entries, .. } => {
             writer.i64(*window);
@@ -310,10 +291,9 @@ fn write_item<'a>(writer: &mut Writer, item: &'a Item, last: &mut Option<&'a Sco
             write_prints(writer, rows);
         }
         Item::WantRange { device, range, after, .. } => {
-            let text = |writer: &mut Writer, text: &String| {
-                writer.text(text);
-            };
-            writer.option(device.as_ref(), text);
+            writer.option(device.as_ref(), |writer, device| {
+                writer.text(device);
+            });
             write_range(writer, *range);
             writer.option(after.as_ref(), |writer, (device, time)| {
                 writer.text(device).i64(*time);
@@ -339,6 +319,36 @@ fn write_item<'a>(writer: &mut Writer, item: &'a Item, last: &mut Option<&'a Sco
             writer.u8(*why as u8).varint(*windows);
         }
     }
+}
+
+fn write_scope<'a>(writer: &mut Writer, scope: &'a Scope, last: &mut Option<&'a Scope>) {
+    if *last == Some(scope) {
+        writer.u8(0);
+        return;
+    }
+    writer.u8(1).varint(u64::from(scope.group.0));
+    writer.text(scope.collection.database()).text(scope.collection.collection());
+    *last = Some(scope);
+}
+
+fn write_windows(writer: &mut Writer, entries: &[(i64, Short)]) {
+    let times: Vec<i64> = entries.iter().map(|entry| entry.0).collect();
+    write_times(writer, &times);
+    entries.iter().for_each(|entry| {
+        writer.u64(entry.1);
+    });
+}
+
+fn write_collections(writer: &mut Writer, entries: &[CollectionClaim]) {
+    writer.list(entries.iter(), |writer, entry| {
+        writer.text(entry.name.database()).text(entry.name.collection());
+        writer.u8(entry.leaf as u8);
+        let cut = (entry.cut > i64::MIN).then_some(entry.cut);
+        writer.option(cut, |writer, cut| {
+            writer.i64(cut);
+        });
+        writer.u64(entry.root);
+    });
 }
 
 const NO_BUCKET: u8 = 255;

@@ -131,7 +131,7 @@ impl Initiator {
                     Some(hashes) => {
                         self.want = hashes;
                         self.doing = Doing::Naming;
-                        vec![Act::Ask(Ask::State)]
+                        vec![Act::Ask(Ask::State { horizon: self.view.horizon.clone() })]
                     }
                 }
             }
@@ -346,6 +346,13 @@ impl Initiator {
         // Another salt: what hid by chance does not hide twice.
         self.view.salt = self.view.salt.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
         self.view.epoch += 1;
+        vec![Act::Again]
+    }
+
+    /// Begins a pass, up to a horizon of now: what was merged away by what is beyond the one before cannot be held
+    /// against it.
+    pub(crate) fn again(&mut self, horizon: Horizon) -> Vec<Act> {
+        self.view.horizon = horizon;
         self.doing = Doing::Summing;
         let (view, groups) = (self.view.clone(), self.groups.clone());
         vec![Act::Ask(Ask::Summary { view, groups })]

@@ -86,7 +86,7 @@ impl Responder {
             SessionMessage::State { parts, want } => {
                 if parts.is_empty() {
                     self.doing = Doing::SendingState { want };
-                    return vec![Act::Ask(Ask::State)];
+                    return vec![Act::Ask(Ask::State { horizon: self.view.horizon.clone() })];
                 }
                 self.doing = Doing::TakingState { want };
                 vec![Act::Ask(Ask::TakeState { parts })]
@@ -117,7 +117,7 @@ impl Responder {
             (Doing::Listing { ours, state }, Answer::Collections(items)) => {
                 if state {
                     self.doing = Doing::Naming { ours, items };
-                    return vec![Act::Ask(Ask::State)];
+                    return vec![Act::Ask(Ask::State { horizon: self.view.horizon.clone() })];
                 }
                 vec![Act::Say(SessionMessage::Opened { roots: ours, state: None, items })]
             }
@@ -134,7 +134,7 @@ impl Responder {
             }
             (Doing::TakingState { want }, Answer::StateTaken { .. }) => {
                 self.doing = Doing::SendingState { want };
-                vec![Act::Ask(Ask::State)]
+                vec![Act::Ask(Ask::State { horizon: self.view.horizon.clone() })]
             }
             (Doing::SendingState { want }, Answer::State(parts)) => {
                 let parts = wanted(parts, &want);

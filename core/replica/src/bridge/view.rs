@@ -58,7 +58,7 @@ impl Viewed {
                 collections.iter().filter_map(|one| Some((&one.name, one.root?))).collect();
             roots.extend(hasher.group(&there).map(|root| (*group, root)));
         }
-        let (store, state) = (hasher.store(&roots), self.store.state_root(None));
+        let (store, state) = (hasher.store(&roots), self.store.state_root(None, &self.horizon));
         Ok(Answer::Summary { store, groups: roots, state })
     }
 
