@@ -65,8 +65,8 @@ impl Dirty {
         let rows = cuts.rows();
         let mut finder = Finder { leaf, cache: IndexCache::new(0), scratch: Scratch::default() };
         for open in snapshot.files_of(name, group, TimeRange::ALL) {
-            if !open.entry.rolled_up {
-                finder.add_file(open.readable()?, name, rows, |_| true, &mut dirty)?;
+            for range in open.entry.uncounted.iter().filter_map(|one| one.intersection(rows)) {
+                finder.add_file(open.readable()?, name, range, |_| true, &mut dirty)?;
             }
         }
         let placer = Placer::new(name);
