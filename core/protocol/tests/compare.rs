@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use tidelog_model::digest::Bucket;
 use tidelog_model::{CollectionName, Digest, GroupId, LeafWidth, Level, Placer, Stamp, TimeRange};
 use tidelog_protocol::compare::{
-    CollectionRoot, Counts, Item, Look, More, Pack, Packed, Print, Scope, Source, Taken,
+    CollectionRoot, Counts, Item, Look, More, Pace, Pack, Packed, Print, Scope, Source, Taken,
     collections, step,
 };
 
@@ -111,46 +111,54 @@ impl Source for Held {
         Ok(rows.map(print).collect())
     }
 
-    fn pack(&mut self, _: &Scope, what: Pack<'_>, bytes_max: usize) -> Result<Packed, Infallible> {
+    fn pack(
+        &mut self,
+        _: &Scope,
+        what: &[Pack<'_>],
+        bytes_max: usize,
+    ) -> Result<(Packed, usize), Infallible> {
         let mut packed = Packed::default();
-        let mut bytes = 0;
-        let mut rows: Vec<(&Key, &Row)> = match what {
-            Pack::Range { device, range, after } => {
-                let first = Level::Window.window_of(range.first(), LeafWidth::Hour);
-                let begun = |key: &(String, i64)| {
-                    let behind = after.is_none_or(|after| (key.0.as_str(), key.1) > after);
-                    !first.contains(key.1) || behind
-                };
-                let meant =
-                    |key: &(String, i64)| device.is_none_or(|device| device == key.0) && begun(key);
-                self.inside(range).into_iter().filter(|(key, _)| meant(key)).collect()
-            }
-            Pack::Times { device, times } => {
-                let meant =
-                    |key: &(String, i64)| key.0 == device && times.binary_search(&key.1).is_ok();
-                self.0.iter().filter(|(key, _)| meant(key)).collect()
-            }
-        };
-        let window = |time| Level::Window.window_of(time, LeafWidth::Hour).first();
-        rows.sort_by_key(|(key, _)| (window(key.1), key.0.clone(), key.1));
-        let mut last: Option<&(String, i64)> = None;
-        for (key, row) in rows {
-            if packed.rows > 0 && bytes >= bytes_max {
-                let same = last.filter(|last| window(last.1) == window(key.1));
-                let from = match what {
-                    Pack::Times { .. } => key.1,
-                    Pack::Range { range, .. } => window(key.1).max(range.first()),
-                };
-                packed.more = Some(More { from, behind: same.cloned() });
+        let (mut bytes, mut begun) = (0, 0);
+        for one in what {
+            if begun > 0 && bytes >= bytes_max {
                 break;
             }
-            let archive = Held::archive(&key.0, key.1, *row);
-            bytes += archive.len();
-            packed.rows += 1;
-            packed.archives.push(archive);
-            last = Some(key);
+            begun += 1;
+            let rows: Vec<(&Key, &Row)> = match *one {
+                Pack::Range { device, range, after } => {
+                    let behind = |key: &Key| after.is_none_or(|after| (&*key.0, key.1) > after);
+                    let meant = |key: &Key| device.is_none_or(|one| one == key.0) && behind(key);
+                    self.inside(range).into_iter().filter(|(key, _)| meant(key)).collect()
+                }
+                Pack::Times { device, times } => {
+                    let meant = |key: &Key| key.0 == device && times.binary_search(&key.1).is_ok();
+                    self.0.iter().filter(|(key, _)| meant(key)).collect()
+                }
+            };
+            let mut last: Option<&Key> = None;
+            for (key, row) in rows {
+                if packed.rows > 0 && bytes >= bytes_max {
+                    let after = match *one {
+                        Pack::Range { after, .. } => {
+                            after.map(|(one, time)| (one.to_owned(), time))
+                        }
+                        Pack::Times { .. } => None,
+                    };
+                    let from = match *one {
+                        Pack::Times { .. } => key.1,
+                        Pack::Range { range, .. } => range.first(),
+                    };
+                    packed.more = Some(More { from, behind: last.cloned().or(after) });
+                    return Ok((packed, begun));
+                }
+                let archive = Held::archive(&key.0, key.1, *row);
+                bytes += archive.len();
+                packed.rows += 1;
+                packed.archives.push(archive);
+                last = Some(key);
+            }
         }
-        Ok(packed)
+        Ok((packed, begun))
     }
 
     fn take(
@@ -183,19 +191,20 @@ fn settled<T>(done: Result<T, Infallible>) -> T {
 }
 
 /// A pass of a comparison, as the side that asks leads it; how many turns it took.
-fn pass(asks: &mut Held, answers: &mut Held, bytes_max: usize) -> (u64, Counts) {
-    let mut local = vec![settled(collections(answers, GROUP))];
+fn pass(asks: &mut Held, answers: &mut Held, bytes_max: usize, eager: bool) -> (u64, Counts) {
+    let pace = Pace { look: Look::Second, eager, bytes_max };
+    let mut local = settled(collections(answers, GROUP));
     let (mut remote, mut turns, mut counts) = (Vec::new(), 0, Counts::default());
     while !local.is_empty() || !remote.is_empty() {
         turns += 1;
         assert!(turns < 10_000, "it comes to no end");
         if !local.is_empty() {
-            let done = settled(step(asks, std::mem::take(&mut local), Look::Second, bytes_max));
+            let done = settled(step(asks, std::mem::take(&mut local), pace));
             counts.add(&done.counts);
             local = done.rest.into();
             remote.extend(done.out);
         } else {
-            let done = settled(step(answers, std::mem::take(&mut remote), Look::Second, bytes_max));
+            let done = settled(step(answers, std::mem::take(&mut remote), pace));
             counts.add(&done.counts);
             remote = done.rest.into();
             local = done.out;
@@ -242,10 +251,11 @@ proptest! {
         a in prop_oneof![rows(60), dense()],
         b in prop_oneof![rows(60), dense()],
         bytes_max in select(vec![1usize, 300, 4000, 1 << 20]),
+        eager in any::<bool>(),
     ) {
         let (mut a, mut b) = (merged(&common, &a), merged(&common, &b));
         let all = merged(&a, &b);
-        pass(&mut a, &mut b, bytes_max);
+        pass(&mut a, &mut b, bytes_max, eager);
         // Values are told apart by prints, which stamps are not in, as in the engine's.
         let values = |held: &Held| -> Vec<_> {
             held.0.iter().map(|(key, row)| (key.clone(), row.0)).collect()
@@ -255,12 +265,15 @@ proptest! {
     }
 
     #[test]
-    fn a_first_look_sends_no_row(mut a in rows(80), mut b in rows(80)) {
-        let mut items = vec![settled(collections(&mut b, GROUP))];
+    fn a_first_look_sends_no_row(
+        mut a in rows(80), mut b in rows(80), eager in any::<bool>(),
+    ) {
+        let pace = Pace { look: Look::First, eager, bytes_max: 1 << 20 };
+        let mut items = settled(collections(&mut b, GROUP));
         let (before_a, before_b) = (a.clone(), b.clone());
         for turn in 0..100 {
             let side = if turn % 2 == 0 { &mut a } else { &mut b };
-            let done = settled(step(side, items, Look::First, 1 << 20));
+            let done = settled(step(side, items, pace));
             prop_assert_eq!(done.counts.rows_sent, 0);
             items = done.out.into_iter().filter(|item| !matches!(item, Item::Suspects { .. })).collect();
             if items.is_empty() {
@@ -277,7 +290,7 @@ fn equal_stores_say_nothing() {
     let rows = (0..200).map(|at| (("d".to_owned(), at), (1, 1))).collect();
     let mut held = Held(rows);
     let mut other = held.clone();
-    let (turns, counts) = pass(&mut held, &mut other, 1 << 20);
+    let (turns, counts) = pass(&mut held, &mut other, 1 << 20, false);
     assert_eq!((turns, counts.rows_sent), (1, 0));
 }
 
@@ -290,10 +303,10 @@ fn the_ends_of_time_are_compared() {
         let mut a = Held((0..300).map(|at| row(near(at))).collect());
         let mut b = Held((0..300).filter(|at| at % 7 != 0).map(|at| row(near(at))).collect());
         let all = a.clone();
-        pass(&mut a, &mut b, 1 << 20);
+        pass(&mut a, &mut b, 1 << 20, true);
         assert_eq!((&a, &b), (&all, &all), "at {end}");
         let mut none = Held::default();
-        pass(&mut none, &mut a, 500);
+        pass(&mut none, &mut a, 500, false);
         assert_eq!(none, all, "at {end}, from nothing");
     }
 }

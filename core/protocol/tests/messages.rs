@@ -86,8 +86,9 @@ fn item() -> impl Strategy<Value = Item> {
     let why = select(vec![LeftOut::LeafWidth, LeftOut::Settled, LeftOut::Forbidden]);
     let buckets = (any::<u8>(), any::<u8>()).prop_map(|(a, b)| (a.min(b), a.max(b)));
     prop_oneof![
-        (0u32..9, claim())
-            .prop_map(|(group, entries)| Item::Collections { group: GroupId(group), entries }),
+        (0u32..9, claim(), any::<bool>()).prop_map(|(group, entries, claimed)| {
+            Item::Collections { group: GroupId(group), entries, claimed }
+        }),
         (scope(), range(), level, btree_map(time(), any::<u64>(), 0..9)).prop_map(
             |(scope, range, level, entries)| {
                 let entries = entries.into_iter().collect();
@@ -118,7 +119,7 @@ fn item() -> impl Strategy<Value = Item> {
         ),
         (any::<bool>(), blobs())
             .prop_map(|(contested, archives)| Item::Rows { contested, archives }),
-        (scope(), range(), vec(device(), 0..4))
+        (scope(), range(), vec((device(), any::<bool>()), 0..4))
             .prop_map(|(scope, range, devices)| Item::Suspects { scope, range, devices }),
         (scope(), why, any::<u64>()).prop_map(|(scope, why, windows)| Item::LeftOut {
             scope,
@@ -149,10 +150,10 @@ fn session() -> impl Strategy<Value = SessionMessage> {
     let parts = vec((any::<u8>(), vec(any::<u8>(), 0..9)), 0..4);
     let look = select(vec![Look::First, Look::Second]);
     prop_oneof![
-        (any::<u32>(), horizon(), any::<u64>(), groups, roots()).prop_map(
-            |(epoch, horizon, salt, groups, roots)| {
+        (any::<u32>(), any::<bool>(), horizon(), any::<u64>(), groups, roots()).prop_map(
+            |(epoch, eager, horizon, salt, groups, roots)| {
                 let groups = groups.into_iter().collect();
-                SessionMessage::Open { epoch, horizon, salt, groups, roots }
+                SessionMessage::Open { epoch, eager, horizon, salt, groups, roots }
             }
         ),
         (roots(), option::of(hashes()), items())

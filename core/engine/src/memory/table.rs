@@ -103,6 +103,16 @@ impl Table {
         self.rows
     }
 
+    /// How many rows are before a time.
+    pub(crate) fn rows_before(&self, time: i64) -> usize {
+        let before = |chunk: &Arc<Chunk>| chunk.times.iter().filter(|one| **one < time).count();
+        if self.span.is_some_and(|(first, _)| first >= time) {
+            0
+        } else {
+            self.chunks.iter().map(before).sum()
+        }
+    }
+
     /// First and last time of any row.
     pub(crate) fn span(&self) -> Option<(i64, i64)> {
         self.span

@@ -229,6 +229,7 @@ impl Inner {
             next_file: manifest_next_file.into(),
             directories: Mutex::default(),
             sealed: Mutex::default(),
+            open_leaves: Mutex::default(),
             counters: Counters::default(),
             threads: Threads::default(),
             upkeep: Mutex::default(),
