@@ -18,7 +18,7 @@ use tidelog::replication::bridge::PinBudget;
 use tidelog::replication::protocol::Event;
 use tidelog::replication::topology::FileTopology;
 use tidelog::replication::{Node, NodeOptions};
-use tidelog::{CollectionName, Durability, Level, Store, TimeRange};
+use tidelog::{CollectionName, Durability, Store, TimeRange};
 use tokio::runtime::Runtime;
 
 /// Leaving takes no longer.
@@ -77,7 +77,9 @@ impl Replica {
     fn obey(&mut self, request: &Value) -> Result<Value, CommandError> {
         match request["do"].as_str() {
             Some("join") => self.join()?,
-            Some("flush") => self.store.flush()?,
+            Some("seal") => {
+                self.store.seal()?;
+            }
             Some("close") => self.leave(),
             Some("digests") => return self.digests(request["level"].as_str()),
             Some("status") => return Ok(self.status()),
@@ -134,7 +136,7 @@ impl Replica {
         Ok(())
     }
 
-    /// All digests of a level, each behind the group, the window and the device that it is of.
+    /// All digests of a level, each behind the group, the window and the device that it is of: [`super::levels::parse`].
     fn digests(&self, level: Option<&str>) -> Result<Value, CommandError> {
         let level = super::levels::level_of(level)
             .ok_or_else(|| CommandError::Usage("no such level".to_owned()))?;
@@ -142,12 +144,12 @@ impl Replica {
             return Ok(json!([]));
         }
         let rows = self.store.digests(&self.collection, level, TimeRange::ALL)?;
-        let text = |row: &tidelog::DigestRow| {
-            let group = row.group.map_or_else(String::new, |group| group.to_string());
-            let first = if level == Level::Root { 0 } else { row.window.first() };
-            format!("{group}/{first}/{}={}", row.device.as_deref().unwrap_or(""), row.digest)
+        let one = |row: &tidelog::DigestRow| {
+            let window = row.group.map(|group| (group.0, row.window.first()));
+            let (group, first) = window.unwrap_or_default();
+            json!([group, first, row.device.as_deref(), row.digest.to_string()])
         };
-        Ok(rows.iter().map(text).collect())
+        Ok(rows.iter().map(one).collect())
     }
 
     fn status(&self) -> Value {

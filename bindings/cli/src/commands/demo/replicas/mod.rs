@@ -14,7 +14,7 @@ use super::super::{bytes_on_disk, counted, grouped};
 use super::Report;
 use super::check::Rows;
 use crate::error::CommandError;
-use levels::{LEVELS, Tree};
+use levels::{Counts, Digests, LEVELS};
 use plan::{Plan, Step};
 use process::Process;
 use serde_json::{Value, json};
@@ -29,6 +29,8 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 const KILLED: usize = 2;
 /// Stores that are not equal by then do not become so.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at what goes on.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Why the part ended early.
 pub(super) enum Stop {
@@ -54,6 +56,8 @@ struct Replicas {
     folder: PathBuf,
     processes: [Option<Process>; NAMES.len()],
     oracle: Rows,
+    /// What filling the third one took on the wire.
+    filled_bytes: u64,
 }
 
 /// Runs the part; its stores and configurations stay in the folder.
@@ -62,7 +66,8 @@ pub(super) fn run(report: &mut Report<'_>, folder: PathBuf) -> Result<(), Stop> 
         .say("4. Three replicas of real data, each a process of its own, over QUIC on loopback")?;
     let plan = Plan::new().map_err(|error| error.to_string())?;
     prepare(&folder)?;
-    let mut replicas = Replicas { folder, processes: Default::default(), oracle: Rows::new() };
+    let mut replicas =
+        Replicas { folder, processes: Default::default(), oracle: Rows::new(), filled_bytes: 0 };
     for number in 0..NAMES.len() {
         replicas.start(number)?;
         replicas.ask(number, &json!({ "do": "join" }))?;
@@ -99,16 +104,27 @@ impl Replicas {
     fn fill(&mut self, report: &mut Report<'_>, plan: &Plan) -> Result<(), Stop> {
         let begun = Instant::now();
         plan.filling.iter().try_for_each(|step| self.take(step))?;
+        self.seal(&[0, 1, 2])?;
         let root = self.wait_until_equal(&[0, 1, 2])?;
         let (rows, seconds) = (self.oracle.len() as u64, begun.elapsed().as_secs_f64());
+        self.seal(&[0, 1, 2])?;
         report.say(&format!(
             "   {} written, by turns of days, on a and b; all three have root {} after {seconds:.2} s",
             counted(rows, "row"),
             shortly(&root),
         ))?;
+        self.filled_bytes =
+            self.bytes_by(&[KILLED], NAMES[0])?[0] + self.bytes_by(&[KILLED], NAMES[1])?[0];
         report.replicas.insert("rows_filled".to_owned(), rows.into());
         report.replicas.insert("fill_seconds".to_owned(), seconds.into());
         Ok(())
+    }
+
+    /// Has them write files and seal the pyramid, as they do by themselves when nobody writes; their logs end with it.
+    fn seal(&self, numbers: &[usize]) -> Result<(), String> {
+        numbers
+            .iter()
+            .try_for_each(|number| self.ask(*number, &json!({ "do": "seal" })).map(|_| ()))
     }
 
     /// One is killed while it receives; the others write on, and let go of their logs.
@@ -120,9 +136,7 @@ impl Replicas {
         }
         rest.iter().try_for_each(|step| self.take(step))?;
         self.wait_until_equal(&[0, 1])?;
-        for number in [0, 1] {
-            self.ask(number, &json!({ "do": "flush" }))?;
-        }
+        self.seal(&[0, 1])?;
         report.say(&format!("   c is killed (SIGKILL) in mid-write; meanwhile {}", plan.told))?;
         Ok(())
     }
@@ -131,9 +145,10 @@ impl Replicas {
     fn catch_up(&mut self, report: &mut Report<'_>) -> Result<(), Stop> {
         self.start(KILLED)?;
         report.say("   c is back, and the logs of a and b do not reach back to what it missed: it compares")?;
-        let target = self.tree(0)?;
+        let target = self.digests(0, "series")?;
         let before = self.bytes_by(&[0, 1], NAMES[KILLED])?;
-        let mut seen = levels::differing(&target, &self.tree(KILLED)?);
+        let mut seen = self.differing(&target)?;
+        self.check_levels(seen)?;
         let begun = Instant::now();
         self.ask(KILLED, &json!({ "do": "join" }))?;
         let names = LEVELS.map(|(name, _)| format!("{name:>13}")).concat();
@@ -155,6 +170,7 @@ impl Replicas {
         }
         self.wait_until_equal(&[0, 1, 2])?;
         self.wait_until_agreed()?;
+        self.check_levels(seen)?;
         report.replicas.insert("catch_up".to_owned(), steps.into());
         report.replicas.insert("catch_up_seconds".to_owned(), seconds.into());
         self.tell_bytes(report, before)
@@ -163,12 +179,12 @@ impl Replicas {
     /// Waits until other nodes differ than before.
     fn wait_for_other_counts(
         &self,
-        target: &Tree,
-        seen: [u64; LEVELS.len()],
+        target: &Digests,
+        seen: Counts,
         begun: Instant,
-    ) -> Result<[u64; LEVELS.len()], String> {
+    ) -> Result<Counts, String> {
         loop {
-            let now = levels::differing(target, &self.tree(KILLED)?);
+            let now = self.differing(target)?;
             if now != seen {
                 return Ok(now);
             }
@@ -178,8 +194,28 @@ impl Replicas {
                 let what = what.collect::<Vec<_>>().join(", ");
                 return Err(format!("after {} s c still differs in {what}", PATIENCE.as_secs()));
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(PAUSE);
         }
+    }
+
+    /// In how many nodes of each level c differs.
+    fn differing(&self, target: &Digests) -> Result<Counts, String> {
+        let series = self.digests(KILLED, "series")?;
+        Ok(levels::counts(&levels::differing(target, &series)))
+    }
+
+    /// Holds what was counted from series against the digests of all levels, while nobody writes.
+    fn check_levels(&self, counted: Counts) -> Result<(), String> {
+        for ((name, level), counted) in LEVELS.into_iter().zip(counted) {
+            let (a, c) = (self.digests(0, level)?, self.digests(KILLED, level)?);
+            let differ = levels::differing(&a, &c).len() as u64;
+            if differ != counted {
+                return Err(format!(
+                    "{differ} {name} differ, and {counted} stand above series that do"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// What went over the wire since c is back, both ways.
@@ -194,13 +230,14 @@ impl Replicas {
         let copy = bytes_on_disk(&store)
             .map_err(|source| CommandError::File { path: store.clone(), source })?;
         report.say(&format!(
-            "   {} repaired: {} bytes went by comparing, {} by the tails of logs; a copy of the store is {} bytes",
-            counted(sum("rows_taken"), "row"),
+            "   {} bytes by comparing, {} by following logs; filling c took {}, and a copy of the store is {}",
             grouped(compared),
             grouped(followed),
+            grouped(self.filled_bytes),
             grouped(copy)
         ))?;
         let figures = &mut report.replicas;
+        figures.insert("bytes_of_filling".to_owned(), self.filled_bytes.into());
         figures.insert("rows_repaired".to_owned(), sum("rows_taken").into());
         figures.insert("bytes_compared".to_owned(), compared.into());
         figures.insert("bytes_followed".to_owned(), followed.into());
@@ -249,11 +286,11 @@ impl Replicas {
     fn wait_until_equal(&self, numbers: &[usize]) -> Result<String, String> {
         let until = Instant::now() + PATIENCE;
         loop {
+            let begun = Instant::now();
             let mut roots = Vec::new();
             for number in numbers {
-                let root = self.ask(*number, &json!({ "do": "digests", "level": "root" }))?;
-                let root = root[0].as_str().unwrap_or("no rows").trim_start_matches("/0/=");
-                roots.push(root.to_owned());
+                let root = self.digests(*number, "root")?.into_values().next();
+                roots.push(root.unwrap_or_else(|| "no rows".to_owned()));
             }
             if roots.iter().all(|root| *root == roots[0]) {
                 return Ok(roots.swap_remove(0));
@@ -265,7 +302,8 @@ impl Replicas {
                 let told = told.collect::<Vec<_>>().join(", ");
                 return Err(format!("after {} s roots differ: {told}", PATIENCE.as_secs()));
             }
-            std::thread::sleep(Duration::from_millis(5));
+            // What is not sealed yet is hashed anew for each answer: at least half of the time is for the work itself.
+            std::thread::sleep(begun.elapsed().max(PAUSE));
         }
     }
 
@@ -284,13 +322,9 @@ impl Replicas {
         }
     }
 
-    fn tree(&self, number: usize) -> Result<Tree, String> {
-        let mut tree = Tree::default();
-        for (at, (_, level)) in LEVELS.iter().enumerate() {
-            let answer = self.ask(number, &json!({ "do": "digests", "level": level }))?;
-            tree[at] = levels::parse(&answer);
-        }
-        Ok(tree)
+    fn digests(&self, number: usize, level: &str) -> Result<Digests, String> {
+        let answer = self.ask(number, &json!({ "do": "digests", "level": level }))?;
+        Ok(levels::parse(&answer))
     }
 
     /// Bytes between these and a peer: all, and those of comparisons that they began.

@@ -77,7 +77,7 @@ impl Plan {
             rows.into_iter().map(row).collect()
         };
         let corrected = changed(of(CAN, CORRECTED, 1), CAN);
-        let spare = changed(of(HONOLULU, SPARE_FROM, 31), SPARE);
+        let spare = changed(of(HONOLULU, SPARE_FROM, 7), SPARE);
         let told = format!(
             "{} late rows and a delete on a; {} corrected rows, a delete and a new device of {} rows on b",
             late.len(),
@@ -212,6 +212,6 @@ mod tests {
         let of = |device: &str| rows.keys().filter(|(own, _)| own == device).count();
         assert_eq!(of(HONOLULU), 8_760 - 24);
         assert_eq!(of(CAN), 8_760 - 6);
-        assert_eq!(of(SPARE), 31 * 24);
+        assert_eq!(of(SPARE), 7 * 24);
     }
 }
