@@ -63,6 +63,10 @@ pub(crate) enum Command {
     /// The process that the demo kills.
     #[command(hide = true)]
     DemoWriter(demo::DemoWriter),
+    /// A replica of the demo.
+    #[cfg(feature = "replication")]
+    #[command(hide = true)]
+    DemoReplica(demo::DemoReplica),
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<Outcome, CommandError> {
@@ -98,6 +102,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Outcome, CommandError> {
         Command::Repair(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::DemoWriter(command) => command.run(),
+        #[cfg(feature = "replication")]
+        Command::DemoReplica(command) => command.run(&opener),
     }
 }
 

@@ -1,5 +1,5 @@
 //! `tidelog demo`: real data in, a writer killed in mid-write, and proof that nothing acknowledged is
-//! lost.
+//! lost; then three replicas, one of them killed and left behind, and proof that they become equal.
 //!
 //! What the store answers is held against an oracle of the demo's own: the rows of the bundled files,
 //! read by a few lines of code that know nothing of the store (`bundled.rs`), and the rows of the
@@ -7,9 +7,13 @@
 
 mod bundled;
 mod check;
+#[cfg(feature = "replication")]
+mod replicas;
 mod rounds;
 mod writer;
 
+#[cfg(feature = "replication")]
+pub(super) use replicas::DemoReplica;
 pub(super) use writer::DemoWriter;
 
 use super::{bytes_on_disk, counted, grouped, print, print_json};
@@ -23,7 +27,9 @@ use std::process::Command;
 use std::time::Instant;
 use tidelog::{CollectionName, Store};
 
-/// Import real data, kill a writer in mid-write, reopen, and prove that nothing acknowledged is lost.
+/// Import real data, kill a writer in mid-write, reopen, and prove that nothing acknowledged is lost; then kill one of
+/// three replicas, write on, and prove that all become equal.
+///
 /// Takes some seconds; exits 1 if anything is not as claimed.
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
@@ -42,6 +48,9 @@ struct Report<'d> {
     rows_compared: u64,
     windows_compared: u64,
     figures: serde_json::Map<String, Value>,
+    /// Those of the replicas.
+    #[cfg(feature = "replication")]
+    replicas: serde_json::Map<String, Value>,
 }
 
 const ROUNDS: u64 = 3;
@@ -66,6 +75,8 @@ impl Demo {
         let expected = report.import(directory, &path)?;
         report.kill_and_reopen(&path)?;
         report.compare_all(&path, &expected)?;
+        #[cfg(feature = "replication")]
+        report.replicate(directory)?;
         report.finish(&path, begun)
     }
 }
@@ -78,6 +89,8 @@ impl<'d> Report<'d> {
             rows_compared: 0,
             windows_compared: 0,
             figures: serde_json::Map::new(),
+            #[cfg(feature = "replication")]
+            replicas: serde_json::Map::new(),
         }
     }
 
@@ -199,6 +212,22 @@ impl<'d> Report<'d> {
         self.windows_compared += windows;
         self.failures.extend(difference.map(|text| format!("{collection}: {text}")));
         Ok(())
+    }
+
+    /// Three replicas, one of them killed. What ends this part early is a claim that does not hold.
+    #[cfg(feature = "replication")]
+    fn replicate(&mut self, directory: &Path) -> Result<(), CommandError> {
+        let ended = replicas::run(self, directory.join("replicas"));
+        self.figures
+            .insert("replicas".to_owned(), Value::Object(std::mem::take(&mut self.replicas)));
+        match ended {
+            Ok(()) => Ok(()),
+            Err(replicas::Stop::Claim(text)) => {
+                self.failures.push(text);
+                Ok(())
+            }
+            Err(replicas::Stop::Command(error)) => Err(error),
+        }
     }
 
     fn finish(mut self, path: &Path, begun: Instant) -> Result<Outcome, CommandError> {

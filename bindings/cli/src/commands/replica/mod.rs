@@ -22,7 +22,7 @@ use tidelog::Store;
 use tidelog::replication::identity::Identity;
 
 /// A runtime for the commands that speak over a network.
-fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -30,7 +30,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
 }
 
 /// The identity of a store, from its folder.
-fn identity_of(store: &Store, folder: &Path) -> Result<Identity, CommandError> {
+pub(super) fn identity_of(store: &Store, folder: &Path) -> Result<Identity, CommandError> {
     let identity = Identity::load(folder)?;
     if identity.store() == store.store_id() {
         return Ok(identity);

@@ -1,0 +1,180 @@
+//! A replica of the demo: a process that opens a store, embeds a node, and does what it is told on stdin.
+//!
+//! A request is a line of JSON, and so is its answer on stdout. It ends when stdin does, so that none is left over when
+//! whoever started it is gone.
+
+use super::super::super::replica::{identity_of, runtime};
+use super::plan::Step;
+use crate::arguments::Opener;
+use crate::error::{CommandError, Outcome};
+use clap::Args;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::stdin;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tidelog::replication::bridge::PinBudget;
+use tidelog::replication::protocol::Event;
+use tidelog::replication::topology::FileTopology;
+use tidelog::replication::{Node, NodeOptions};
+use tidelog::{CollectionName, Durability, Store, TimeRange};
+use tokio::runtime::Runtime;
+
+/// Leaving takes no longer.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// What takes longer than the demo is not kept: its logs do not reach back to what a peer missed while it was away, as after
+/// days in earnest.
+const PINS: PinBudget = PinBudget { bytes_max: 0, age_max: Duration::ZERO };
+
+/// Serve a store, and obey lines on stdin.
+#[derive(Args, Debug)]
+pub(crate) struct DemoReplica {
+    /// The configuration of the node.
+    config: PathBuf,
+}
+
+/// Bytes of the comparisons that this side began, by peer.
+type Compared = Arc<Mutex<BTreeMap<Arc<str>, u64>>>;
+
+struct Replica {
+    store: Store,
+    collection: CollectionName,
+    runtime: Runtime,
+    topology: Arc<FileTopology>,
+    node: Option<Node>,
+    compared: Compared,
+}
+
+impl DemoReplica {
+    pub(crate) fn run(self, opener: &Opener) -> Result<Outcome, CommandError> {
+        let topology = Arc::new(FileTopology::load(&self.config)?);
+        let mut replica = Replica {
+            store: opener.write(&topology.config().node.store, true)?,
+            collection: super::plan::collection(),
+            runtime: runtime()?,
+            topology,
+            node: None,
+            compared: Arc::default(),
+        };
+        for line in stdin().lines() {
+            let line = line.map_err(CommandError::Output)?;
+            let request: Value = serde_json::from_str(&line).unwrap_or_default();
+            let answer = replica.obey(&request);
+            let answer = answer.unwrap_or_else(|error| json!({ "error": error.to_string() }));
+            super::super::print_json(&answer)?;
+            if request["do"] == "close" {
+                break;
+            }
+        }
+        replica.leave();
+        replica.store.close()?;
+        Ok(Outcome::Done)
+    }
+}
+
+impl Replica {
+    fn obey(&mut self, request: &Value) -> Result<Value, CommandError> {
+        match request["do"].as_str() {
+            Some("join") => self.join()?,
+            Some("seal") => {
+                self.store.seal()?;
+            }
+            Some("close") => self.leave(),
+            Some("digests") => return self.digests(request["level"].as_str()),
+            Some("status") => return Ok(self.status()),
+            _ => match Step::from_json(request) {
+                Some(step) => self.take(&step)?,
+                None => return Err(CommandError::Usage(format!("no such request: {request}"))),
+            },
+        }
+        Ok(json!({}))
+    }
+
+    /// Joins the peers.
+    fn join(&mut self) -> Result<(), CommandError> {
+        let config = self.topology.config();
+        let identity = identity_of(&self.store, &config.node.identity)?;
+        let mut options = NodeOptions::new(config.node.listen, identity);
+        options.pins = PINS;
+        let _inside = self.runtime.enter();
+        let node = Node::start(self.store.clone(), Arc::clone(&self.topology) as _, options)?;
+        let (mut events, compared) = (node.events(), Arc::clone(&self.compared));
+        self.runtime.spawn(async move {
+            use tokio::sync::broadcast::error::RecvError;
+            loop {
+                let happening = match events.recv().await {
+                    Ok(happening) => happening,
+                    Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => return,
+                };
+                if let (
+                    Some(peer),
+                    Event::Completed { report, .. } | Event::Failed { report, .. },
+                ) = (happening.peer, happening.event)
+                {
+                    let mut compared = compared.lock().unwrap_or_else(PoisonError::into_inner);
+                    *compared.entry(peer).or_default() += report.sent + report.received;
+                }
+            }
+        });
+        self.node = Some(node);
+        Ok(())
+    }
+
+    fn take(&self, step: &Step) -> Result<(), CommandError> {
+        let wrong = |error: tidelog::BatchError| CommandError::Usage(error.to_string());
+        match step {
+            Step::Write(_) => {
+                let batch = step.batch(&self.collection).map_err(wrong)?;
+                self.store.write(&batch, Durability::Sync)?;
+            }
+            Step::Delete { .. } => {
+                self.store.delete(&step.delete(&self.collection)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All digests of a level, each behind the group, the window and the device that it is of: [`super::levels::parse`].
+    fn digests(&self, level: Option<&str>) -> Result<Value, CommandError> {
+        let level = super::levels::level_of(level)
+            .ok_or_else(|| CommandError::Usage("no such level".to_owned()))?;
+        if !self.store.collections()?.iter().any(|known| known.name == self.collection) {
+            return Ok(json!([]));
+        }
+        let rows = self.store.digests(&self.collection, level, TimeRange::ALL)?;
+        let one = |row: &tidelog::DigestRow| {
+            let window = row.group.map(|group| (group.0, row.window.first()));
+            let (group, first) = window.unwrap_or_default();
+            json!([group, first, row.device.as_deref(), row.digest.to_string()])
+        };
+        Ok(rows.iter().map(one).collect())
+    }
+
+    fn status(&self) -> Value {
+        let node = self.node.as_ref();
+        let status = node.and_then(|node| self.runtime.block_on(node.status())).unwrap_or_default();
+        let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        let peer = |peer: &tidelog::replication::PeerReport| {
+            let figures = json!({
+                "linked": peer.link.is_some(),
+                "agreed": peer.agreed_millis_ago.is_some(),
+                "bytes": peer.status.bytes.0 + peer.status.bytes.1,
+                "compared_bytes": compared.get(&peer.name).copied().unwrap_or_default(),
+                "rows_taken": peer.status.counts.rows_taken,
+                "rows_sent": peer.status.counts.rows_sent,
+            });
+            (peer.name.to_string(), figures)
+        };
+        status.peers.iter().map(peer).collect::<serde_json::Map<_, _>>().into()
+    }
+
+    /// Tells the peers that it goes.
+    fn leave(&mut self) {
+        if let Some(node) = self.node.take() {
+            let _ =
+                self.runtime.block_on(async { tokio::time::timeout(GOODBYE, node.stop()).await });
+        }
+    }
+}

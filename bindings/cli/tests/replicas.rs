@@ -1,0 +1,223 @@
+//! The commands of replicas as people type them, over real QUIC on loopback: cert, pair, node, status, repair, sync.
+#![cfg(feature = "replication")]
+
+use serde_json::Value;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// What is waited for longer has not come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A machine: a folder with a store `plant`, its identity `keys`, its configuration `node.toml`.
+struct Machine {
+    folder: tempfile::TempDir,
+    address: String,
+    fingerprint: String,
+}
+
+/// A node that ends with the test, however that ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Machine {
+    fn new(more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap().to_string();
+        let mut machine = Machine { folder, address, fingerprint: String::new() };
+        let cert = machine.text(&["cert", "plant", "--out", "keys"]);
+        let text = format!(
+            "[node]\nlisten = \"{}\"\nstore = \"plant\"\nidentity = \"keys\"\n{more}",
+            machine.address
+        );
+        std::fs::write(machine.path("node.toml"), text).unwrap();
+        // What `cert` said is what `pair` says.
+        assert_eq!(machine.text(&["pair", "--config", "node.toml"]), cert);
+        machine.fingerprint = fingerprint(&cert);
+        machine
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidelog"));
+        command.args(arguments).current_dir(&self.folder).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn text(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", told(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.text(arguments)).unwrap()
+    }
+
+    fn node(&self) -> Running {
+        let mut command = self.command(&["node", "--config", "node.toml"]);
+        Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// Tells it of a peer by `pair`.
+    fn pair(&self, name: &str, peer: &Machine) -> Output {
+        let (address, fingerprint) = (&peer.address, &peer.fingerprint);
+        let to = ["--name", name, "--address", address, "--fingerprint", fingerprint];
+        self.run(&[&["pair", "--config", "node.toml"][..], &to].concat())
+    }
+
+    fn import(&self, rows: &str) {
+        std::fs::write(self.path("rows.csv"), format!("device,timestamp_ns,level\n{rows}"))
+            .unwrap();
+        self.text(&["import", "plant", "db.tank", "rows.csv"]);
+    }
+
+    fn root(&self) -> String {
+        let output = self.run(&["digest", "plant", "db.tank"]);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn sync(&self, peer: &Machine, fingerprint: &str, timeout: &str) -> Output {
+        let to = ["--peer", &peer.address, "--fingerprint", fingerprint, "--identity", "keys"];
+        self.run(&[&["sync", "plant"][..], &to, &["--timeout", timeout, "--json"]].concat())
+    }
+}
+
+fn fingerprint(text: &str) -> String {
+    let line = text.lines().find(|line| line.starts_with("fingerprint")).unwrap();
+    line.split_whitespace().nth(1).unwrap().to_owned()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "{what}: not so after {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Both know each other.
+fn paired() -> (Machine, Machine) {
+    let (a, b) = (Machine::new(""), Machine::new(""));
+    assert!(a.pair("b", &b).status.success());
+    assert!(b.pair("a", &a).status.success());
+    (a, b)
+}
+
+#[test]
+fn two_nodes_become_equal_and_say_how_they_stand() {
+    let (a, b) = paired();
+    a.import("pump,0,1.5\npump,1,2.5\n");
+    b.import("fan,0,7.5\n");
+    let _nodes = (a.node(), b.node());
+    wait_until("both hold three rows", || {
+        !a.root().is_empty() && a.root() == b.root() && b.root() != "no rows\n"
+    });
+    assert_eq!(b.text(&["export", "plant", "db.tank"]).lines().count(), 4);
+    // A link is up, and so `repair` compares at once.
+    let status = || a.json(&["status", "plant", "--json"]);
+    wait_until("a is ready", || status()["ready"] == true);
+    assert_eq!(status()["peers"][0]["name"], "b", "{}", status());
+    assert!(a.text(&["status", "plant"]).starts_with("ready\nb "));
+    let repair = a.json(&["repair", "plant", "--peer", "b", "--json"]);
+    assert_eq!((&repair["peer"], &repair["outcome"]), (&"b".into(), &"agreed".into()), "{repair}");
+    let stranger = a.run(&["repair", "plant", "--peer", "c"]);
+    assert!(!stranger.status.success() && told(&stranger).contains("no link with a peer c"));
+}
+
+#[test]
+fn sync_brings_what_was_just_written_in_both_directions() {
+    let (a, b) = paired();
+    b.import("fan,0,7.5\n");
+    let _node = b.node();
+    wait_until("b answers", || b.run(&["status", "plant"]).status.success());
+    a.import("pump,0,1.5\npump,1,2.5\n");
+    let output = a.sync(&b, &b.fingerprint, "60");
+    assert!(output.status.success(), "{}", told(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["outcome"], "agreed", "{report}");
+    assert_eq!((&report["rows_sent"], &report["rows_taken"]), (&2.into(), &1.into()), "{report}");
+    assert_eq!(a.root(), b.root());
+    // With nothing new, nothing goes.
+    let output = a.sync(&b, &b.fingerprint, "60");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["rows_sent"], &report["rows_taken"]), (&0.into(), &0.into()), "{report}");
+}
+
+#[test]
+fn a_wrong_fingerprint_is_refused_and_the_error_says_what_to_do() {
+    let (a, b) = paired();
+    let other = Machine::new("");
+    a.import("pump,0,1.5\n");
+    let _node = b.node();
+    wait_until("b answers", || b.run(&["status", "plant"]).status.success());
+    let output = a.sync(&b, &other.fingerprint, "3");
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(told(&output).contains("fingerprint"), "{}", told(&output));
+    // A machine that b does not know is told so, too.
+    let output = other.sync(&b, &b.fingerprint, "3");
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(told(&output).contains("list this store's fingerprint"), "{}", told(&output));
+    assert_eq!(b.root(), "", "nothing came");
+}
+
+#[test]
+fn status_without_a_node_says_how_to_start_one() {
+    let machine = Machine::new("");
+    for command in ["status", "repair"] {
+        let output = machine.run(&[command, "plant"]);
+        assert_eq!(output.status.code(), Some(3), "{command}");
+        let told = told(&output);
+        assert!(told.contains("no node serves plant: start one with `tidelog node`"), "{told}");
+    }
+}
+
+#[test]
+fn pair_refuses_what_would_make_the_file_invalid_and_keeps_the_old_one() {
+    let (a, b) = paired();
+    let before = std::fs::read_to_string(a.path("node.toml")).unwrap();
+    // The same key under another name, a name that is taken, an address that is none.
+    let twice = a.pair("twin", &b);
+    let taken = a.pair("self", &Machine::new(""));
+    let nowhere = Machine { address: "nowhere".to_owned(), ..Machine::new("") };
+    for (output, why) in [(twice, "twin"), (taken, "self"), (a.pair("c", &nowhere), "nowhere")] {
+        assert_eq!(output.status.code(), Some(3), "{why}: {}", told(&output));
+        assert!(told(&output).contains(why), "{why}: {}", told(&output));
+        assert_eq!(std::fs::read_to_string(a.path("node.toml")).unwrap(), before, "{why}");
+    }
+    let left = std::fs::read_dir(a.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(left.into_iter().all(|name| !name.to_string_lossy().contains(".new")));
+}
+
+#[test]
+fn a_key_that_is_unknown_is_refused_by_its_name() {
+    let machine = Machine::new("");
+    let text = std::fs::read_to_string(machine.path("node.toml")).unwrap();
+    std::fs::write(machine.path("node.toml"), format!("{text}\n[sync]\nintervall = \"1h\"\n"))
+        .unwrap();
+    for command in ["node", "pair"] {
+        let output = machine.run(&[command, "--config", "node.toml"]);
+        assert_eq!(output.status.code(), Some(3), "{command}");
+        assert!(told(&output).contains("intervall"), "{}", told(&output));
+        assert!(told(&output).contains("node.toml:"), "{}", told(&output));
+    }
+}
