@@ -12,14 +12,14 @@ use crate::memory::{Generation, Table};
 use crate::nodes::NodeFile;
 use crate::options::Upkeep;
 use crate::pyramid::Sealed as LeavesSealed;
-use crate::rows::{FieldKey, hide};
+use crate::rows::{FieldKey, SeriesRows, hide};
 use crate::store::Inner;
 use crate::wal::segment_path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
-use tidelog_model::{CollectionName, GroupId, Stamp, TimeRange};
+use tidelog_model::{CollectionName, GroupId, Stamp, TimeRange, Tombstone};
 
 /// A generation that waits to be flushed.
 #[derive(Clone, Debug)]
@@ -30,6 +30,10 @@ pub(crate) struct Sealed {
     /// The least stamp that was in flight when it was sealed.
     pub(crate) least_in_flight: Option<Stamp>,
 }
+
+/// So many series are taken out of memory before they are encoded: their rows lie side by side, and encoding one
+/// pushes those of the next out of the processor's cache.
+const GATHERED: usize = 8;
 
 /// What a flush wrote of one group.
 struct Flushed {
@@ -307,7 +311,8 @@ impl Inner {
             levelling,
             cleaned,
         )?;
-        let mut fresh = Fresh::new(self, group, id, levelling);
+        let greatest = stamps.map_or(Stamp::ZERO, |(_, greatest)| greatest);
+        let mut fresh = Fresh::new(self, group, id, (levelling, greatest));
         for (name, table) in tables {
             self.write_table(&mut writer, name, table, &mut fresh)?;
         }
@@ -344,15 +349,20 @@ impl Inner {
         let mut devices: BTreeSet<Arc<str>> = view.devices().cloned().collect();
         devices.extend(sealing.kept_devices());
         writer.begin_section(name.clone(), self.leaf_of(name), fields.clone())?;
-        for device in &devices {
-            let mut rows = view.rows(device, range, &fields);
-            if let Some(rows) = &mut rows {
-                let of_device: Vec<_> =
-                    tombstones.iter().filter(|t| t.devices.matches(device)).cloned().collect();
-                hide(rows, &fields, &of_device);
+        let devices: Vec<Arc<str>> = devices.into_iter().collect();
+        for some in devices.chunks(GATHERED) {
+            let rows_of = |device: &Arc<str>| {
+                let mut rows = view.rows(device, range, &fields)?;
+                let concerns = |tombstone: &&Arc<Tombstone>| tombstone.devices.matches(device);
+                let of_device: Vec<_> = tombstones.iter().filter(concerns).cloned().collect();
+                hide(&mut rows, &fields, &of_device);
+                Some(rows)
+            };
+            let gathered: Vec<Option<SeriesRows>> = some.iter().map(rows_of).collect();
+            for (device, mut rows) in some.iter().zip(gathered) {
+                sealing.device(device, rows.as_ref());
+                writer.series(device, || Ok::<_, io::Error>(rows.take()))?;
             }
-            sealing.device(device, rows.as_ref());
-            writer.series(device, || Ok::<_, io::Error>(rows.take()))?;
         }
         sealing.finish(name);
         Ok(())

@@ -3,7 +3,7 @@
 //! A leaf is over when a later one of its collection has begun. What came late, and the leaves that are not over, are
 //! marked in the manifest as uncounted. Nothing here may fail a flush: without this the rows are sealed from files.
 
-use super::open_leaves::{Open, OpenLeaves};
+use super::open_leaves::{Open, OpenLeaves, OpenRows};
 use super::roll_up::Files;
 use crate::files::FileSet;
 use crate::group::{Levelling, ReadError, Written};
@@ -16,11 +16,13 @@ use crate::rollup::window_of;
 use crate::rows::{FieldKey, SeriesRows, Versions, combine, hide};
 use crate::scan::Snapshot;
 use crate::store::Inner;
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use tidelog_model::{CollectionName, GroupId, LeafWidth, TimeRange, Tombstone};
+use tidelog_model::{CollectionName, GroupId, LeafWidth, Stamp, TimeRange, Tombstone, Version};
 
 /// A flush of which more than one row in so many came late seals nothing: its leaves would be made anew again and
 /// again.
@@ -34,7 +36,8 @@ pub(super) struct Fresh<'a> {
     group: GroupId,
     files: FileSet,
     file: FileId,
-    levelled: bool,
+    /// The version of all rows of the flush that are kept, when the file has one too: none that may come meets it.
+    level: Option<Version>,
     sink: Files<'a>,
     /// As it was, and as it is when this flush is published.
     before: Arc<OpenLeaves>,
@@ -74,12 +77,15 @@ pub(super) struct CollectionSealing<'s, 'a> {
     running: Option<Running<'s>>,
 }
 
+/// Some rows of these.
+type Part<'p> = (Cow<'p, SeriesRows>, Range<usize>);
+
 struct Running<'s> {
     source: &'s Source,
     sealer: FreshSealer,
     tombstones: &'s [Arc<Tombstone>],
     /// What is not over.
-    open: BTreeMap<Arc<str>, Arc<SeriesRows>>,
+    open: OpenRows,
     late: BTreeSet<i64>,
 }
 
@@ -89,7 +95,7 @@ impl<'a> Fresh<'a> {
         inner: &'a Inner,
         group: GroupId,
         file: FileId,
-        levelling: Levelling,
+        (levelling, greatest): (Levelling, Stamp),
     ) -> Option<Self> {
         let before = inner.open_leaves(group)?;
         let mut after = OpenLeaves::default();
@@ -102,8 +108,9 @@ impl<'a> Fresh<'a> {
         }
         let sink = Files::new(inner, group);
         let (sealed, spent) = (Sealed::default(), Duration::ZERO);
-        let levelled = levelling == Levelling::Allowed;
-        Some(Fresh { inner, group, files, file, levelled, sink, before, after, sealed, spent })
+        let version = Version { stamp: greatest, origin: inner.store_id };
+        let level = (levelling == Levelling::Allowed).then_some(version);
+        Some(Fresh { inner, group, files, file, level, sink, before, after, sealed, spent })
     }
 
     /// What can be sealed of a collection, of which the flush has this table if any. `None`: its rows are marked.
@@ -195,7 +202,8 @@ impl<'a> Fresh<'a> {
             self.after.give_up(name);
             return Ok(None);
         }
-        let fields = fields.into();
+        let fields: Arc<[FieldKey]> = fields.into();
+        let before = before.map(|open| open.with_fields(&fields));
         Ok(Some(Source { snapshot, fields, leaf, cuts, from, open_from, before }))
     }
 
@@ -252,7 +260,7 @@ impl<'a> Fresh<'a> {
             fields: Arc::clone(&source.fields),
             settled,
         })?;
-        let (open, late) = (BTreeMap::new(), BTreeSet::new());
+        let (open, late) = (OpenRows::new(source.fields.len()), BTreeSet::new());
         Ok(Running { source, sealer, tombstones, open, late })
     }
 
@@ -319,7 +327,7 @@ impl CollectionSealing<'_, '_> {
     /// The devices that have kept rows.
     pub(super) fn kept_devices(&self) -> Vec<Arc<str>> {
         let before = self.running.as_ref().and_then(|running| running.source.before.as_ref());
-        before.into_iter().flat_map(|open| open.rows.keys().cloned()).collect()
+        before.into_iter().flat_map(|open| open.rows.devices.keys().cloned()).collect()
     }
 
     /// Seals what is over of a device, of which the flush has these rows.
@@ -346,22 +354,24 @@ impl CollectionSealing<'_, '_> {
     }
 }
 
-impl Running<'_> {
-    /// The visible rows that are kept of a device.
-    fn kept(&self, device: &str) -> Option<Arc<SeriesRows>> {
+impl<'s> Running<'s> {
+    /// The visible rows that are kept of a device: some of these.
+    fn kept(&self, device: &str) -> Option<(Cow<'s, SeriesRows>, Range<usize>)> {
         let source = self.source;
-        let mut rows = source.before.as_ref()?.rows_of(device, &source.fields)?;
+        let open = source.before.as_ref()?;
+        let (all, range) = (&open.rows.rows, open.rows.devices.get(device)?.clone());
         let cut = source.cuts.of(Tier::Raw);
         let concerns = |tombstone: &&Arc<Tombstone>| tombstone.devices.matches(device);
         let relevant: Vec<Arc<Tombstone>> =
             self.tombstones.iter().filter(concerns).cloned().collect();
-        if !relevant.is_empty() || rows.times.first().is_some_and(|first| *first < cut) {
-            let range = TimeRange::inclusive(cut, i64::MAX)?;
-            let mut visible = SeriesRows::clone(&rows).clip(range);
-            hide(&mut visible, &source.fields, &relevant);
-            rows = Arc::new(visible);
+        if relevant.is_empty() && all.times.get(range.start).is_some_and(|first| *first >= cut) {
+            return Some((Cow::Borrowed(all), range));
         }
-        (!rows.is_empty()).then_some(rows)
+        let after_cut = TimeRange::inclusive(cut, i64::MAX)?;
+        let mut visible = all.slice(range.start, range.end).clip(after_cut);
+        hide(&mut visible, &source.fields, &relevant);
+        let rows = visible.len();
+        (rows > 0).then_some((Cow::Owned(visible), 0..rows))
     }
 
     fn device(
@@ -382,50 +392,50 @@ impl Running<'_> {
             }
             self.late.extend(&later);
         }
-        // In order of time, each from a row on.
-        let merged;
-        let mut parts: Vec<(&SeriesRows, usize)> = Vec::new();
-        match (&kept, rows.filter(|rows| at < rows.len())) {
-            (Some(kept), Some(rows)) if kept.times.last() >= rows.times.get(at) => {
-                let new = rows.slice(at, rows.len());
-                merged = combine(&[SeriesRows::clone(kept), new], source.fields.len());
-                parts.push((&merged, 0));
+        let parts = self.parts(kept.as_ref(), rows.map(|rows| (rows, at..rows.len())));
+        let (mut sealed, mut is_open) = (Vec::new(), false);
+        for (rows, range) in &parts {
+            let times = &rows.times[range.clone()];
+            let over = source
+                .open_from
+                .map_or(times.len(), |open| times.partition_point(|time| *time < open));
+            let to = range.start + over;
+            if range.start < to {
+                sealed.push((&**rows, range.start..to));
             }
-            (kept, rows) => {
-                parts.extend(kept.as_deref().map(|kept| (kept, 0)));
-                parts.extend(rows.map(|rows| (rows, at)));
-            }
-        }
-        let over = |rows: &SeriesRows| match source.open_from {
-            Some(open) => rows.times.partition_point(|time| *time < open),
-            None => rows.len(),
-        };
-        let mut sealed = Vec::new();
-        let mut open: Option<SeriesRows> = None;
-        for (rows, from) in parts {
-            let to = over(rows).max(from);
-            if from < to {
-                sealed.push((rows, from..to));
-            }
-            if to < rows.len() {
-                let mut rest = rows.slice(to, rows.len());
-                if fresh.levelled
-                    && let Some((_, greatest)) = rest.version_bounds()
-                {
-                    // As the file has it: one version, which none that may come meets.
-                    rest.versions = Versions::One(greatest);
+            if to < range.end {
+                is_open = true;
+                let mut rest = rows.slice(to, range.end);
+                if let Some(level) = fresh.level {
+                    rest.versions = Versions::One(level);
                     rest.columns.iter_mut().flatten().for_each(|cells| cells.versions = None);
                 }
-                match &mut open {
-                    Some(open) => open.append(&rest),
-                    None => open = Some(rest),
-                }
+                self.open.add(device, &rest);
             }
         }
-        later.extend(source.open_from.filter(|_| open.is_some()));
-        self.sealer.device(device, &sealed, &later, &mut fresh.sink)?;
-        self.open.extend(open.map(|open| (Arc::clone(device), Arc::new(open))));
-        Ok(())
+        later.extend(source.open_from.filter(|_| is_open));
+        self.sealer.device(device, &sealed, &later, &mut fresh.sink)
+    }
+
+    /// Kept rows and rows of this flush, in order of time.
+    fn parts<'p>(
+        &self,
+        kept: Option<&'p (Cow<'_, SeriesRows>, Range<usize>)>,
+        rows: Option<(&'p SeriesRows, Range<usize>)>,
+    ) -> Vec<Part<'p>> {
+        let new = rows.filter(|(_, range)| !range.is_empty());
+        if let (Some((kept, of_kept)), Some((new, of_new))) = (kept, &new)
+            && kept.times[of_kept.end - 1] >= new.times[of_new.start]
+        {
+            let both =
+                [kept.slice(of_kept.start, of_kept.end), new.slice(of_new.start, of_new.end)];
+            let merged = combine(&both, self.source.fields.len());
+            let rows = merged.len();
+            return vec![(Cow::Owned(merged), 0..rows)];
+        }
+        let kept = kept.map(|(rows, range)| (Cow::Borrowed(&**rows), range.clone()));
+        let new = new.map(|(rows, range)| (Cow::Borrowed(rows), range));
+        kept.into_iter().chain(new).collect()
     }
 
     fn finish(self, name: &CollectionName, fresh: &mut Fresh<'_>) -> Result<(), SealError> {
@@ -443,7 +453,7 @@ impl Running<'_> {
             if let Some(before) = source.before.as_ref().filter(|before| before.from == from) {
                 files.extend(&before.files);
             }
-            let (fields, rows) = (Arc::clone(&source.fields), self.open);
+            let (fields, rows) = (Arc::clone(&source.fields), Arc::new(self.open));
             fresh.after.collections.insert(name.clone(), Open { from, fields, files, rows });
         }
         Ok(())

@@ -5,11 +5,12 @@
 //! from files, later.
 
 use crate::ids::FileId;
-use crate::rows::{FieldKey, SeriesRows};
+use crate::rows::{FieldKey, SeriesRows, Versions};
 use crate::store::Inner;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, PoisonError};
-use tidelog_model::{CollectionName, GroupId, TimeRange};
+use tidelog_model::{CollectionName, GroupId, TimeRange, Version};
 
 /// Of one group.
 #[derive(Debug, Default)]
@@ -28,7 +29,31 @@ pub(super) struct Open {
     pub(super) fields: Arc<[FieldKey]>,
     /// Where the rows stand.
     pub(super) files: BTreeSet<FileId>,
-    pub(super) rows: BTreeMap<Arc<str>, Arc<SeriesRows>>,
+    pub(super) rows: Arc<OpenRows>,
+}
+
+/// Rows of many devices in one set of columns: an allocation for each column, and not for each of each device.
+#[derive(Clone, Debug)]
+pub(super) struct OpenRows {
+    pub(super) rows: SeriesRows,
+    /// Which of the rows are a device's, in order of time.
+    pub(super) devices: BTreeMap<Arc<str>, Range<usize>>,
+}
+
+impl OpenRows {
+    pub(super) fn new(fields: usize) -> Self {
+        let versions = Versions::One(Version::default());
+        let rows = SeriesRows { times: Vec::new(), versions, columns: vec![None; fields] };
+        OpenRows { rows, devices: BTreeMap::new() }
+    }
+
+    /// Adds rows of a device that has none here, or that was the last to get some.
+    pub(super) fn add(&mut self, device: &Arc<str>, rows: &SeriesRows) {
+        let from = self.rows.len();
+        self.rows.append(rows);
+        let to = self.rows.len();
+        self.devices.entry(Arc::clone(device)).or_insert(from..from).end = to;
+    }
 }
 
 impl Inner {
@@ -46,8 +71,7 @@ impl Inner {
 
 impl OpenLeaves {
     pub(super) fn heap_bytes(&self) -> usize {
-        let rows = self.collections.values().flat_map(|open| open.rows.values());
-        rows.map(|rows| rows.heap_bytes()).sum()
+        self.collections.values().map(|open| open.rows.rows.heap_bytes()).sum()
     }
 
     /// Which rows of a file no node counts: those that are open, and what else there is.
@@ -69,22 +93,17 @@ impl OpenLeaves {
 }
 
 impl Open {
-    /// The rows of a device with its columns in the order of these fields.
-    pub(super) fn rows_of(
-        &self,
-        device: &str,
-        fields: &Arc<[FieldKey]>,
-    ) -> Option<Arc<SeriesRows>> {
-        let rows = self.rows.get(device)?;
-        if self.fields == *fields {
-            return Some(Arc::clone(rows));
+    /// The same with its columns in the order of these fields.
+    pub(super) fn with_fields(mut self, fields: &Arc<[FieldKey]>) -> Self {
+        if self.fields != *fields {
+            let rows = Arc::make_mut(&mut self.rows);
+            let column = |field: &FieldKey| {
+                let at = self.fields.binary_search(field).ok()?;
+                rows.rows.columns[at].clone()
+            };
+            rows.rows.columns = fields.iter().map(column).collect();
+            self.fields = Arc::clone(fields);
         }
-        let column = |field: &FieldKey| {
-            let at = self.fields.binary_search(field).ok()?;
-            rows.columns[at].clone()
-        };
-        let columns = fields.iter().map(column).collect();
-        let (times, versions) = (rows.times.clone(), rows.versions.clone());
-        Some(Arc::new(SeriesRows { times, versions, columns }))
+        self
     }
 }
