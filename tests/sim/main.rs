@@ -5,6 +5,7 @@
 
 mod first;
 mod history;
+mod liar;
 mod net;
 mod plant;
 mod regress;

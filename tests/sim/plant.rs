@@ -25,7 +25,8 @@ pub enum Plant {
     AckBeforeSync,
     /// The last record of a log is not sent when nothing follows it.
     DropTail,
-    /// What a tail did not bring counts as compared whatever was compared.
+    /// An older moment is compared than what then counts as compared: the mark that the start of a tail was missed is
+    /// newer than what clears it.
     ClearNewerMark,
     /// Rows that come by comparison replace what is there.
     InstallByReplace,
@@ -90,11 +91,6 @@ impl Plant {
         bytes: Vec<u8>,
     ) -> Vec<u8> {
         match (self, channel) {
-            (Plant::ClearNewerMark, Channel::Tail) => {
-                let mut batch = TailBatch::decode(&bytes).expect("as it was sent");
-                batch.floor = batch.floor.map(|_| Stamp(1));
-                batch.encode()
-            }
             (Plant::PassOverGap, Channel::Tail) => {
                 let mut batch = TailBatch::decode(&bytes).expect("as it was sent");
                 if let Some(last) = gaps.insert(link, batch.next)
@@ -137,6 +133,8 @@ pub struct Planted {
 
 /// What is done late is done so many milliseconds later.
 const LATE: u64 = 400;
+/// An older moment is older by 30 s.
+const OLDER: u64 = 30_000 << 16;
 
 impl Planted {
     pub fn new(plant: Plant) -> Self {
@@ -201,15 +199,13 @@ impl Planted {
     }
 
     fn twist(&self, mut ask: Ask, newest: Stamp) -> Ask {
-        let horizons = matches!(self.plant, Plant::SkipHorizon | Plant::LookOnce);
         match &mut ask {
-            Ask::Summary { view, .. } | Ask::Collections { view, .. } if horizons => {
-                view.horizon = Horizon::default();
+            Ask::Summary { view, .. } | Ask::Collections { view, .. } => {
+                self.twist_horizon(&mut view.horizon);
             }
+            Ask::State { horizon } => self.twist_horizon(horizon),
             Ask::Step { view, look, items, .. } => {
-                if horizons {
-                    view.horizon = Horizon::default();
-                }
+                self.twist_horizon(&mut view.horizon);
                 if self.plant == Plant::LookOnce {
                     *look = Look::Second;
                 }
@@ -224,6 +220,18 @@ impl Planted {
             _ => {}
         }
         ask
+    }
+
+    fn twist_horizon(&self, horizon: &mut Horizon) {
+        match self.plant {
+            Plant::SkipHorizon | Plant::LookOnce => *horizon = Horizon::default(),
+            Plant::ClearNewerMark => {
+                let bounds = horizon.bounds().iter();
+                let older = |stamp: Stamp| Stamp(stamp.0.saturating_sub(OLDER));
+                *horizon = Horizon::new(bounds.map(|(store, stamp)| (*store, older(*stamp))));
+            }
+            _ => {}
+        }
     }
 
     fn twist_answer(&mut self, mut answer: Answer, to: Option<StoreId>) -> Answer {

@@ -1,7 +1,7 @@
 //! Random histories, seed by seed; and planted bugs, which they must catch.
 
 use crate::plant::Plant;
-use crate::rest::run;
+use crate::rest::{run, run_with_a_liar};
 use std::panic;
 use std::time::Instant;
 
@@ -35,6 +35,15 @@ fn random_histories_end_in_equal_stores_that_hold_what_was_acknowledged() {
     let seconds = started.elapsed().as_secs_f64();
     note(&format!("{count} seeds, {messages} messages, {:.1} seeds/s", count as f64 / seconds));
     assert!(failed.is_empty(), "seeds {failed:?} failed; what happened stands above");
+}
+
+/// Six seeds unless `TIDELOG_SIM_SEEDS` says more. One store lies about what it has, and changes what it sends: nobody panics, runs on for ever or keeps from others
+/// what the lies made of it.
+#[test]
+fn honest_stores_come_to_hold_the_same_beside_a_liar() {
+    for seed in 1..=number("TIDELOG_SIM_SEEDS").unwrap_or(6) {
+        run_with_a_liar(seed);
+    }
 }
 
 /// Each is caught within 1,000 seeds, which pass without it.
