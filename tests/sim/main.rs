@@ -3,6 +3,7 @@
 
 #![allow(unreachable_pub, dead_code)]
 
+mod figures;
 mod first;
 mod history;
 mod liar;

@@ -55,23 +55,24 @@ pub enum Plant {
 }
 
 impl Plant {
-    pub const ALL: [Plant; 16] = [
-        Plant::SkipHorizon,
-        Plant::ReuseIncarnation,
-        Plant::AckBeforeSync,
-        Plant::DropTail,
-        Plant::ClearNewerMark,
-        Plant::InstallByReplace,
-        Plant::CursorApart,
-        Plant::RowsBeforeDeletes,
-        Plant::WinByArrival,
-        Plant::LookOnce,
-        Plant::LookNotAtAll,
-        Plant::ForwardForeign,
-        Plant::PassOverGap,
-        Plant::PromiseTooEarly,
-        Plant::DropWhatIsAhead,
-        Plant::LevelEarly,
+    /// All, each with the first seed that catches it: the first to be tried.
+    pub const ALL: [(Plant, u64); 16] = [
+        (Plant::SkipHorizon, 2),
+        (Plant::ReuseIncarnation, 1),
+        (Plant::AckBeforeSync, 9),
+        (Plant::DropTail, 1),
+        (Plant::ClearNewerMark, 2),
+        (Plant::InstallByReplace, 25),
+        (Plant::CursorApart, 6),
+        (Plant::RowsBeforeDeletes, 2),
+        (Plant::WinByArrival, 1),
+        (Plant::LookOnce, 1),
+        (Plant::LookNotAtAll, 2),
+        (Plant::ForwardForeign, 1),
+        (Plant::PassOverGap, 41),
+        (Plant::PromiseTooEarly, 24),
+        (Plant::DropWhatIsAhead, 7),
+        (Plant::LevelEarly, 86),
     ];
 
     /// Where a store draws its ids.

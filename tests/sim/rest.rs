@@ -161,7 +161,9 @@ pub fn alike(world: &World) {
     let answers: Vec<Cells> = (0..all).map(|number| cells(world.store(number))).collect();
     for (number, other) in answers.iter().enumerate().skip(1) {
         let differ = |a: &Cells, b: &Cells| {
-            a.iter().find(|(key, value)| b.get(*key) != Some(value)).map(|one| format!("{one:?}"))
+            let (key, value) = a.iter().find(|(key, value)| b.get(*key) != Some(value))?;
+            let held = (0..all).map(|number| crate::twin::held(world.store(number), key));
+            Some(format!("{key:?} {value:?}, held: {:#?}", held.collect::<Vec<_>>()))
         };
         let first = differ(&answers[0], other).map(|one| format!("0 has {one}"));
         let first = first.or(differ(other, &answers[0]).map(|one| format!("{number} has {one}")));

@@ -46,7 +46,7 @@ fn honest_stores_come_to_hold_the_same_beside_a_liar() {
     }
 }
 
-/// Each is caught within 1,000 seeds, which pass without it.
+/// Each is caught within 1,000 seeds, by one that passes without it.
 #[test]
 fn planted_bugs_are_caught() {
     let most = number("TIDELOG_SIM_PLANT_SEEDS").unwrap_or(1000);
@@ -54,12 +54,14 @@ fn planted_bugs_are_caught() {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let mut missed = Vec::new();
-    for plant in Plant::ALL {
+    for (plant, first) in Plant::ALL {
         if only.as_ref().is_some_and(|only| *only != format!("{plant:?}")) {
             continue;
         }
         let started = Instant::now();
-        let caught = (1..=most).find_map(|seed| run(seed, plant).err().map(|what| (seed, what)));
+        let seeds = [first].into_iter().chain((1..=most).filter(|seed| *seed != first));
+        let catches = |seed| Some((seed, run(seed, plant).err()?));
+        let caught = seeds.filter_map(catches).find(|(seed, _)| run(*seed, Plant::Nothing).is_ok());
         match caught {
             Some((seed, what)) => {
                 let last = what.lines().rev().nth(1).unwrap_or_default();
