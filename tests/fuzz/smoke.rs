@@ -8,15 +8,77 @@ use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tidelog_engine::fuzzing;
+use tidelog_model::{
+    CollectionName, GroupId, Horizon, Incarnation, Level, Position, Stamp, StoreId, TimeRange,
+};
+use tidelog_protocol::compare::{Item, Look, Print, Scope};
+use tidelog_protocol::message::{Control, Pulse, Roots, SessionMessage, TailBatch};
 
 type Target = (&'static str, fn(&[u8]));
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 8] = [
     ("wal_frame", fuzzing::wal_frame),
     ("batch_v1", fuzzing::batch_v1),
     ("manifest", fuzzing::manifest),
     ("group_file", fuzzing::group_file),
     ("node_file", fuzzing::node_file),
+    ("control", control),
+    ("tail_batch", tail_batch),
+    ("session_message", session_message),
 ];
+
+fn control(bytes: &[u8]) {
+    if let Ok(message) = Control::decode(bytes) {
+        assert_eq!(Control::decode(&message.encode()), Ok(message));
+    }
+}
+
+fn tail_batch(bytes: &[u8]) {
+    if let Ok(message) = TailBatch::decode(bytes) {
+        assert_eq!(TailBatch::decode(&message.encode()), Ok(message));
+    }
+}
+
+fn session_message(bytes: &[u8]) {
+    if let Ok(message) = SessionMessage::decode(bytes) {
+        assert_eq!(SessionMessage::decode(&message.encode()), Ok(message));
+    }
+}
+
+/// Messages of each channel, to begin with.
+fn messages() -> Vec<Vec<u8>> {
+    let at = |offset| Position { incarnation: Incarnation([7; 16]), offset };
+    let known = vec![(StoreId([1; 16]), Stamp(9 << 16))];
+    let horizon = Horizon::new(known.clone());
+    let pulse = Pulse { closed: Stamp(5), position: at(900), known };
+    let (tombstones, batches) = (vec![vec![1; 9]], vec![vec![2; 300]]);
+    let tail = TailBatch { from: at(5), next: at(900), floor: None, tombstones, batches };
+    let roots = Roots { store: None, state: None, groups: Some(vec![(GroupId(1), 77)]) };
+    let scope =
+        Scope { group: GroupId(1), collection: CollectionName::parse("plant.boiler").unwrap() };
+    let device = "cpu,host=a".to_owned();
+    let range = TimeRange::inclusive(0, 3_600_000_000_000 - 1).unwrap();
+    let print = |time| Print { time, print: 3, stamp: Stamp(77 << 16 | 1) };
+    let items = vec![
+        Item::Windows {
+            scope: scope.clone(),
+            range: TimeRange::ALL,
+            level: Level::Day,
+            entries: vec![(0, 1), (86_400_000_000_000, 2)],
+        },
+        Item::Parts { scope: scope.clone(), device: device.clone(), range, entries: [4; 16] },
+        Item::Prints { scope, device, range, rows: (0..20).map(|at| print(at * 1000)).collect() },
+        Item::Rows { contested: true, archives: vec![vec![3; 100]] },
+    ];
+    let groups = vec![GroupId(0), GroupId(1)];
+    let turn = SessionMessage::Turn { turn: 1, epoch: 2, look: Look::Second, items };
+    vec![
+        Control::Pulse(pulse).encode(),
+        Control::Resend(Some(at(9))).encode(),
+        tail.encode(),
+        SessionMessage::Open { epoch: 0, horizon, salt: 8, groups, roots }.encode(),
+        turn.encode(),
+    ]
+}
 
 #[test]
 fn mutated_golden_files_never_panic() {
@@ -35,6 +97,7 @@ fn mutated_golden_files_never_panic() {
             seeds.push(seeds[at][128..128 + len].to_vec());
         }
     }
+    seeds.extend(messages());
     let (started, mut runs, mut random) = (Instant::now(), 0u64, seed);
     while started.elapsed() < seconds {
         for _ in 0..100 {

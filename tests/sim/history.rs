@@ -67,10 +67,17 @@ impl History {
             if world.net.below(4) == 0 {
                 world.machines[number].slow = world.net.below(200);
             }
+        }
+        History { steps, tails_only, ..History::of(world) }
+    }
+
+    /// Starts the stores of a world.
+    pub fn of(mut world: World) -> Self {
+        for number in 0..world.machines.len() {
             world.start(number);
         }
         let twin = Twin::default();
-        History { world, twin, copy: None, count: 0, steps, tails_only }
+        History { world, twin, copy: None, count: 0, steps: 0, tails_only: false }
     }
 
     fn below(&mut self, most: u64) -> u64 {
@@ -213,7 +220,7 @@ impl History {
         machine.broken |= error.kind() == tidelog_engine::Kind::Reopen;
     }
 
-    fn delete(&mut self, machine: usize) {
+    pub fn delete(&mut self, machine: usize) {
         if !self.world.is_up(machine) {
             return;
         }

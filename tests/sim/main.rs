@@ -3,8 +3,10 @@
 
 #![allow(unreachable_pub, dead_code)]
 
+mod figures;
 mod first;
 mod history;
+mod liar;
 mod net;
 mod plant;
 mod regress;

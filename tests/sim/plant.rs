@@ -25,7 +25,8 @@ pub enum Plant {
     AckBeforeSync,
     /// The last record of a log is not sent when nothing follows it.
     DropTail,
-    /// What a tail did not bring counts as compared whatever was compared.
+    /// An older moment is compared than what then counts as compared: the mark that the start of a tail was missed is
+    /// newer than what clears it.
     ClearNewerMark,
     /// Rows that come by comparison replace what is there.
     InstallByReplace,
@@ -54,23 +55,24 @@ pub enum Plant {
 }
 
 impl Plant {
-    pub const ALL: [Plant; 16] = [
-        Plant::SkipHorizon,
-        Plant::ReuseIncarnation,
-        Plant::AckBeforeSync,
-        Plant::DropTail,
-        Plant::ClearNewerMark,
-        Plant::InstallByReplace,
-        Plant::CursorApart,
-        Plant::RowsBeforeDeletes,
-        Plant::WinByArrival,
-        Plant::LookOnce,
-        Plant::LookNotAtAll,
-        Plant::ForwardForeign,
-        Plant::PassOverGap,
-        Plant::PromiseTooEarly,
-        Plant::DropWhatIsAhead,
-        Plant::LevelEarly,
+    /// All, each with the first seed that catches it: the first to be tried.
+    pub const ALL: [(Plant, u64); 16] = [
+        (Plant::SkipHorizon, 2),
+        (Plant::ReuseIncarnation, 1),
+        (Plant::AckBeforeSync, 9),
+        (Plant::DropTail, 1),
+        (Plant::ClearNewerMark, 2),
+        (Plant::InstallByReplace, 25),
+        (Plant::CursorApart, 6),
+        (Plant::RowsBeforeDeletes, 2),
+        (Plant::WinByArrival, 1),
+        (Plant::LookOnce, 1),
+        (Plant::LookNotAtAll, 2),
+        (Plant::ForwardForeign, 1),
+        (Plant::PassOverGap, 41),
+        (Plant::PromiseTooEarly, 24),
+        (Plant::DropWhatIsAhead, 7),
+        (Plant::LevelEarly, 86),
     ];
 
     /// Where a store draws its ids.
@@ -90,11 +92,6 @@ impl Plant {
         bytes: Vec<u8>,
     ) -> Vec<u8> {
         match (self, channel) {
-            (Plant::ClearNewerMark, Channel::Tail) => {
-                let mut batch = TailBatch::decode(&bytes).expect("as it was sent");
-                batch.floor = batch.floor.map(|_| Stamp(1));
-                batch.encode()
-            }
             (Plant::PassOverGap, Channel::Tail) => {
                 let mut batch = TailBatch::decode(&bytes).expect("as it was sent");
                 if let Some(last) = gaps.insert(link, batch.next)
@@ -137,6 +134,8 @@ pub struct Planted {
 
 /// What is done late is done so many milliseconds later.
 const LATE: u64 = 400;
+/// An older moment is older by 30 s.
+const OLDER: u64 = 30_000 << 16;
 
 impl Planted {
     pub fn new(plant: Plant) -> Self {
@@ -165,20 +164,25 @@ impl Planted {
                 self.late.push((now + LATE, ask));
                 Some(Answer::Applied { rows: 0 })
             }
-            (Plant::CursorApart, Ask::Apply { cursor, tombstones, batches }) => {
-                let rows = Ask::Apply { cursor: None, tombstones, batches };
+            (Plant::CursorApart, Ask::Apply { peer, cursor, tombstones, batches }) => {
+                let rows = Ask::Apply { peer, cursor: None, tombstones, batches };
                 self.late.push((now + LATE, rows));
-                bridge.answer(Ask::Apply { cursor, tombstones: Vec::new(), batches: Vec::new() })
+                bridge.answer(Ask::Apply {
+                    peer,
+                    cursor,
+                    tombstones: Vec::new(),
+                    batches: Vec::new(),
+                })
             }
-            (Plant::WinByArrival, Ask::Apply { cursor, tombstones, batches }) => {
+            (Plant::WinByArrival, Ask::Apply { peer, cursor, tombstones, batches }) => {
                 let batches = batches.iter().map(|bytes| restamp(bytes, newest)).collect();
-                bridge.answer(Ask::Apply { cursor, tombstones, batches })
+                bridge.answer(Ask::Apply { peer, cursor, tombstones, batches })
             }
-            (Plant::ForwardForeign, Ask::Apply { cursor, tombstones, batches }) => {
+            (Plant::ForwardForeign, Ask::Apply { peer, cursor, tombstones, batches }) => {
                 if let Some((origin, _)) = cursor {
                     self.foreign.extend(batches.iter().map(|bytes| (origin, bytes.clone())));
                 }
-                bridge.answer(Ask::Apply { cursor, tombstones, batches })
+                bridge.answer(Ask::Apply { peer, cursor, tombstones, batches })
             }
             (Plant::DropWhatIsAhead, ask) => match bridge.answer(ask) {
                 Some(Answer::Failed(failure))
@@ -201,17 +205,15 @@ impl Planted {
     }
 
     fn twist(&self, mut ask: Ask, newest: Stamp) -> Ask {
-        let horizons = matches!(self.plant, Plant::SkipHorizon | Plant::LookOnce);
         match &mut ask {
-            Ask::Summary { view, .. } | Ask::Collections { view, .. } if horizons => {
-                view.horizon = Horizon::default();
+            Ask::Summary { view, .. } | Ask::Collections { view, .. } => {
+                self.twist_horizon(&mut view.horizon);
             }
-            Ask::Step { view, look, items, .. } => {
-                if horizons {
-                    view.horizon = Horizon::default();
-                }
+            Ask::State { horizon } => self.twist_horizon(horizon),
+            Ask::Step { view, pace, items } => {
+                self.twist_horizon(&mut view.horizon);
                 if self.plant == Plant::LookOnce {
-                    *look = Look::Second;
+                    pace.look = Look::Second;
                 }
                 if self.plant == Plant::InstallByReplace {
                     for item in items {
@@ -224,6 +226,18 @@ impl Planted {
             _ => {}
         }
         ask
+    }
+
+    fn twist_horizon(&self, horizon: &mut Horizon) {
+        match self.plant {
+            Plant::SkipHorizon | Plant::LookOnce => *horizon = Horizon::default(),
+            Plant::ClearNewerMark => {
+                let bounds = horizon.bounds().iter();
+                let older = |stamp: Stamp| Stamp(stamp.0.saturating_sub(OLDER));
+                *horizon = Horizon::new(bounds.map(|(store, stamp)| (*store, older(*stamp))));
+            }
+            _ => {}
+        }
     }
 
     fn twist_answer(&mut self, mut answer: Answer, to: Option<StoreId>) -> Answer {

@@ -199,6 +199,30 @@ fn a_large_difference_is_sent_in_many_messages() {
     assert!(longest < 1_500_000, "a message of {longest} bytes");
 }
 
+/// What fits a message need not fit memory: small rows are packed tightly, and many batches travel together.
+#[test]
+fn a_difference_larger_than_memory_is_taken_in_parts() {
+    let mut world = World::new(2, 14);
+    world.config = Config { interval: None, ..Config::default() };
+    assert!(world.start(0));
+    let fill = |world: &World, from: i64| {
+        for part in 0..20 {
+            let times = (part * 2000..part * 2000 + 2000).map(|at| from + at * 1_000_000_000);
+            write(world, 0, "a", times, part as f64);
+        }
+    };
+    fill(&world, START);
+    assert!(world.start(1));
+    come_to_rest(&mut world);
+    alike(&world);
+    assert_eq!(rows_sent(&world), 40_000);
+    world.net.more_delay.insert((0, 1), 500);
+    fill(&world, START + 50_000_000_000_000);
+    come_to_rest(&mut world);
+    alike(&world);
+    assert_eq!(rows_sent(&world), 40_000);
+}
+
 /// Comparing costs by what differs: with nothing there is one question and one answer, whatever is stored.
 #[test]
 fn ten_thousand_small_windows_without_a_difference_cost_300_bytes() {

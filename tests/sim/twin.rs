@@ -156,14 +156,15 @@ impl Twin {
     }
 
     /// Says where an answer is none that may be.
-    pub fn object(&self, answer: &Cells) -> Option<String> {
+    pub fn object(&self, answer: &Cells) -> Option<(Key, String)> {
         let allowed = self.allowed();
         for (key, value) in answer {
             match allowed.get(key) {
-                None => return Some(format!("{key:?} was never written")),
+                None => return Some((key.clone(), format!("{key:?} was never written"))),
                 Some(may) if !may.contains(&Some(value.as_slice())) => {
                     let of = self.history_of(key);
-                    return Some(format!("{key:?} is {value:02x?}, and may be {may:02x?}: {of}"));
+                    let why = format!("{key:?} is {value:02x?}, and may be {may:02x?}: {of}");
+                    return Some((key.clone(), why));
                 }
                 Some(_) => {}
             }
@@ -171,7 +172,8 @@ impl Twin {
         let missing =
             allowed.iter().find(|(key, may)| !may.contains(&None) && !answer.contains_key(**key));
         missing.map(|(key, may)| {
-            format!("{key:?} is lost: it may be {may:02x?}: {}", self.history_of(key))
+            let of = self.history_of(key);
+            ((*key).clone(), format!("{key:?} is lost: it may be {may:02x?}: {of}"))
         })
     }
 
@@ -189,21 +191,23 @@ impl Twin {
         writes.chain(deletes).collect::<Vec<_>>().join("; ")
     }
 
-    /// Does a store hold what one wrote up to a stamp, or what wins over it?
+    /// Does a store hold what one wrote up to a stamp, or what wins over it? An equal value under an older stamp is no
+    /// difference to a comparison, which sees no stamps.
     pub fn missing(
         &self,
         store: &Store,
         origin: StoreId,
         up_to: tidelog_model::Stamp,
     ) -> Option<String> {
-        let held = versions(store);
+        let (held, answer) = (versions(store), cells(store));
         let own = self.events.iter().filter(|event| {
             event.certain && event.version.origin == origin && event.version.stamp <= up_to
         });
         for event in own {
             let What::Write(cells) = &event.what else { continue };
-            for (key, _) in cells {
-                let there = held.get(key).is_some_and(|version| *version >= event.version);
+            for (key, value) in cells {
+                let newer = held.get(key).is_some_and(|version| *version >= event.version);
+                let there = newer || answer.get(key) == Some(value);
                 let hidden = || self.deletes_of(key).any(|one| one.0.stamp >= event.version.stamp);
                 if !there && !hidden() {
                     return Some(format!("{key:?} with {:?} of {origin}", event.version.stamp));
@@ -256,6 +260,12 @@ pub fn lists(store: &Store) -> Vec<String> {
         format!("{} {:?} {:?} {:?}", one.name, one.fields, one.retention, devices(&one.name))
     };
     collections.iter().map(line).collect()
+}
+
+/// What a store holds of a row, as comparisons see it.
+pub fn held(store: &Store, key: &Key) -> Vec<(Key, Version)> {
+    let of_row = |other: &Key| (&other.0, &other.1, other.2) == (&key.0, &key.1, key.2);
+    versions(store).into_iter().filter(|(other, _)| of_row(other)).collect()
 }
 
 /// The versions of what a store holds.

@@ -416,8 +416,9 @@ impl World {
 
 #[expect(clippy::print_stderr, reason = "asked for")]
 fn trace(now: u64, number: usize, output: &Output) {
-    if std::env::var_os("TIDELOG_SIM_TRACE").is_some() {
-        let text: String = format!("{output:?}").chars().take(300).collect();
+    if let Ok(most) = std::env::var("TIDELOG_SIM_TRACE") {
+        let most = most.parse().unwrap_or(300);
+        let text: String = format!("{output:?}").chars().take(most).collect();
         eprintln!("{now:>8} {number} {text}");
     }
 }

@@ -856,10 +856,13 @@ impl Node {
             theirs
         };
         bounds.push((peer, here.unwrap_or(Stamp::ZERO)));
-        // What comes from others to both is in flight to both.
+        // What comes from others to both is in flight to both. As long as nothing is known of how far it has come, all
+        // of it is compared: a delete left out would let a row pass for one that was written again after it.
         for other in self.peers.values().filter(|other| other.store != peer && other.is_up()) {
-            if let (true, Some(there)) = (other.tail_in.is_on(), one.known_there(other.store)) {
-                bounds.push((other.store, other.tail_in.known.min(there)));
+            let there = one.known_there(other.store).unwrap_or_default();
+            let both = other.tail_in.known.min(there);
+            if both > Stamp::ZERO {
+                bounds.push((other.store, both));
             }
         }
         bounds.truncate(Horizon::ORIGINS_MAX);

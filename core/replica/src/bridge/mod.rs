@@ -7,7 +7,9 @@ use rkyv::util::AlignedVec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tidelog_engine::{ApplyError, Incoming, Kind, StatePart, Store, Tail, TailError};
+use tidelog_engine::{
+    Applied, ApplyError, Incoming, Kind, StatePart, Store, Tail, TailError, WriteError,
+};
 use tidelog_model::digest::StateKind;
 use tidelog_model::{GroupId, Horizon, Position, StoreId, SubBatch};
 use tidelog_protocol::compare;
@@ -175,7 +177,7 @@ impl Bridge {
             }
         }
         let incoming = tombstones.map(|tombstones| Incoming { batches, tombstones, cursor });
-        match incoming.and_then(|incoming| self.store.apply(&incoming)) {
+        match incoming.and_then(|incoming| apply_in_parts(&self.store, incoming)) {
             Ok(applied) => Answer::Applied { rows: applied.rows },
             Err(error) => Answer::Failed(failure(&error)),
         }
@@ -246,6 +248,24 @@ fn failure(error: &ApplyError) -> Failure {
         _ => FailureKind::Later,
     };
     Failure { kind, text: error.to_string() }
+}
+
+/// Applies what came, in halves where all together is more than memory may hold: each batch fitted into the memory of
+/// whoever wrote it, and how many travel together is not its doing. The cursor comes with the last.
+fn apply_in_parts(store: &Store, mut incoming: Incoming) -> Result<Applied, ApplyError> {
+    let applied = store.apply(&incoming);
+    let too_large = matches!(applied, Err(ApplyError::Write(WriteError::TooLarge { .. })));
+    if !too_large || incoming.batches.len() < 2 {
+        return applied;
+    }
+    let rest = incoming.batches.split_off(incoming.batches.len() / 2);
+    let cursor = incoming.cursor.take();
+    let mut first = apply_in_parts(store, incoming)?;
+    let rest = Incoming { batches: rest, cursor, ..Incoming::default() };
+    let second = apply_in_parts(store, rest)?;
+    first.rows += second.rows;
+    first.below_cut += second.below_cut;
+    Ok(first)
 }
 
 fn aligned(bytes: &[u8]) -> AlignedVec {

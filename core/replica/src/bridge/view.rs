@@ -1,6 +1,6 @@
 //! A moment of the store, as a comparison looks at it: what was read of it stays for as long as the moment does.
 
-use super::{Access, aligned, failure};
+use super::{Access, aligned, apply_in_parts, failure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidelog_engine::{Content, ContentRow, Incoming, QueryError, RowPacker, Store};
@@ -326,7 +326,7 @@ impl Source for Viewed {
         let back = if contested { self.winners(archives)? } else { Packed::default() };
         let batches = archives.iter().map(|bytes| aligned(bytes)).collect();
         let incoming = Incoming { batches, ..Incoming::default() };
-        let applied = self.store.apply(&incoming).map_err(|error| failure(&error))?;
+        let applied = apply_in_parts(&self.store, incoming).map_err(|error| failure(&error))?;
         let taken = Taken { rows: applied.rows, below_cut: applied.below_cut };
         Ok((taken, back))
     }
