@@ -8,6 +8,8 @@ use tidelog_engine::clock::Clock;
 use tidelog_engine::{
     Delete, Durability, Kind, OpenError, Options, Store, Upkeep, UpkeepError, WriteError,
 };
+use tidelog_tests::disk::SimDisk;
+use tidelog_tests::subject;
 
 /// S-B16, S-B28: theirs appends to a buffer that nobody writes any more, or closes a channel twice.
 #[test]
@@ -107,4 +109,32 @@ fn a_write_caught_by_close_in_mid_call_is_refused() {
     }));
     let refused = store.write(&rows(1, 1..2), Durability::Sync);
     assert!(matches!(refused, Err(WriteError::Closed)), "{refused:?}");
+}
+
+/// Each opening drew stamps from behind the last one's ceiling, 10 s further: a store that was opened some times in a row ran
+/// away from its peers, which refuse stamps that are too far ahead.
+#[test]
+fn stamps_stay_near_the_wall_clock_however_often_a_store_is_opened() {
+    let clock = subject::clock(5);
+    let wall = clock.wall_millis();
+    let mut disk = SimDisk::new();
+    for _ in 0..5 {
+        let store = subject::open(&disk, &clock).unwrap();
+        let stamp = store.write(&rows(1, 0..1), Durability::Sync).unwrap().stamp;
+        assert!(stamp.millis() <= wall, "closed: {} ms ahead", stamp.millis() - wall);
+        store.close().unwrap();
+        drop(store);
+        disk = disk.restart();
+    }
+    let mut before = tidelog_engine::Stamp::ZERO;
+    for _ in 0..20 {
+        let store = subject::open(&disk, &clock).unwrap();
+        let stamp = store.write(&rows(2, 0..1), Durability::Sync).unwrap().stamp;
+        assert!(stamp > before, "no stamp is drawn twice");
+        assert!(stamp.millis() <= wall + 13_000, "crashed: {} ms ahead", stamp.millis() - wall);
+        before = stamp;
+        disk.kill();
+        drop(store);
+        disk = disk.crash_lose_all();
+    }
 }

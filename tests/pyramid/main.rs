@@ -3,6 +3,7 @@
 
 mod background;
 mod counts;
+mod fresh;
 mod history;
 mod ring;
 mod settled;

@@ -389,7 +389,8 @@ fn a_cut_that_dies_is_made_or_not() {
         let store = open(&disk);
         disk.fail_at(at, Fault::Kill(if at % 2 == 0 { Part::Nothing } else { Part::Whole }));
         let outcome = store.set_retention(&name(), retention);
-        assert!(outcome.is_err() || at == calls, "call {at}: {outcome:?}");
+        // The last calls remove files that nothing lists any more.
+        assert!(outcome.is_err() || at + 4 > calls, "call {at} of {calls}: {outcome:?}");
         drop(store);
         let disk = disk.random_crash(at);
         let store = open(&disk);

@@ -69,10 +69,12 @@ fn what_was_written_before_and_after_the_link_is_on_both() {
 #[test]
 fn a_crash_a_delete_and_late_rows_on_both_sides_meet() {
     let mut world = World::new(3, 2);
-    (0..3).for_each(|number| world.start(number));
+    (0..3).for_each(|number| {
+        world.start(number);
+    });
     write(&world, 0, "a", 0..500, 0.0);
     world.run(5_000);
-    world.crash(2);
+    world.crash_lose_all(2);
     write(&world, 1, "a", 100..200, 7.0);
     let range = TimeRange::inclusive(START, START + 50 * MINUTE).unwrap();
     world.store(0).delete(&Delete::collection(&name()).range(range)).unwrap();

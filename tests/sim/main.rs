@@ -4,5 +4,11 @@
 #![allow(unreachable_pub, dead_code)]
 
 mod first;
+mod history;
 mod net;
+mod plant;
+mod regress;
+mod rest;
+mod seeds;
+mod twin;
 mod world;

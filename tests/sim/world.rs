@@ -2,11 +2,15 @@
 //! a simulated network, virtual time, one thread. The same seed gives the same run.
 
 use crate::net::{Net, Parcel};
+use crate::plant::{Plant, Planted};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use tidelog_engine::clock::Entropy;
 use tidelog_engine::{Options, Store, Upkeep};
 use tidelog_model::{GroupId, StoreId};
-use tidelog_protocol::{Ask, AskId, Config, Event, Input, LinkId, Me, Node, Now, Outcome, Output};
+use tidelog_protocol::{
+    Answer, Ask, AskId, Config, Event, FailureKind, Input, LinkId, Me, Node, Now, Outcome, Output,
+};
 use tidelog_replica::bridge::{Bridge, PinBudget};
 use tidelog_tests::clock::SimClock;
 use tidelog_tests::disk::SimDisk;
@@ -14,6 +18,12 @@ use tidelog_tests::disk::SimDisk;
 pub const GROUPS: u32 = 2;
 /// Where wall clocks begin: milliseconds since the Unix epoch.
 pub const EPOCH_MILLIS: u64 = 1_700_000_000_000;
+/// A connection that ended is made again after so many milliseconds; one that was refused for good, later.
+const REDIAL: u64 = 200;
+const REDIAL_REFUSED: u64 = 60_000;
+/// What one moment of virtual time may cost, and one second of it: more is a livelock.
+const STEPS_PER_MOMENT_MAX: u64 = 20_000;
+const MESSAGES_PER_SECOND_MAX: u64 = 6_000;
 
 /// One machine: its disk, its clock, and the store while it is up.
 pub struct Machine {
@@ -21,9 +31,14 @@ pub struct Machine {
     pub clock: SimClock,
     pub id: Option<StoreId>,
     pub up: Option<Up>,
-    /// Wall clock minus virtual time.
+    /// Wall clock minus virtual time, and the most it ever was.
     pub skew: i64,
+    pub skew_max: i64,
+    /// Answers of its store take up to so many milliseconds.
+    pub slow: u64,
     pub events: Vec<Event>,
+    /// Its store said that it must be opened again.
+    pub broken: bool,
 }
 
 /// What runs on a machine.
@@ -31,7 +46,10 @@ pub struct Up {
     pub store: Store,
     pub node: Node,
     bridge: Bridge,
+    planted: Planted,
     asks: VecDeque<(AskId, Ask)>,
+    /// The store is busy until then.
+    busy_until: u64,
     seen: tidelog_model::Position,
 }
 
@@ -40,10 +58,16 @@ pub struct World {
     pub net: Net,
     pub now: u64,
     pub config: Config,
+    /// The bug that was planted.
+    pub plant: Plant,
     next_link: u64,
-    /// By pair of machines: the link, if there is one.
-    links: BTreeMap<(usize, usize), LinkId>,
+    links: BTreeMap<LinkId, (usize, usize)>,
     redial_at: BTreeMap<(usize, usize), u64>,
+    second: (u64, u64),
+    /// For a planted bug: where the last message of a tail ended.
+    gaps: BTreeMap<(LinkId, usize), tidelog_model::Position>,
+    /// What was done, to be printed when it went wrong.
+    pub log: Vec<String>,
 }
 
 impl World {
@@ -54,46 +78,65 @@ impl World {
             id: None,
             up: None,
             skew: 0,
+            skew_max: 0,
+            slow: 0,
             events: Vec::new(),
+            broken: false,
         };
         World {
             machines: (0..machines).map(machine).collect(),
             net: Net::new(seed),
             now: 0,
             config: Config { interval: Some(30_000), initial_delay: 5_000, ..Config::default() },
+            plant: Plant::Nothing,
             next_link: 1,
             links: BTreeMap::new(),
             redial_at: BTreeMap::new(),
+            second: (0, 0),
+            gaps: BTreeMap::new(),
+            log: Vec::new(),
         }
     }
 
-    pub fn options(clock: &SimClock) -> Options {
+    pub fn options(clock: &SimClock, entropy: Arc<dyn Entropy>) -> Options {
         Options::new()
             .upkeep(Upkeep::Caller)
             .groups(GROUPS)
             .memory_budget(1 << 20)
             .segment_bytes(64 << 10)
             .clock(Arc::new(clock.clone()))
-            .entropy(Arc::new(clock.clone()))
+            .entropy(entropy)
     }
 
-    /// Opens the store of a machine and joins it to the others.
-    pub fn start(&mut self, number: usize) {
+    /// Opens the store of a machine and joins it to the others. A store that cannot be opened now stays down.
+    pub fn start(&mut self, number: usize) -> bool {
         let now = self.now_of(number);
         let machine = &mut self.machines[number];
         machine.clock.set(now.wall);
-        let store = Self::options(&machine.clock)
-            .open_on(Arc::new(machine.disk.clone()))
-            .expect("the store opens");
-        store.set_replicated().expect("an edit");
+        machine.broken = false;
+        let entropy = self.plant.entropy(&machine.clock, number);
+        let opened = Self::options(&machine.clock, entropy).open_on(Arc::new(machine.disk.clone()));
+        let store = match opened.map(|store| store.set_replicated().map(|()| store)) {
+            Ok(Ok(store)) => store,
+            failed => {
+                self.log.push(format!("{:>7} {number} does not open: {failed:?}", self.now));
+                let machine = &mut self.machines[number];
+                machine.disk.kill();
+                machine.disk = machine.disk.restart();
+                return false;
+            }
+        };
         machine.id = Some(store.store_id());
         let incarnation = store.incarnation().expect("open for writing");
         let me = Me { store: store.store_id(), incarnation, groups: GROUPS };
         let node = Node::new(me, self.config.clone(), self.net.draw());
         let bridge = Bridge::new(store.clone(), PinBudget::default());
         let seen = store.position().expect("open for writing");
-        machine.up = Some(Up { store, node, bridge, asks: VecDeque::new(), seen });
+        let planted = Planted::new(self.plant);
+        let (asks, busy_until) = (VecDeque::new(), 0);
+        machine.up = Some(Up { store, node, bridge, planted, asks, busy_until, seen });
         self.share();
+        true
     }
 
     /// Tells every node of all others.
@@ -109,8 +152,18 @@ impl World {
         }
     }
 
-    /// The process ends without a word, and what its disk did not sync is lost.
+    /// The power fails: what the disk did not sync may be lost.
     pub fn crash(&mut self, number: usize) {
+        let seed = self.net.draw();
+        self.unlink_all(number, "crash");
+        let machine = &mut self.machines[number];
+        machine.disk.kill();
+        machine.up = None;
+        machine.disk = machine.disk.random_crash(seed);
+    }
+
+    /// The power fails: what the disk did not sync is lost.
+    pub fn crash_lose_all(&mut self, number: usize) {
         self.unlink_all(number, "crash");
         let machine = &mut self.machines[number];
         machine.disk.kill();
@@ -118,18 +171,27 @@ impl World {
         machine.disk = machine.disk.crash_lose_all();
     }
 
-    /// The process ends as it should.
+    /// The process ends as it should, if its disk lets it.
     pub fn stop(&mut self, number: usize) {
         self.unlink_all(number, "stop");
         let machine = &mut self.machines[number];
         if let Some(up) = machine.up.take() {
-            up.store.close().expect("it closes");
+            let _ = up.store.close();
         }
+        machine.disk.kill();
         machine.disk = machine.disk.restart();
     }
 
     pub fn store(&self, number: usize) -> &Store {
         &self.machines[number].up.as_ref().expect("it is up").store
+    }
+
+    pub fn node(&self, number: usize) -> &Node {
+        &self.machines[number].up.as_ref().expect("it is up").node
+    }
+
+    pub fn is_up(&self, number: usize) -> bool {
+        self.machines[number].up.is_some()
     }
 
     pub fn now_of(&self, number: usize) -> Now {
@@ -138,17 +200,37 @@ impl World {
         Now { monotonic: self.now, wall }
     }
 
-    fn unlink_all(&mut self, number: usize, why: &str) {
-        let own: Vec<(usize, usize)> =
-            self.links.keys().filter(|(a, b)| *a == number || *b == number).copied().collect();
-        own.into_iter().for_each(|pair| self.unlink(pair, why));
+    /// Sets a machine's clock, so many milliseconds ahead.
+    pub fn skew(&mut self, number: usize, millis: i64) {
+        self.machines[number].skew = millis;
+        self.machines[number].skew_max = self.machines[number].skew_max.max(millis);
+        let now = self.now_of(number);
+        self.machines[number].clock.set(now.wall);
+    }
+
+    /// The host of a machine, or of all, wants comparisons now.
+    pub fn check(&mut self, number: Option<usize>) {
+        for at in 0..self.machines.len() {
+            let now = self.now_of(at);
+            if number.is_none_or(|number| number == at)
+                && let Some(up) = &mut self.machines[at].up
+            {
+                up.node.handle(now, Input::Check { peer: None });
+            }
+        }
+    }
+
+    pub fn unlink_all(&mut self, number: usize, why: &str) {
+        let own = self.links.iter().filter(|(_, (a, b))| *a == number || *b == number);
+        let own: Vec<LinkId> = own.map(|(link, _)| *link).collect();
+        own.into_iter().for_each(|link| self.unlink(link, why, REDIAL));
     }
 
     /// A connection ends; both sides are told.
-    fn unlink(&mut self, pair: (usize, usize), why: &str) {
-        let Some(link) = self.links.remove(&pair) else { return };
+    fn unlink(&mut self, link: LinkId, why: &str, redial: u64) {
+        let Some(pair) = self.links.remove(&link) else { return };
         self.net.forget(link);
-        self.redial_at.insert(pair, self.now + 200);
+        self.redial_at.insert(pair, self.now + redial);
         for (own, other) in [pair, (pair.1, pair.0)] {
             let now = self.now_of(own);
             let Some(peer) = self.machines[other].id else { continue };
@@ -158,18 +240,20 @@ impl World {
         }
     }
 
-    /// Connects what can be connected.
+    /// Connects what can be connected. A store is not connected with itself, nor with a copy of it.
     fn dial(&mut self) {
         for a in 0..self.machines.len() {
             for b in a + 1..self.machines.len() {
                 let due = self.redial_at.get(&(a, b)).is_none_or(|at| *at <= self.now);
-                let up = self.machines[a].up.is_some() && self.machines[b].up.is_some();
-                if !due || !up || self.links.contains_key(&(a, b)) || !self.net.reaches_both(a, b) {
+                let up = self.is_up(a) && self.is_up(b);
+                let linked = self.links.values().any(|pair| *pair == (a, b));
+                let same = self.machines[a].id == self.machines[b].id;
+                if !due || !up || same || linked || !self.net.reaches_both(a, b) {
                     continue;
                 }
                 let link = LinkId(self.next_link);
                 self.next_link += 1;
-                self.links.insert((a, b), link);
+                self.links.insert(link, (a, b));
                 for (own, other) in [(a, b), (b, a)] {
                     let now = self.now_of(own);
                     let Some(peer) = self.machines[other].id else { continue };
@@ -197,15 +281,22 @@ impl World {
     }
 
     fn next_moment(&self) -> Option<u64> {
-        let nodes = self.machines.iter().filter_map(|one| one.up.as_ref()?.node.wake_at());
+        let ups = || self.machines.iter().filter_map(|one| one.up.as_ref());
+        let nodes = ups().filter_map(|up| up.node.wake_at());
+        let answers = ups().filter(|up| !up.asks.is_empty()).map(|up| up.busy_until);
+        let planted = ups().filter_map(|up| up.planted.wake_at());
         let redial = self.redial_at.values().copied().filter(|at| *at > self.now);
-        nodes.chain(redial).chain(self.net.next_at()).map(|at| at.max(self.now + 1)).min()
+        let moments = nodes.chain(answers).chain(planted).chain(redial).chain(self.net.next_at());
+        moments.map(|at| at.max(self.now + 1)).min()
     }
 
     fn deliver(&mut self) {
-        while let Some(Parcel { from, to, link, channel, bytes }) = self.net.arrived(self.now) {
+        while let Some(parcel) = self.net.arrived(self.now) {
+            let Parcel { from, to, link, channel, bytes } = parcel;
+            self.count_message();
             let now = self.now_of(to);
             let Some(peer) = self.machines[from].id else { continue };
+            let bytes = self.plant.deliver(&mut self.gaps, (link, from), channel, bytes);
             if let Some(up) = &mut self.machines[to].up {
                 up.node.handle(now, Input::Frame { peer, link, channel, bytes });
             }
@@ -213,7 +304,19 @@ impl World {
         }
     }
 
+    fn count_message(&mut self) {
+        let second = self.now / 1000;
+        if self.second.0 != second {
+            self.second = (second, 0);
+        }
+        self.second.1 += 1;
+        let many = self.second.1 > MESSAGES_PER_SECOND_MAX;
+        assert!(!many, "a livelock: more than {MESSAGES_PER_SECOND_MAX} messages in a second");
+    }
+
     fn tick(&mut self) {
+        let broken: Vec<LinkId> = self.net.broken.iter().copied().collect();
+        broken.into_iter().for_each(|link| self.unlink(link, "a message was lost", REDIAL));
         for number in 0..self.machines.len() {
             let now = self.now_of(number);
             self.machines[number].clock.set(now.wall);
@@ -227,12 +330,14 @@ impl World {
 
     /// Does what nodes want until they want nothing more.
     pub fn settle(&mut self) {
-        let mut busy = true;
+        let (mut busy, mut steps) = (true, 0);
         while busy {
             busy = false;
             for number in 0..self.machines.len() {
                 busy |= self.settle_one(number);
             }
+            steps += 1;
+            assert!(steps < STEPS_PER_MOMENT_MAX, "a livelock: nodes find no rest in one moment");
         }
     }
 
@@ -245,43 +350,57 @@ impl World {
             up.seen = end;
             up.node.handle(now, Input::LogGrew);
         }
+        up.planted.tick(&mut up.bridge, self.now);
         let mut busy = false;
-        let mut closes = Vec::new();
-        loop {
-            let Some(up) = &mut self.machines[number].up else { break };
-            let Some(output) = up.node.poll() else {
-                let Some((id, ask)) = up.asks.pop_front() else { break };
-                if let Some(answer) = up.bridge.answer(ask) {
-                    up.node.handle(now, Input::Answer { id, answer });
-                }
-                continue;
-            };
+        while let Some(output) = self.next_output(number) {
             busy = true;
-            if std::env::var_os("SIM_TRACE").is_some() {
-                let text = format!("{output:?}");
-                eprintln!("{:>8} {number} {}", self.now, &text[..text.len().min(300)]);
-            }
-            match output {
-                Output::Send { peer, link, channel, bytes } => {
-                    let to = self.machines.iter().position(|one| one.id == Some(peer));
-                    if let Some(to) = to {
-                        self.net.send(self.now, Parcel { from: number, to, link, channel, bytes });
-                    }
-                }
-                Output::Ask { id, ask } => up.asks.push_back((id, ask)),
-                Output::Close { link, why, .. } => closes.push((link, why)),
-                Output::Agreed(stamp) => up.store.set_agreed(stamp),
-                Output::Event(event) => self.machines[number].events.push(event),
-                Output::Finish { .. } => {}
-            }
-        }
-        for (link, why) in closes {
-            let pair = self.links.iter().find(|(_, own)| **own == link).map(|(pair, _)| *pair);
-            if let Some(pair) = pair {
-                self.unlink(pair, &why);
-            }
+            trace(self.now, number, &output);
+            self.perform(number, output);
         }
         busy
+    }
+
+    /// The next thing that a node wants, answering what it asks.
+    fn next_output(&mut self, number: usize) -> Option<Output> {
+        let (now, slow) = (self.now_of(number), self.machines[number].slow);
+        loop {
+            let up = self.machines[number].up.as_mut()?;
+            if let Some(output) = up.node.poll() {
+                return Some(output);
+            }
+            if up.busy_until > self.now {
+                return None;
+            }
+            let (id, ask) = up.asks.pop_front()?;
+            if let Some(answer) = up.planted.answer(&mut up.bridge, ask, self.now) {
+                if let Answer::Failed(failure) = &answer {
+                    self.machines[number].broken |= failure.kind == FailureKind::Store;
+                }
+                let up = self.machines[number].up.as_mut()?;
+                up.node.handle(now, Input::Answer { id, answer });
+            }
+            let pause = if slow > 0 { self.net.below(slow + 1) } else { 0 };
+            let up = self.machines[number].up.as_mut()?;
+            up.busy_until = self.now + pause;
+        }
+    }
+
+    fn perform(&mut self, number: usize, output: Output) {
+        let Some(up) = &mut self.machines[number].up else { return };
+        match output {
+            Output::Send { link, channel, bytes, .. } => {
+                let Some((a, b)) = self.links.get(&link).copied() else { return };
+                let to = if a == number { b } else { a };
+                self.net.send(self.now, Parcel { from: number, to, link, channel, bytes });
+            }
+            Output::Ask { id, ask } => up.asks.push_back((id, ask)),
+            Output::Close { link, why, for_good, .. } => {
+                self.unlink(link, &why, if for_good { REDIAL_REFUSED } else { REDIAL });
+            }
+            Output::Agreed(stamp) => up.store.set_agreed(stamp),
+            Output::Event(event) => self.machines[number].events.push(event),
+            Output::Finish { .. } => {}
+        }
     }
 
     /// The outcomes of the comparisons that a machine asked for.
@@ -292,5 +411,13 @@ impl World {
             _ => None,
         });
         ended.collect()
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "asked for")]
+fn trace(now: u64, number: usize, output: &Output) {
+    if std::env::var_os("TIDELOG_SIM_TRACE").is_some() {
+        let text: String = format!("{output:?}").chars().take(300).collect();
+        eprintln!("{now:>8} {number} {text}");
     }
 }

@@ -2,17 +2,18 @@
 //!
 //!     cargo run --release -p tidelog-benches --features engine --bin pyramid -- DIRECTORY [PART...]
 //!
-//! Parts: seal (making it, its bytes, W in order and late), ask (windows and roots), late (one row in a large
-//! store), ingest (W with the pyramid and without, in turns). But for ingest the store has no threads of its own, so that
-//! wall time is that of one thread.
+//! Parts: seal (making it, its bytes), upkeep (W in order and late), ask (windows and roots), late (one row in a large
+//! store), profile and profile-late (a tenth of W once, only when named), ingest (W with the pyramid and without, in turns). But for ingest the store has no threads of its own, so that
+//! what it costs is spent by this one: CPU time, for the machine has other work too.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use tidelog_benches::workload::{self, FIELDS, Variant, Workload, device_name};
+use tidelog_engine::model::digest::LeafHasher;
 use tidelog_engine::{
-    Batch, CollectionName, Durability, Every, FieldType, Level, Options, Query, Store, TimeRange,
-    Unit, Upkeep, ValueRef,
+    Batch, CollectionName, Column, Durability, Every, FieldType, Level, Options, Query, Store,
+    TimeRange, Unit, Upkeep, ValueRef, Values,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -30,8 +31,14 @@ fn main() -> Result<()> {
         for variant in [Variant::Dec2, Variant::Int] {
             seal(&dir, variant)?;
         }
+    }
+    if wanted("upkeep") {
+        digests()?;
         upkeep(&dir, 0.0)?;
         upkeep(&dir, 0.1)?;
+    }
+    if parts.iter().any(|part| part.starts_with("profile")) {
+        profile(&dir, if wanted("profile-late") { 0.1 } else { 0.0 })?;
     }
     if wanted("ask") {
         ask(&dir)?;
@@ -93,7 +100,7 @@ fn write(
         store.write(&batch, Durability::Os)?;
         values += 10 * rows.len() as u64;
         since += 10 * rows.len();
-        if since >= VALUES_FLUSHED {
+        if since >= VALUES_FLUSHED / options.shard.1 as usize {
             since = 0;
             each(store)?;
         }
@@ -112,12 +119,12 @@ fn seal(dir: &Path, variant: Variant) -> Result<()> {
     let values = write(&store, workload::Options { variant, ..Default::default() }, |store| {
         Ok(store.flush()?)
     })?;
-    let started = Instant::now();
+    let before = cpu();
     let report = store.seal()?;
-    let seconds = started.elapsed().as_secs_f64();
+    let seconds = (cpu() - before) / 1e9;
     let figure = |what: &str| format!("{what} {}", variant.name());
-    print(&figure("seal from scratch"), values as f64 / seconds / 1e6, "M values/s");
-    print(&figure("seal from scratch"), seconds * 1e9 / values as f64, "ns/value");
+    print(&figure("seal from scratch"), values as f64 / seconds / 1e6, "M values/s of CPU");
+    print(&figure("seal from scratch"), seconds * 1e9 / values as f64, "ns/value of CPU");
     let stats = store.stats();
     print(
         &figure("sealed against flushed"),
@@ -139,30 +146,116 @@ fn seal(dir: &Path, variant: Variant) -> Result<()> {
     Ok(())
 }
 
-/// Sealing as files come, in order or late.
+/// CPU time of this thread, in ns. The machine is shared, and wall time is not ours alone.
+fn cpu() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+/// While writes keep coming the store's thread seals a group when so many of its files wait.
+const FILES_WAITING: u64 = 8;
+
+/// What upkeep costs while W comes: CPU of flushes and of all sealing, with the pyramid less without. The store has
+/// no threads, so that all of it is of this one; it seals when the store's own thread would, and at the end.
 fn upkeep(dir: &Path, late: f64) -> Result<()> {
-    let path = fresh(dir, "upkeep")?;
+    let what = if late > 0.0 { "upkeep, 10 % late" } else { "upkeep in order" };
+    let once = |pyramid: bool| {
+        let path = fresh(dir, "upkeep")?;
+        let store = open(&path, pyramid)?;
+        let groups = store.groups().len() as u64;
+        let spent = std::cell::Cell::new(0.0);
+        let options = workload::Options { late, ..Default::default() };
+        let values = write(&store, options, |store| {
+            let before = cpu();
+            store.flush()?;
+            if pyramid && store.stats().files_unsealed >= FILES_WAITING * groups {
+                store.seal()?;
+            }
+            spent.set(spent.get() + cpu() - before);
+            Ok(())
+        })?;
+        let before = cpu();
+        if pyramid {
+            store.seal()?;
+        }
+        let spent = spent.get() + cpu() - before;
+        Ok::<_, Box<dyn std::error::Error>>((spent / values as f64, store.stats()))
+    };
+    let (mut with, mut without, mut bytes) = (Vec::new(), Vec::new(), 0.0);
+    for _ in 0..ROUNDS {
+        let (spent, stats) = once(true)?;
+        with.push(spent);
+        bytes = stats.sealed_bytes as f64 / stats.flushed_bytes as f64;
+        without.push(once(false)?.0);
+    }
+    let (with, without) = (median(with), median(without));
+    print(what, with - without, "ns/value of CPU");
+    print(&format!("{what}: flushing alone"), without, "ns/value of CPU");
+    print(what, bytes, "bytes sealed/byte flushed");
+    Ok(())
+}
+
+/// Rounds of what is done with the pyramid and without, in turns.
+const ROUNDS: usize = 5;
+
+/// What digests cost at least: all leaves of W hashed from columns that are in hand, and BLAKE3 alone over bytes
+/// that are gathered already.
+fn digests() -> Result<()> {
+    let rows = 360;
+    let times: Vec<i64> = (0..rows as i64).map(|at| workload::T0 + at * workload::TICK).collect();
+    let leaves: Vec<Vec<Column>> = {
+        let mut workload = Workload::new(workload::Options { ticks: 360, ..Default::default() });
+        let mut columns = vec![vec![Vec::with_capacity(rows); FIELDS.len()]; 1000];
+        while let Some(batch) = workload.next_batch() {
+            for (at, device) in batch.devices.iter().enumerate() {
+                let of = columns[*device as usize].iter_mut().zip(batch.fields);
+                of.for_each(|(column, values)| column.push(values[at]));
+            }
+        }
+        let column = |values| Column::from_parts(Values::F64(values), None).ok_or("a column");
+        let leaf = |columns: Vec<Vec<f64>>| columns.into_iter().map(column).collect();
+        columns.into_iter().map(leaf).collect::<std::result::Result<_, _>>()?
+    };
+    let values = (1000 * rows * FIELDS.len()) as f64;
+    let mut names = FIELDS;
+    names.sort_unstable();
+    let mut hasher = LeafHasher::new();
+    let mut hashed = Vec::new();
+    let mut alone = Vec::new();
+    let bytes = vec![7u8; (rows * 8 * (FIELDS.len() + 1)).next_multiple_of(8192)];
+    for _ in 0..3 * ROUNDS {
+        let before = cpu();
+        for columns in &leaves {
+            let digest = hasher.whole(&times, 0..rows, names.into_iter().zip(columns));
+            std::hint::black_box(digest);
+        }
+        hashed.push((cpu() - before) / values);
+        let before = cpu();
+        for _ in 0..leaves.len() {
+            std::hint::black_box(blake3::hash(std::hint::black_box(&bytes)));
+        }
+        alone.push((cpu() - before) / values);
+    }
+    print("digests of leaves, columns in hand", median(hashed), "ns/value of CPU");
+    print("BLAKE3 alone over their bytes", median(alone), "ns/value of CPU");
+    Ok(())
+}
+
+/// A tenth of W once, for a profiler that counts instructions: wall and CPU time of the machine are shared.
+fn profile(dir: &Path, late: f64) -> Result<()> {
+    let path = fresh(dir, "profile")?;
     let store = open(&path, true)?;
-    let mut flushes = 0;
-    let options = workload::Options { late, ..Default::default() };
+    let groups = store.groups().len() as u64;
+    let options = workload::Options { late, shard: (0, 10), ..Default::default() };
     let values = write(&store, options, |store| {
         store.flush()?;
-        flushes += 1;
-        // As the store's own thread does while writes keep coming.
-        if flushes % 4 == 0 {
+        if store.stats().files_unsealed >= FILES_WAITING * groups {
             store.seal()?;
         }
         Ok(())
     })?;
     store.seal()?;
-    let stats = store.stats();
-    let what = if late > 0.0 { "upkeep, 10 % late" } else { "upkeep in order" };
-    print(what, stats.seal_nanos as f64 / values as f64, "ns/value");
-    print(
-        what,
-        stats.sealed_bytes as f64 / stats.flushed_bytes as f64,
-        "bytes sealed/byte flushed",
-    );
+    print("profiled", values as f64, "values");
     Ok(())
 }
 
@@ -314,7 +407,7 @@ fn late(dir: &Path) -> Result<()> {
     }
     store.seal()?;
     store.compact()?;
-    for round in 0..3 {
+    for round in 0..5 {
         let before = store.stats();
         let mut one = Batch::new(COLLECTION)?;
         one.push(
@@ -324,11 +417,12 @@ fn late(dir: &Path) -> Result<()> {
         )?;
         store.write(&one, Durability::Os)?;
         store.flush()?;
-        let started = Instant::now();
+        let (started, before_cpu) = (Instant::now(), cpu());
         let report = store.seal()?;
-        let took = started.elapsed().as_secs_f64() * 1e3;
+        let (took, spent) = (started.elapsed().as_secs_f64() * 1e3, (cpu() - before_cpu) / 1e6);
         let stats = store.stats();
-        print("one late row in ten years x 1,000 devices", took, "ms");
+        print("one late row in ten years x 1,000 devices", spent, "ms of CPU");
+        print("  until it is on disk", took, "ms");
         print("  leaves", report.leaves as f64, "");
         print("  nodes above", report.parents as f64, "");
         print("  windows of the digest tree", report.windows as f64, "");

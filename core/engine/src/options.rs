@@ -93,8 +93,9 @@ impl Options {
     /// ([`crate::WriteError::TooLarge`]). 128 MiB unless set; at least 1 MiB.
     ///
     /// Not counted: the encoded form of a batch while it is applied (64 MiB at most), room that is held ready for up
-    /// to 8,192 more rows of each collection and group, and what queries and compaction take. So a process that
-    /// only writes peaks at the budget and 64 MiB.
+    /// to 8,192 more rows of each collection and group, what queries and compaction take, and with the pyramid the rows
+    /// of leaves that were not over when they were flushed (a quarter of the budget at most). So a process that only
+    /// writes peaks at the budget, a quarter of it and 64 MiB.
     #[must_use]
     pub fn memory_budget(mut self, bytes: usize) -> Self {
         self.memory_budget = bytes.max(1 << 20);

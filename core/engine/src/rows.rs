@@ -2,8 +2,9 @@
 //! the one place where the engine applies the merge rule and tombstones to them.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
-use tidelog_model::{Bitmap, Column, Horizon, Name, Tombstone, Values, Version, merge};
+use tidelog_model::{Bitmap, Column, Horizon, Name, Tombstone, ValueRef, Values, Version, merge};
 use tidelog_model::{FieldType, TimeRange};
 
 /// A field as files and memory know it: name and type together, since a peer may bring a second type.
@@ -65,6 +66,19 @@ impl SeriesRows {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.times.is_empty()
+    }
+
+    /// Heap bytes taken, roughly.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let of = |versions: &Versions| match versions {
+            Versions::One(_) => 0,
+            Versions::Rows(rows) => size_of_val(rows.as_slice()),
+        };
+        let cells = self.columns.iter().flatten().map(|cells| {
+            let bits = cells.column.presence().map_or(0, |bits| bits.len() / 8);
+            cells.column.values().heap_bytes() + bits + cells.versions.as_ref().map_or(0, of)
+        });
+        size_of_val(self.times.as_slice()) + of(&self.versions) + cells.sum::<usize>()
     }
 
     /// The rows `from..to`.
@@ -182,7 +196,12 @@ pub(crate) fn combine(parts: &[SeriesRows], fields: usize) -> SeriesRows {
     }
     let runs: Vec<&[(i64, u32, u32)]> = order.chunk_by(|a, b| a.0 == b.0).collect();
     let row_versions: Vec<Version> = runs.iter().map(|run| newest(parts, run)).collect();
-    let columns = (0..fields).map(|field| combine_cells(parts, field, &runs, &row_versions));
+    let stretches = stretches(&runs);
+    let cells = |field| {
+        let full = combine_full(parts, field, &stretches, &row_versions);
+        full.or_else(|| combine_cells(parts, field, &runs, &row_versions))
+    };
+    let columns = (0..fields).map(cells);
     let columns = columns.collect();
     SeriesRows {
         times: runs.iter().map(|run| run[0].0).collect(),
@@ -198,6 +217,107 @@ fn newest(parts: &[SeriesRows], run: &[(i64, u32, u32)]) -> Version {
     versions.max().unwrap_or_default()
 }
 
+/// The winner of a field among the cells of a row, and its version.
+fn winner<'p>(
+    parts: &'p [SeriesRows],
+    field: usize,
+    run: &[(i64, u32, u32)],
+) -> Option<(Version, ValueRef<'p>)> {
+    let candidates = run.iter().filter_map(|(_, part, row)| {
+        let (part, row) = (&parts[*part as usize], *row as usize);
+        let value = part.columns[field].as_ref()?.column.at(row)?;
+        Some((part.cell_version(field, row), Some(value)))
+    });
+    let wins = |a, b| if merge::order(a, b) == Ordering::Less { b } else { a };
+    candidates.reduce(wins).and_then(|(version, value)| Some((version, value?)))
+}
+
+/// What merged rows are made of: rows that one part has alone, side by side, or a row that several have.
+enum Stretch<'o> {
+    Alone { part: usize, rows: Range<usize> },
+    Meeting(&'o [(i64, u32, u32)]),
+}
+
+fn stretches<'o>(runs: &[&'o [(i64, u32, u32)]]) -> Vec<Stretch<'o>> {
+    let mut all: Vec<Stretch<'o>> = Vec::new();
+    for run in runs {
+        let &[(_, part, row)] = *run else {
+            all.push(Stretch::Meeting(run));
+            continue;
+        };
+        let (part, row) = (part as usize, row as usize);
+        match all.last_mut() {
+            Some(Stretch::Alone { part: same, rows }) if *same == part && rows.end == row => {
+                rows.end += 1;
+            }
+            _ => all.push(Stretch::Alone { part, rows: row..row + 1 }),
+        }
+    }
+    all
+}
+
+/// [`combine_cells`] where every row of every part has a number with the version of its row: stretches are copied.
+fn combine_full(
+    parts: &[SeriesRows],
+    field: usize,
+    stretches: &[Stretch<'_>],
+    row_versions: &[Version],
+) -> Option<Cells> {
+    let columns: Option<Vec<&Column>> = parts
+        .iter()
+        .map(|part| {
+            let cells = part.columns[field].as_ref().filter(|cells| cells.versions.is_none())?;
+            Some(&cells.column).filter(|column| column.presence().is_none())
+        })
+        .collect();
+    let columns = columns?;
+    // Where a cell has not the version of its row.
+    let mut own: Vec<(usize, Version)> = Vec::new();
+    macro_rules! gather {
+        ($kind:ident) => {{
+            let slices: Option<Vec<_>> = columns
+                .iter()
+                .map(|column| match column.values() {
+                    Values::$kind(values) => Some(values.as_slice()),
+                    _ => None,
+                })
+                .collect();
+            let slices = slices?;
+            let mut out = Vec::with_capacity(row_versions.len());
+            for stretch in stretches {
+                match stretch {
+                    Stretch::Alone { part, rows } => {
+                        out.extend_from_slice(&slices[*part][rows.clone()]);
+                    }
+                    Stretch::Meeting(run) => {
+                        let Some((version, ValueRef::$kind(value))) = winner(parts, field, run)
+                        else {
+                            return None;
+                        };
+                        let at = out.len();
+                        own.extend((version != row_versions[at]).then_some((at, version)));
+                        out.push(value);
+                    }
+                }
+            }
+            Values::$kind(out)
+        }};
+    }
+    let values = match columns.first()?.values() {
+        Values::F64(_) => gather!(F64),
+        Values::F32(_) => gather!(F32),
+        Values::I64(_) => gather!(I64),
+        Values::U64(_) => gather!(U64),
+        _ => return None,
+    };
+    let versions = (!own.is_empty()).then(|| {
+        let mut versions = row_versions.to_vec();
+        own.into_iter().for_each(|(at, version)| versions[at] = version);
+        Versions::Rows(versions)
+    });
+    Some(Cells { column: Column::from_parts(values, None)?, versions })
+}
+
 /// The winning cell of one field in each row.
 fn combine_cells(
     parts: &[SeriesRows],
@@ -210,13 +330,8 @@ fn combine_cells(
     let mut versions = Vec::with_capacity(runs.len());
     let mut differs = false;
     for (run, row_version) in runs.iter().zip(row_versions) {
-        let candidates = run.iter().filter_map(|(_, part, row)| {
-            let (part, row) = (&parts[*part as usize], *row as usize);
-            let value = part.columns[field].as_ref()?.column.at(row)?;
-            Some((part.cell_version(field, row), Some(value)))
-        });
-        match candidates.reduce(|a, b| if merge::order(a, b) == Ordering::Less { b } else { a }) {
-            Some((version, Some(value))) => {
+        match winner(parts, field, run) {
+            Some((version, value)) => {
                 let pushed = column.push(value);
                 debug_assert!(pushed, "fields are keyed by name and type");
                 differs |= version != *row_version;
@@ -468,5 +583,44 @@ mod tests {
             }
         }
         assert_eq!(outcomes.len(), 7, "no row, and one with any of its cells: {outcomes:?}");
+    }
+
+    /// Rows that one part has alone are copied; a part with a gap makes cells go one by one. Both ways agree.
+    #[test]
+    fn rows_of_one_part_alone_are_merged_as_all_others() {
+        let version = |stamp| Version { stamp: Stamp(stamp), origin: StoreId([1; 16]) };
+        let part = |times: &[i64], stamp: u64| {
+            let mut column = Column::new(FieldType::I64);
+            times.iter().for_each(|time| {
+                assert!(column.push(Value::I64(time * 10 + stamp as i64).as_ref()))
+            });
+            let cells = Cells { column, versions: None };
+            SeriesRows {
+                times: times.to_vec(),
+                versions: Versions::One(version(stamp)),
+                columns: vec![Some(cells.clone()), Some(cells)],
+            }
+        };
+        let mut parts = vec![part(&[1, 3, 5, 7], 5), part(&[2, 3, 9], 7), part(&[3, 7, 8], 6)];
+        // Of the second field one part has no value in a row of its own, and older versions in others.
+        let mut gap = Column::new(FieldType::I64);
+        gap.push_absent();
+        (0..2).for_each(|_| assert!(gap.push(Value::I64(-1).as_ref())));
+        let own = Versions::Rows(vec![version(1); 3]);
+        parts[1].columns[1] = Some(Cells { column: gap, versions: Some(own) });
+        let rows = combine(&parts, 2);
+        assert_eq!(rows.times, [1, 2, 3, 5, 7, 8, 9]);
+        let value = |field: usize, row: usize| {
+            let cells = rows.columns[field].as_ref().unwrap();
+            cells.column.at(row).map(|value| value.to_owned())
+        };
+        let some = |value| Some(Value::I64(value));
+        let first: Vec<_> = (0..7).map(|row| value(0, row)).collect();
+        assert_eq!(first, [15, 27, 37, 55, 76, 86, 97].map(some));
+        let second: Vec<_> = (0..7).map(|row| value(1, row)).collect();
+        assert_eq!(second, [some(15), None, some(36), some(55), some(76), some(86), some(-1)]);
+        // In the row of three the second field's winner is older than the row.
+        assert_eq!((rows.versions.at(2), rows.cell_version(1, 2)), (version(7), version(6)));
+        assert_eq!(rows.cell_version(0, 2), version(7));
     }
 }

@@ -1,7 +1,7 @@
 //! What the protocol asks of its store, and the answers. Whoever drives it does as asked, in the order asked for each
 //! peer, and gives the answer back under the same number.
 
-use crate::compare::{Item, Look, Step};
+use crate::compare::{Item, Pace, Step};
 use crate::message::Part;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -49,12 +49,10 @@ pub enum Ask {
     Step {
         /// The moment.
         view: View,
-        /// How differences are met.
-        look: Look,
+        /// How it goes about it.
+        pace: Pace,
         /// What was said.
         items: Vec<Item>,
-        /// How much may be said in return.
-        bytes_max: usize,
     },
     /// The comparison is over: what was kept for it can go. Not answered.
     Forget {
@@ -63,8 +61,11 @@ pub enum Ask {
         /// Which.
         session: u32,
     },
-    /// All parts of the state.
-    State,
+    /// All parts of the state, up to a horizon as rows are.
+    State {
+        /// What is looked at.
+        horizon: Horizon,
+    },
     /// Take parts of the state.
     TakeState {
         /// Parts.

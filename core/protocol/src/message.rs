@@ -117,6 +117,8 @@ pub enum SessionMessage {
     Open {
         /// Of the moment that is looked at.
         epoch: u32,
+        /// Says more than is asked for, to save round trips.
+        eager: bool,
         /// What is compared.
         horizon: Horizon,
         /// For prints.
@@ -316,8 +318,9 @@ impl SessionMessage {
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         match self {
-            SessionMessage::Open { epoch, horizon, salt, groups, roots } => {
-                write_stamps(writer.u8(OPEN).varint(u64::from(*epoch)), horizon.bounds());
+            SessionMessage::Open { epoch, eager, horizon, salt, groups, roots } => {
+                writer.u8(OPEN).varint(u64::from(*epoch)).u8(u8::from(*eager));
+                write_stamps(&mut writer, horizon.bounds());
                 writer.u64(*salt);
                 writer.list(groups.iter(), |writer, group| {
                     writer.varint(u64::from(group.0));
@@ -367,6 +370,7 @@ impl SessionMessage {
         let message = match reader_ref.u8()? {
             OPEN => {
                 let epoch = reader_ref.varint32()?;
+                let eager = reader_ref.u8()? == 1;
                 let bounds = read_stamps(reader_ref)?;
                 let salt = reader_ref.u64()?;
                 let groups = reader_ref.list(1, |reader| reader.varint32().map(GroupId))?;
@@ -375,7 +379,7 @@ impl SessionMessage {
                 }
                 let roots = read_roots(reader_ref)?;
                 let horizon = Horizon::new(bounds);
-                SessionMessage::Open { epoch, horizon, salt, groups, roots }
+                SessionMessage::Open { epoch, eager, horizon, salt, groups, roots }
             }
             OPENED => SessionMessage::Opened {
                 roots: read_roots(reader_ref)?,

@@ -8,7 +8,7 @@ use crate::event::{Event, PeerStatus, Reason};
 use crate::message::{
     CANONICAL, Channel, Control, Hello, Pulse, SessionMessage, TailBatch, VERSION,
 };
-use crate::peer::{LinkId, Peer, RESPONDERS_MAX};
+use crate::peer::{EARLY_BYTES_MAX, LinkId, Peer, RESPONDERS_MAX};
 use crate::session::{Act, Begin, Initiator, Outcome, Responder};
 use crate::tail::{Heard, MESSAGE_BYTES};
 use crate::wire::Malformed;
@@ -16,7 +16,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use tidelog_model::{GroupId, Horizon, Incarnation, Stamp, StoreId};
+use tidelog_model::{GroupId, Horizon, Incarnation, Position, Stamp, StoreId};
 
 /// Who this is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -183,7 +183,7 @@ enum For {
     Closed,
     Session(StoreId, u32),
     Responder(StoreId, u32),
-    Tail(StoreId, LinkId),
+    Tail(StoreId, LinkId, Position),
     Apply(StoreId, LinkId),
     Nobody,
 }
@@ -354,7 +354,7 @@ impl Node {
         for one in self.asks.values_mut() {
             let gone = match one {
                 For::Session(of, _) | For::Responder(of, _) => *of == peer,
-                For::Tail(of, _) | For::Apply(of, _) => *of == peer,
+                For::Tail(of, ..) | For::Apply(of, _) => *of == peer,
                 For::Closed | For::Nobody => false,
             };
             if gone {
@@ -429,6 +429,17 @@ impl Node {
         if one.refused {
             return;
         }
+        if !one.is_up() && channel != Channel::Control {
+            let kept: usize = one.early.iter().map(|(_, bytes)| bytes.len() + 64).sum();
+            if kept + bytes.len() <= EARLY_BYTES_MAX {
+                one.early.push((channel, bytes.to_vec()));
+            }
+            return;
+        }
+        self.take_frame(peer, channel, bytes);
+    }
+
+    fn take_frame(&mut self, peer: StoreId, channel: Channel, bytes: &[u8]) {
         let taken = match channel {
             Channel::Control => Control::decode(bytes).map(|message| self.control(peer, message)),
             Channel::Tail => TailBatch::decode(bytes).map(|batch| self.tail(peer, batch)),
@@ -452,12 +463,7 @@ impl Node {
         let Some(one) = self.peers.get_mut(&peer) else { return };
         match message {
             Control::Hello(hello) => self.hello(peer, hello),
-            Control::Pulse(pulse) => {
-                one.tail_in.promised(pulse.closed, pulse.position);
-                one.pulse = Some(pulse);
-                self.agree();
-                self.begin_sessions();
-            }
+            Control::Pulse(pulse) => self.pulsed(peer, pulse),
             Control::Ack(position) => {
                 one.tail_out.ack(position);
                 if let Some(from) = one.tail_out.pin() {
@@ -468,7 +474,10 @@ impl Node {
             Control::Resend(position) => {
                 match position {
                     Some(position) => one.tail_out.resend(position),
-                    None => self.closed.iter().for_each(|closed| one.tail_out.begin_late(closed)),
+                    None => {
+                        self.closed.iter().for_each(|closed| one.tail_out.begin_late(closed));
+                        self.start_check(peer);
+                    }
                 }
                 self.read_tails();
             }
@@ -483,6 +492,19 @@ impl Node {
         }
     }
 
+    fn pulsed(&mut self, peer: StoreId, pulse: Pulse) {
+        let (now, silence) = (self.now.monotonic, self.config.silence);
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        one.tail_in.promised(pulse.closed, pulse.position);
+        one.pulse = Some(pulse);
+        let follows = one.is_up() && !one.is_once() && !self.config.once;
+        if follows && let Some(Heard::Gap(from)) = one.tail_in.is_overdue(now, silence) {
+            self.send(peer, Channel::Control, Control::Resend(from).encode());
+        }
+        self.agree();
+        self.begin_sessions();
+    }
+
     fn hello(&mut self, peer: StoreId, hello: Hello) {
         if let Some((why, for_good)) = self.objection(peer, &hello) {
             self.refuse(peer, why, for_good);
@@ -490,6 +512,13 @@ impl Node {
         }
         let Some(one) = self.peers.get_mut(&peer) else { return };
         if one.hello.is_some() {
+            return;
+        }
+        if !one.is_opened(hello.incarnation) {
+            let why = format!(
+                "store {peer} is open on two machines, one of them with a copy of its directory: stop that one, and adopt the copy before it is opened again"
+            );
+            self.refuse(peer, why, true);
             return;
         }
         one.hello = Some(hello);
@@ -545,7 +574,7 @@ impl Node {
             let own = closed.cursors.iter().find(|(store, _)| *store == peer).map(|(_, at)| *at);
             let own = own.filter(|own| own.incarnation == hello.incarnation);
             late |= own.is_none();
-            one.tail_in.begin(own);
+            one.tail_in.begin(own, now);
         }
         one.up_at = now;
         one.verdict |= !late && !once;
@@ -558,7 +587,9 @@ impl Node {
         } else {
             self.config.interval.map(|_| (now + initial_delay + jitter, Reason::Interval))
         };
+        let early = core::mem::take(&mut one.early);
         self.event(Event::Connected { peer });
+        early.into_iter().for_each(|(channel, bytes)| self.take_frame(peer, channel, &bytes));
         self.read_tails();
         self.begin_sessions();
         self.look_ready();
@@ -656,14 +687,18 @@ impl Node {
             if let (Some(from), Some(link)) = (one.tail_out.read_next(), one.link) {
                 let groups = one.shared.clone();
                 let (peer, bytes_max) = (one.store, MESSAGE_BYTES);
-                asks.push((Ask::Tail { peer, from, groups, bytes_max }, For::Tail(peer, link)));
+                asks.push((
+                    Ask::Tail { peer, from, groups, bytes_max },
+                    For::Tail(peer, link, from),
+                ));
             }
         }
         asks.into_iter().for_each(|(ask, who)| self.ask(ask, who));
     }
 
-    fn tail_read(&mut self, peer: StoreId, answer: Answer) {
-        let Some(one) = self.peers.get_mut(&peer) else { return };
+    fn tail_read(&mut self, peer: StoreId, from: Position, answer: Answer) {
+        let one = self.peers.get_mut(&peer).filter(|one| one.tail_out.is_reading(from));
+        let Some(one) = one else { return };
         match answer {
             Answer::Tail { next, tombstones, batches, at_end } => {
                 if let Some(batch) = one.tail_out.read(next, tombstones, batches, at_end) {
@@ -709,7 +744,7 @@ impl Node {
             self.act(peer, number, acts);
             return;
         }
-        if let SessionMessage::Open { epoch, horizon, salt, groups, roots } = message {
+        if let SessionMessage::Open { epoch, eager, horizon, salt, groups, roots } = message {
             if one.responders.len() >= RESPONDERS_MAX && !one.responders.contains_key(&number) {
                 let text = String::from("too many comparisons at once: end others first");
                 let bytes = SessionMessage::Abort(text).encode();
@@ -718,8 +753,11 @@ impl Node {
             }
             let view = View { peer, session: number, epoch, horizon, salt };
             let shared = one.shared.clone();
-            let (responder, acts) = Responder::new(view, &shared, (groups, roots), now);
-            one.responders.insert(number, responder);
+            let (responder, acts) = Responder::new((view, eager), &shared, (groups, roots), now);
+            if let Some(before) = one.responders.insert(number, responder) {
+                // Another pass.
+                one.counts.add(&before.counts);
+            }
             self.respond(peer, number, acts);
             return;
         }
@@ -736,7 +774,7 @@ impl Node {
                     self.answered_agreed(peer, number);
                 }
                 Act::Ask(ask) => self.ask(ask, For::Responder(peer, number)),
-                Act::WakeAt(_) => {}
+                Act::WakeAt(_) | Act::Again => {}
                 Act::End(_) => self.end_responder(peer, number),
             }
         }
@@ -791,6 +829,8 @@ impl Node {
                 salt,
                 groups: one.shared.clone(),
                 second_look: follows.then_some(self.config.second_look),
+                // Once stores have agreed differences are few, and bytes count.
+                eager: one.agreed_at.is_none(),
             };
             let groups = one.shared.clone();
             let (session, acts) = Initiator::new(begin, now);
@@ -842,8 +882,18 @@ impl Node {
                 Act::WakeAt(at) => {
                     self.wake_at = Some(self.wake_at.map_or(at, |known| known.min(at)));
                 }
+                Act::Again => self.again(peer, number),
                 Act::End(outcome) => self.end_session(peer, number, outcome),
             }
+        }
+    }
+
+    fn again(&mut self, peer: StoreId, number: u32) {
+        let horizon = self.horizon(peer);
+        let one = self.peers.get_mut(&peer).and_then(|one| one.session.as_mut());
+        if let Some((_, session)) = one {
+            let acts = session.again(horizon);
+            self.act(peer, number, acts);
         }
     }
 
@@ -966,7 +1016,9 @@ impl Node {
                     self.respond(peer, number, acts);
                 }
             }
-            For::Tail(peer, link) if current(self, peer, link) => self.tail_read(peer, answer),
+            For::Tail(peer, link, from) if current(self, peer, link) => {
+                self.tail_read(peer, from, answer);
+            }
             For::Apply(peer, link) if current(self, peer, link) => self.applied(peer, answer),
             For::Tail(..) | For::Apply(..) | For::Nobody => {}
         }

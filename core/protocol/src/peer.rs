@@ -2,13 +2,13 @@
 
 use crate::compare::Counts;
 use crate::event::{PeerState, PeerStatus};
-use crate::message::{Hello, Pulse};
+use crate::message::{Channel, Hello, Pulse};
 use crate::session::{Initiator, Outcome, Responder};
 use crate::tail::{TailIn, TailOut};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use tidelog_model::{GroupId, Stamp, StoreId};
+use tidelog_model::{GroupId, Incarnation, Stamp, StoreId};
 
 /// A connection with a peer, by the number that the driver gave it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -46,7 +46,16 @@ pub(crate) struct Peer {
     pub(crate) bytes: (u64, u64),
     pub(crate) violations: u64,
     pub(crate) refused: bool,
+    /// What came before the greeting did, which travels on a channel of its own.
+    pub(crate) early: Vec<(Channel, Vec<u8>)>,
+    /// The openings of the store that greeted, the latest last.
+    openings: Vec<Incarnation>,
 }
+
+/// So many bytes are kept that came before the greeting: as many as may be on their way.
+pub(crate) const EARLY_BYTES_MAX: usize = 2 * crate::tail::WINDOW_BYTES;
+/// So many openings of a peer's store are remembered.
+const OPENINGS_MAX: usize = 16;
 
 impl Peer {
     pub(crate) fn new(store: StoreId, shared: Vec<GroupId>, first_session: u32) -> Self {
@@ -75,7 +84,25 @@ impl Peer {
             bytes: (0, 0),
             violations: 0,
             refused: false,
+            early: Vec::new(),
+            openings: Vec::new(),
         }
+    }
+
+    /// The peer's store was opened anew, or greets again. Not so when an opening greets that another one followed: none
+    /// comes back, so the store is open twice, and one of the two is a copy.
+    pub(crate) fn is_opened(&mut self, incarnation: Incarnation) -> bool {
+        if self.openings.last() == Some(&incarnation) {
+            return true;
+        }
+        if self.openings.contains(&incarnation) {
+            return false;
+        }
+        if self.openings.len() == OPENINGS_MAX {
+            self.openings.remove(0);
+        }
+        self.openings.push(incarnation);
+        true
     }
 
     /// Both have greeted, and each can speak to the other.
@@ -111,6 +138,7 @@ impl Peer {
         self.stalled = None;
         self.session = None;
         self.responders.clear();
+        self.early.clear();
     }
 
     pub(crate) fn status(&self, me: StoreId) -> PeerStatus {

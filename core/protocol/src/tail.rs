@@ -29,8 +29,8 @@ pub(crate) struct TailOut {
     /// Bytes of messages that are not acknowledged, with where they end.
     in_flight: VecDeque<(Position, usize)>,
     bytes_in_flight: usize,
-    /// The store is reading the log for this.
-    reading: bool,
+    /// The store is reading the log from here.
+    reading: Option<Position>,
     at_end: bool,
     pub(crate) acked: Option<Position>,
     pinned: Option<Position>,
@@ -60,21 +60,26 @@ impl TailOut {
 
     /// Has everything been sent and acknowledged?
     pub(crate) fn is_drained(&self) -> bool {
-        self.is_on() && self.at_end && self.in_flight.is_empty() && !self.reading
+        self.is_on() && self.at_end && self.in_flight.is_empty() && self.reading.is_none()
     }
 
     /// From where to read, if it is time to.
     pub(crate) fn read_next(&mut self) -> Option<Position> {
-        if self.reading || self.at_end || self.bytes_in_flight >= WINDOW_BYTES {
+        if self.reading.is_some() || self.at_end || self.bytes_in_flight >= WINDOW_BYTES {
             return None;
         }
-        self.reading = self.next.is_some();
+        self.reading = self.next;
         self.next
     }
 
     /// The log has grown.
     pub(crate) fn grew(&mut self) {
         self.at_end = false;
+    }
+
+    /// Does this wait for what was read from there? It does not where it began elsewhere meanwhile.
+    pub(crate) fn is_reading(&self, from: Position) -> bool {
+        self.reading == Some(from)
     }
 
     /// The store has read; what to send.
@@ -85,7 +90,7 @@ impl TailOut {
         batches: Vec<Vec<u8>>,
         at_end: bool,
     ) -> Option<TailBatch> {
-        self.reading = false;
+        self.reading = None;
         self.at_end = at_end;
         self.next = Some(next);
         if tombstones.is_empty() && batches.is_empty() && self.floor.is_none() {
@@ -118,7 +123,7 @@ impl TailOut {
 
     /// The log could not be read now.
     pub(crate) fn failed(&mut self) {
-        self.reading = false;
+        self.reading = None;
         // Not at once again: with whatever is written next.
         self.at_end = true;
     }
@@ -147,7 +152,7 @@ impl TailOut {
 
     /// The peer lacks what is behind a position.
     pub(crate) fn resend(&mut self, from: Position) {
-        if self.next.is_some_and(|next| next.incarnation == from.incarnation) && !self.reading {
+        if self.next.is_some_and(|next| next.incarnation == from.incarnation) {
             self.begin(from);
         }
     }
@@ -181,6 +186,8 @@ pub(crate) struct TailIn {
     taking: Option<TailBatch>,
     /// When what is missing was asked for.
     asked_at: Option<u64>,
+    /// When something was heard last.
+    heard_at: u64,
     /// What held nothing was passed over up to here, and nobody was told yet.
     pub(crate) passed: Option<Position>,
     /// The store could not; not before then again.
@@ -208,8 +215,8 @@ pub(crate) enum Heard {
 
 impl TailIn {
     /// Begins with what the store knows of the peer's log.
-    pub(crate) fn begin(&mut self, cursor: Option<Position>) {
-        *self = TailIn { expected: cursor, ..TailIn::default() };
+    pub(crate) fn begin(&mut self, cursor: Option<Position>, now: u64) {
+        *self = TailIn { expected: cursor, heard_at: now, ..TailIn::default() };
     }
 
     /// Is the peer's log followed from a position before which all is here?
@@ -223,6 +230,7 @@ impl TailIn {
     }
 
     pub(crate) fn hear(&mut self, batch: TailBatch, now: u64) -> Heard {
+        self.heard_at = now;
         if batch.floor.is_some() {
             // The peer begins anew; what waits is part of what it said before.
             self.expected = None;
@@ -255,6 +263,24 @@ impl TailIn {
     /// Is this known to be whole only after a comparison that has not come to its end?
     pub(crate) fn needs_comparison(&self) -> bool {
         self.floor.is_some()
+    }
+
+    /// The peer's log goes on behind what was heard of it, and nothing comes: the last message was lost, and none follows
+    /// that would show it. Patience is long, for asking means that all is sent again.
+    pub(crate) fn is_overdue(&mut self, now: u64, patience: u64) -> Option<Heard> {
+        let idle = self.waiting.is_empty() && self.taking.is_none();
+        if !idle || now < self.heard_at.saturating_add(patience) {
+            return None;
+        }
+        let promised = self.promise.map(|(_, position)| position)?;
+        match self.expected {
+            Some(done)
+                if done.incarnation == promised.incarnation && done.offset >= promised.offset =>
+            {
+                None
+            }
+            done => Some(self.gap(done, now)),
+        }
     }
 
     /// What is missing is asked for once, and again when nothing came of it.

@@ -17,7 +17,7 @@ pub(super) fn encode(values: &[bool], lengths: &[u32], effort: Effort) -> Encode
     }
     let paged = encode_paged(values, lengths);
     // Below 48 bytes pco's metadata cannot win.
-    if effort == Effort::Fast || paged.byte_len() < 48 {
+    if effort != Effort::Dense || paged.byte_len() < 48 {
         return paged;
     }
     let latents: Vec<u8> = values.iter().map(|value| u8::from(*value)).collect();

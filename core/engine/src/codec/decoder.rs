@@ -60,6 +60,7 @@ enum Codec {
     Doubles(Unpacker<f64>),
     Singles(Unpacker<f32>),
     Widened(Unpacker<f32>),
+    PlainFloats,
     BoolPages,
     BoolNumbers(Unpacker<u8>),
     BoolWhole(Vec<bool>),
@@ -123,7 +124,7 @@ impl ChunkDecoder {
     pub fn heap_bytes(&self) -> usize {
         match &self.codec {
             Codec::Empty | Codec::Constant(_) | Codec::Step { .. } | Codec::Grid(_) => 0,
-            Codec::BoolPages | Codec::TextPages => 0,
+            Codec::BoolPages | Codec::TextPages | Codec::PlainFloats => 0,
             Codec::ConstantText(value) => value.len(),
             Codec::Pattern(values) => size_of_val(values.as_slice()),
             Codec::BoolWhole(values) => values.len(),
@@ -177,6 +178,7 @@ impl ChunkDecoder {
             Codec::Decimals(decimals) => decimals.decode(page, out, scratch),
             Codec::Doubles(unpacker) => floats::decode_raw(unpacker, page, out, scratch),
             Codec::Widened(unpacker) => floats::decode_widened(unpacker, page, out, scratch),
+            Codec::PlainFloats => floats::decode_plain(page, out),
             _ => Reader(page.bytes).finish(),
         })
     }
@@ -196,6 +198,7 @@ impl ChunkDecoder {
             Codec::Constant(bits) => repeat(page, f32::from_bits(*bits as u32), out),
             Codec::Decimals(decimals) => decimals.decode(page, out, scratch),
             Codec::Singles(unpacker) => floats::decode_raw(unpacker, page, out, scratch),
+            Codec::PlainFloats => floats::decode_plain(page, out),
             _ => Reader(page.bytes).finish(),
         })
     }
@@ -347,8 +350,21 @@ impl Codec {
                 let frame = Frame::read(meta)?;
                 Codec::Integers(frame, Latents::parse(&frame, *meta)?)
             }
+            (id::PLAIN_INTEGERS, I64 | U64) => {
+                let frame = Frame::read(meta)?;
+                Codec::Integers(frame, Latents::plain(&frame, *meta)?)
+            }
             (id::PATTERN, I64 | U64) => Codec::Pattern(pattern::parse(meta, total)?),
-            (id::DECIMALS, F64 | F32) => Codec::Decimals(DecimalDecoder::parse(meta)?),
+            (id::DECIMALS, F64 | F32) => {
+                Codec::Decimals(DecimalDecoder::parse(meta, Latents::parse)?)
+            }
+            (id::PLAIN_DECIMALS, F64 | F32) => {
+                Codec::Decimals(DecimalDecoder::parse(meta, Latents::plain)?)
+            }
+            (id::PLAIN_FLOATS, F64 | F32) => {
+                meta.finish()?;
+                Codec::PlainFloats
+            }
             (id::FLOATS, F64) => Codec::Doubles(Unpacker::parse(*meta)?),
             (id::FLOATS, F32) => Codec::Singles(Unpacker::parse(*meta)?),
             (id::WIDENED, F64) => Codec::Widened(Unpacker::parse(*meta)?),

@@ -64,8 +64,15 @@ pub(super) fn encode<T: Real>(values: &[T], lengths: &[u32], effort: Effort) -> 
         meta.extend_from_slice(&first.bits().to_le_bytes()[..T::LEN]);
         return EncodedChunk::without_pages(meta, lengths);
     }
-    let decimals = Decimals::find(values);
+    let decimals = Decimals::find(
+        values,
+        if effort == Effort::Quick { QUICK_SAMPLE } else { EXPONENT_SAMPLE },
+    );
     match (effort, decimals) {
+        (Effort::Quick, Some(decimals)) if decimals.are_plain(values.len()) => {
+            decimals.encode(lengths, effort)
+        }
+        (Effort::Quick, _) => encode_plain(values, lengths),
         (_, Some(decimals)) if decimals.are_plain(values.len()) => decimals.encode(lengths, effort),
         (Effort::Fast, Some(decimals)) if decimals.are_common(values.len()) => {
             decimals.encode(lengths, effort)
@@ -76,6 +83,32 @@ pub(super) fn encode<T: Real>(values: &[T], lengths: &[u32], effort: Effort) -> 
             smaller(decimals.encode(lengths, effort), encode_raw(values, lengths, effort))
         }
     }
+}
+
+/// The floats themselves, as their bits.
+fn encode_plain<T: Real>(values: &[T], lengths: &[u32]) -> EncodedChunk {
+    let mut out = EncodedChunk { meta: vec![id::PLAIN_FLOATS], ..EncodedChunk::default() };
+    let mut rest = values;
+    for length in lengths {
+        let (page, after) = rest.split_at(*length as usize);
+        rest = after;
+        page.iter()
+            .for_each(|value| out.pages.extend_from_slice(&value.bits().to_le_bytes()[..T::LEN]));
+        out.end_page();
+    }
+    out
+}
+
+/// Appends a page of floats that stand there as their bits.
+pub(super) fn decode_plain<T: Real>(page: Page<'_>, out: &mut Vec<T>) -> Result<(), CodecError> {
+    let mut bytes = Reader(page.bytes);
+    let values = bytes.take(page.count.saturating_mul(T::LEN))?;
+    out.extend(values.chunks_exact(T::LEN).map(|value| {
+        let mut bits = [0; 8];
+        bits[..T::LEN].copy_from_slice(value);
+        T::of_bits(u64::from_le_bytes(bits))
+    }));
+    bytes.finish()
 }
 
 fn smaller(a: EncodedChunk, b: EncodedChunk) -> EncodedChunk {
@@ -133,8 +166,8 @@ struct Decimals<T> {
 
 impl<T: Real> Decimals<T> {
     /// `None` when no power of ten suits most of a sample.
-    fn find(values: &[T]) -> Option<Self> {
-        let exponent = common_exponent(values)?;
+    fn find(values: &[T], sample: usize) -> Option<Self> {
+        let exponent = common_exponent(values, sample)?;
         let scale = *POWERS.get(exponent)?;
         let mut exceptions = Vec::new();
         let mut last = values.iter().find_map(|value| whole(*value, scale))?;
@@ -163,8 +196,9 @@ impl<T: Real> Decimals<T> {
     fn encode(self, lengths: &[u32], effort: Effort) -> EncodedChunk {
         let frame = Frame::fit(self.wholes.iter().copied());
         let patched = !self.exceptions.is_empty();
+        let id = if effort == Effort::Quick { id::PLAIN_DECIMALS } else { id::DECIMALS };
         let mut out = EncodedChunk {
-            meta: vec![id::DECIMALS, self.exponent as u8 | if patched { PATCHED } else { 0 }],
+            meta: vec![id, self.exponent as u8 | if patched { PATCHED } else { 0 }],
             ..EncodedChunk::default()
         };
         frame.put(&mut out.meta);
@@ -199,8 +233,8 @@ fn put_patches<T: Real>(page: &mut Vec<u8>, start: usize, patches: &[(usize, T)]
 }
 
 /// The least exponent that suits most of a sample.
-fn common_exponent<T: Real>(values: &[T]) -> Option<usize> {
-    let stride = values.len().div_ceil(EXPONENT_SAMPLE).max(1);
+fn common_exponent<T: Real>(values: &[T], sample: usize) -> Option<usize> {
+    let stride = values.len().div_ceil(sample).max(1);
     let mut counts = [0usize; POWERS.len()];
     let mut taken = 0;
     for value in values.iter().step_by(stride) {
@@ -243,12 +277,16 @@ pub(super) struct DecimalMap {
 }
 
 impl DecimalDecoder {
-    pub(super) fn parse(meta: &mut Reader<'_>) -> Result<Self, CodecError> {
+    /// Parses metadata; `latents` does so from where the frame ends.
+    pub(super) fn parse(
+        meta: &mut Reader<'_>,
+        latents: fn(&Frame, Reader<'_>) -> Result<Latents, CodecError>,
+    ) -> Result<Self, CodecError> {
         let head = meta.byte()?;
         let scale = POWERS.get(usize::from(head & !PATCHED)).copied();
         let scale = scale.ok_or(CodecError::Damaged("a decimal exponent above 17"))?;
         let frame = Frame::read(meta)?;
-        let latents = Latents::parse(&frame, *meta)?;
+        let latents = latents(&frame, *meta)?;
         // Both are whole and below 2^52 in what `encode` writes, so the sums below are exact.
         let map =
             DecimalMap { base: frame.base as i64 as f64, divisor: frame.divisor as f64, scale };
@@ -336,6 +374,8 @@ const POWERS: [f64; 18] = [
 /// A dictionary shows its worth only over several pages.
 const LEAST_SAMPLED: usize = 5;
 const EXPONENT_SAMPLE: usize = 256;
+/// What the least work looks at: a wrong guess costs a few bytes.
+const QUICK_SAMPLE: usize = 16;
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
 /// 2^51: the rounding trick holds up to here.
 const MOST: f64 = 2_251_799_813_685_248.0;

@@ -38,13 +38,16 @@ pub(super) fn encode<T: Whole>(values: &[T], lengths: &[u32], effort: Effort) ->
     if let Some(meta) = describe(values) {
         return EncodedChunk::without_pages(meta, lengths);
     }
-    if let Some(grid) = Grid::fit(values) {
+    if effort != Effort::Quick
+        && let Some(grid) = Grid::fit(values)
+    {
         let mut meta = vec![id::GRID];
         grid.put(&mut meta);
         return EncodedChunk::without_pages(meta, lengths);
     }
     let frame = Frame::fit(values.iter().copied());
-    let mut out = EncodedChunk { meta: vec![id::INTEGERS], ..EncodedChunk::default() };
+    let id = if effort == Effort::Quick { id::PLAIN_INTEGERS } else { id::INTEGERS };
+    let mut out = EncodedChunk { meta: vec![id], ..EncodedChunk::default() };
     frame.put(&mut out.meta);
     frame.pack(values.iter().copied(), lengths, effort, &mut out, |_, _| {});
     if effort == Effort::Dense {
@@ -149,10 +152,29 @@ impl Frame {
             divisor => offsets.map(|offset| L::of_u64(offset / divisor)).collect(),
         };
         let plan = match effort {
+            Effort::Quick => return pack_plain(&latents, lengths, out, before_page),
             Effort::Fast => Plan::classic(FAST_LEVEL, quick_order(&latents)),
             Effort::Dense => best_plan(&latents, lengths),
         };
         pack(&latents, lengths, &plan, out, before_page);
+    }
+}
+
+/// Appends pages of latents as they are.
+fn pack_plain<L: Latent>(
+    mut latents: &[L],
+    lengths: &[u32],
+    out: &mut EncodedChunk,
+    mut before_page: impl FnMut(usize, &mut Vec<u8>),
+) {
+    for (index, length) in lengths.iter().enumerate() {
+        let (page, rest) = latents.split_at(*length as usize);
+        latents = rest;
+        if !page.is_empty() {
+            before_page(index, &mut out.pages);
+            L::put_all(page, &mut out.pages);
+        }
+        out.end_page();
     }
 }
 
@@ -254,6 +276,9 @@ pub(super) trait Latent: Number + Default {
     fn of_u64(value: u64) -> Self;
     fn to_u64(self) -> u64;
     fn to_f64(self) -> f64;
+    fn put_all(all: &[Self], out: &mut Vec<u8>);
+    /// Reads as many as there are places, to the end of the bytes.
+    fn read_all(bytes: Reader<'_>, into: &mut [Self]) -> Result<(), CodecError>;
     fn buffers(scratch: &mut Scratch) -> (&mut Vec<Self>, &mut DecompressorScratch);
 }
 
@@ -268,6 +293,18 @@ macro_rules! latent {
             }
             fn to_f64(self) -> f64 {
                 self as f64
+            }
+            fn put_all(all: &[Self], out: &mut Vec<u8>) {
+                let start = out.len();
+                out.resize(start + size_of_val(all), 0);
+                let (slots, _) = out[start..].as_chunks_mut::<{ size_of::<$type>() }>();
+                slots.iter_mut().zip(all).for_each(|(to, from)| *to = from.to_le_bytes());
+            }
+            fn read_all(mut bytes: Reader<'_>, into: &mut [Self]) -> Result<(), CodecError> {
+                let (chunks, _) =
+                    bytes.take(size_of_val(into))?.as_chunks::<{ size_of::<$type>() }>();
+                into.iter_mut().zip(chunks).for_each(|(to, from)| *to = Self::from_le_bytes(*from));
+                bytes.finish()
             }
             fn buffers(scratch: &mut Scratch) -> (&mut Vec<Self>, &mut DecompressorScratch) {
                 (&mut scratch.$buffer, &mut scratch.numbers)
@@ -288,6 +325,8 @@ pub(super) enum Latents {
     Shorts(Unpacker<u16>),
     Words(Unpacker<u32>),
     Longs(Unpacker<u64>),
+    /// As they are, of so many bytes.
+    Plain(u8),
 }
 
 impl Latents {
@@ -297,8 +336,17 @@ impl Latents {
             2 => Latents::Shorts(Unpacker::parse(meta)?),
             4 => Latents::Words(Unpacker::parse(meta)?),
             8 => Latents::Longs(Unpacker::parse(meta)?),
-            _ => return Err(CodecError::Damaged("a latent width other than 1, 2, 4 and 8")),
+            _ => return Err(WIDTH),
         })
+    }
+
+    /// Latents that stand in pages as they are.
+    pub(super) fn plain(frame: &Frame, meta: Reader<'_>) -> Result<Self, CodecError> {
+        meta.finish()?;
+        match frame.width {
+            1 | 2 | 4 | 8 => Ok(Latents::Plain(frame.width)),
+            _ => Err(WIDTH),
+        }
     }
 
     /// Appends `map` of every latent of a page.
@@ -315,8 +363,31 @@ impl Latents {
             Latents::Shorts(unpacker) => extend(unpacker, page, count, scratch, out, map),
             Latents::Words(unpacker) => extend(unpacker, page, count, scratch, out, map),
             Latents::Longs(unpacker) => extend(unpacker, page, count, scratch, out, map),
+            Latents::Plain(1) => extend_plain::<u8, O>(page, count, scratch, out, map),
+            Latents::Plain(2) => extend_plain::<u16, O>(page, count, scratch, out, map),
+            Latents::Plain(4) => extend_plain::<u32, O>(page, count, scratch, out, map),
+            Latents::Plain(_) => extend_plain::<u64, O>(page, count, scratch, out, map),
         }
     }
+}
+
+const WIDTH: CodecError = CodecError::Damaged("a latent width other than 1, 2, 4 and 8");
+
+fn extend_plain<L: Latent, O>(
+    page: Reader<'_>,
+    count: usize,
+    scratch: &mut Scratch,
+    out: &mut Vec<O>,
+    map: &impl MapLatent<O>,
+) -> Result<(), CodecError> {
+    let (buffer, _) = L::buffers(scratch);
+    if buffer.len() < count {
+        buffer.resize(count, L::default());
+    }
+    let latents = &mut buffer[..count];
+    L::read_all(page, latents)?;
+    map.extend(latents, out);
+    Ok(())
 }
 
 fn extend<L: Latent, O>(

@@ -27,6 +27,8 @@ pub enum Effort {
     Fast,
     /// Size first: compaction tries several codecs on a sample and keeps the smallest.
     Dense,
+    /// The least work: numbers in the fewest whole bytes, for what is soon written anew.
+    Quick,
 }
 
 /// Most values a chunk may have.
@@ -123,4 +125,7 @@ mod id {
     pub(super) const TEXT_WHOLE: u8 = 12;
     pub(super) const GRID: u8 = 13;
     pub(super) const BOOL_WHOLE: u8 = 14;
+    pub(super) const PLAIN_INTEGERS: u8 = 15;
+    pub(super) const PLAIN_DECIMALS: u8 = 16;
+    pub(super) const PLAIN_FLOATS: u8 = 17;
 }

@@ -5,6 +5,8 @@ use tidelog_model::{FieldType, ValueRef, Values, VarBytes};
 
 use super::*;
 
+const EFFORTS: [Effort; 3] = [Effort::Fast, Effort::Dense, Effort::Quick];
+
 fn decode(chunk: &EncodedChunk, kind: FieldType, lengths: &[u32]) -> Result<Values, CodecError> {
     let total = lengths.iter().sum::<u32>() as usize;
     let decoder = ChunkDecoder::parse(&chunk.meta, kind, total)?;
@@ -21,7 +23,7 @@ fn decode(chunk: &EncodedChunk, kind: FieldType, lengths: &[u32]) -> Result<Valu
 }
 
 fn assert_round_trip(values: &Values, lengths: &[u32]) {
-    for effort in [Effort::Fast, Effort::Dense] {
+    for effort in EFFORTS {
         let chunk = encode(values, lengths, effort);
         assert_eq!(chunk.page_count(), lengths.len());
         let found = decode(&chunk, values.field_type(), lengths).expect("decodes");
@@ -126,10 +128,10 @@ fn the_samples_use_every_codec() {
         .flat_map(one_of_each)
         .flat_map(|values| {
             let lengths = cut(values.len(), 150);
-            [Effort::Fast, Effort::Dense].map(|effort| encode(&values, &lengths, effort).meta[0])
+            EFFORTS.map(|effort| encode(&values, &lengths, effort).meta[0])
         })
         .collect();
-    assert_eq!(used, (id::CONSTANT..=id::BOOL_WHOLE).collect());
+    assert_eq!(used, (id::CONSTANT..=id::PLAIN_FLOATS).collect());
 }
 
 #[test]
@@ -234,7 +236,7 @@ fn text_that_is_not_utf8_is_refused() {
     ];
     for bytes in cases {
         let lengths = [bytes.len() as u32];
-        for effort in [Effort::Fast, Effort::Dense] {
+        for effort in EFFORTS {
             let chunk = encode(&Values::Bytes(bytes.clone()), &lengths, effort);
             assert!(decode(&chunk, FieldType::String, &lengths).is_err());
         }
@@ -247,7 +249,7 @@ fn text_that_is_not_utf8_is_refused() {
 fn damage_never_panics() {
     for values in one_of_each(300) {
         let lengths = [100, 0, 200];
-        for effort in [Effort::Fast, Effort::Dense] {
+        for effort in EFFORTS {
             let chunk = encode(&values, &lengths, effort);
             for at in 0..chunk.byte_len() {
                 for bit in 0..8 {
@@ -281,7 +283,7 @@ fn survive(chunk: &EncodedChunk, values: &Values, lengths: &[u32]) {
 fn every_truncation_is_refused() {
     for values in one_of_each(300) {
         let kind = values.field_type();
-        for effort in [Effort::Fast, Effort::Dense] {
+        for effort in EFFORTS {
             let chunk = encode(&values, &[300], effort);
             for len in 0..chunk.meta.len() {
                 let mut cut = chunk.clone();

@@ -10,6 +10,8 @@ use super::wire::{Reader, put_varint};
 use super::{CodecError, Effort, EncodedChunk, Page, Scratch, id};
 
 pub(super) fn encode(values: &VarBytes, lengths: &[u32], effort: Effort) -> EncodedChunk {
+    // Quick is for numbers.
+    let effort = if effort == Effort::Quick { Effort::Fast } else { effort };
     let distinct = Distinct::of(values);
     if let [only] = distinct.firsts.as_slice() {
         let mut meta = vec![id::CONSTANT];
@@ -165,7 +167,7 @@ fn unflatten(raw: &[u8], count: usize, utf8: bool, out: &mut VarBytes) -> Result
 /// A block: length, stored length (0: stored as it is), bytes.
 pub(super) fn put_block(out: &mut Vec<u8>, raw: &[u8], effort: Effort) {
     let level = match effort {
-        Effort::Fast => FAST_ZSTD,
+        Effort::Fast | Effort::Quick => FAST_ZSTD,
         Effort::Dense => DENSE_ZSTD,
     };
     put_varint(out, raw.len() as u64);

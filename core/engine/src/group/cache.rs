@@ -77,8 +77,9 @@ impl<V: Cached> Cache<V> {
         key: Key,
         read: impl FnOnce() -> Result<V, ReadError>,
     ) -> Result<Arc<V>, ReadError> {
-        let spread = key.0.0 as usize ^ key.2 as usize;
-        let shard = &self.shards[spread % SHARDS];
+        // Files of one group often have ids a fixed step apart, which must not put all of them into one shard.
+        let spread = (key.0.0 ^ u64::from(key.2) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let shard = &self.shards[(spread >> 60) as usize % SHARDS];
         if let Some(found) =
             shard.lock().unwrap_or_else(PoisonError::into_inner).get(&key, self.half)
         {

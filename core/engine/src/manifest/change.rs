@@ -35,8 +35,9 @@ pub(crate) enum Change {
     /// Sets a pin, in place of the one with the same name.
     Pin(String, Pin),
     Unpin(String),
-    /// Whether the pyramid's stored nodes count the rows of this file.
-    RolledUp(FileId, bool),
+    /// The rows of this file that the pyramid's stored nodes do not count, from now on: those in these stretches of
+    /// time, sorted and apart from each other.
+    Uncounted(FileId, Vec<TimeRange>),
     /// The pyramid's stored nodes know this delete now.
     TombstoneRolledUp(Arc<Tombstone>),
     /// All that a store wrote to its log before a position is here.
@@ -78,7 +79,7 @@ const DROP_TOMBSTONE: u8 = 12;
 const PIN: u8 = 13;
 const UNPIN: u8 = 14;
 const ENDED: u8 = 15;
-const ROLLED_UP: u8 = 16;
+const UNCOUNTED: u8 = 16;
 const TOMBSTONE_ROLLED_UP: u8 = 17;
 const CURSOR: u8 = 18;
 const REPLICATED: u8 = 19;
@@ -162,9 +163,7 @@ fn write_change(writer: &mut Writer, change: &Change) {
         Change::Unpin(name) => {
             writer.u8(UNPIN).text(name);
         }
-        Change::RolledUp(id, counted) => {
-            writer.u8(ROLLED_UP).varint(id.0).u8(u8::from(*counted));
-        }
+        Change::Uncounted(id, ranges) => write_ranges(writer.u8(UNCOUNTED).varint(id.0), ranges),
         Change::TombstoneRolledUp(tombstone) => {
             write_tombstone(writer.u8(TOMBSTONE_ROLLED_UP), tombstone);
         }
@@ -204,7 +203,7 @@ fn read_change(reader: &mut Reader<'_>) -> Result<Change, DecodeError> {
             let (ordinal, segment) = (reader.u32()?, reader.u32()?);
             Change::Ended(ordinal, LogEnd { offset: reader.varint()?, segment })
         }
-        ROLLED_UP => Change::RolledUp(FileId(reader.varint()?), read_flag(reader)?),
+        UNCOUNTED => Change::Uncounted(FileId(reader.varint()?), read_ranges(reader)?),
         TOMBSTONE_ROLLED_UP => Change::TombstoneRolledUp(Arc::new(read_tombstone(reader)?)),
         CURSOR => Change::Cursor(StoreId(reader.array()?), read_position(reader)?),
         REPLICATED if read_flag(reader)? => Change::Replicated,
@@ -233,7 +232,8 @@ pub(crate) fn read_position(reader: &mut Reader<'_>) -> Result<Position, Malform
 
 fn write_file(writer: &mut Writer, entry: &FileEntry) {
     writer.varint(entry.id.0).u32(entry.group.0).u8(entry.tier as u8);
-    writer.u8(u8::from(entry.dense)).u8(u8::from(entry.settled)).u8(u8::from(entry.rolled_up));
+    writer.u8(u8::from(entry.dense)).u8(u8::from(entry.settled));
+    write_ranges(writer, &entry.uncounted);
     writer.varint(entry.len).raw(&entry.blake3);
     writer.varint(entry.rows).varint(entry.values).varint(u64::from(entry.series));
     write_range(writer, entry.range);
@@ -248,7 +248,7 @@ fn read_file(reader: &mut Reader<'_>) -> Result<FileEntry, Malformed> {
         tier: read_tier(reader)?,
         dense: read_flag(reader)?,
         settled: read_flag(reader)?,
-        rolled_up: read_flag(reader)?,
+        uncounted: read_ranges(reader)?,
         len: reader.varint()?,
         blake3: reader.array()?,
         rows: reader.varint()?,
@@ -259,6 +259,20 @@ fn read_file(reader: &mut Reader<'_>) -> Result<FileEntry, Malformed> {
         cleaned: Stamp(reader.u64()?),
         collections: reader.list(COLLECTION_NAME_BYTES_MIN, read_collection_name)?,
     })
+}
+
+fn write_ranges(writer: &mut Writer, ranges: &[TimeRange]) {
+    writer.list(ranges.iter(), |writer, range| write_range(writer, *range));
+}
+
+/// Sorted, and apart from each other.
+fn read_ranges(reader: &mut Reader<'_>) -> Result<Vec<TimeRange>, Malformed> {
+    let ranges = reader.list(16, read_range)?;
+    if ranges.is_sorted_by(|a, b| a.last() < b.first()) {
+        Ok(ranges)
+    } else {
+        Err(Malformed("stretches of time overlap or are out of order"))
+    }
 }
 
 fn write_collection(writer: &mut Writer, entry: &CollectionEntry) {
@@ -431,7 +445,7 @@ mod tests {
         assert_eq!((bytes.len(), &hash[..32]), GOLDEN, "stores could not be read any more");
     }
 
-    const GOLDEN: (usize, &str) = (608, "32a3e7f473c0678e081b1ce6fea3bea7");
+    const GOLDEN: (usize, &str) = (640, "58d9af50c44e47822b338a04fd1de92a");
 
     #[test]
     fn kinds_of_a_later_version_are_refused_as_such() {

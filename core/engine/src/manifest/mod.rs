@@ -12,6 +12,7 @@ mod state;
 mod test_disk;
 #[cfg(test)]
 mod tests;
+mod uncounted;
 
 pub(crate) use change::{Change, Edit, read_position, write_position};
 pub(crate) use collection::CollectionEntry;
@@ -19,6 +20,7 @@ pub(crate) use error::{AppendError, ManifestError};
 pub(crate) use file::{Manifest, Mode};
 pub(crate) use invariants::check as check_invariants;
 pub(crate) use state::{FileEntry, Opening, Pin, State, replaces};
+pub(crate) use uncounted::{union, without};
 
 use crate::format::{Malformed, Reader};
 use tidelog_model::Tombstone;

@@ -43,8 +43,9 @@ pub(crate) struct FileEntry {
     pub(crate) dense: bool,
     /// A file of nodes that are data: what they are of is gone.
     pub(crate) settled: bool,
-    /// The pyramid's stored nodes count its rows. Always so for files of nodes.
-    pub(crate) rolled_up: bool,
+    /// The stretches of time of whose rows here the pyramid's stored nodes do not count all: sorted, apart from each
+    /// other. None for files of nodes.
+    pub(crate) uncounted: Vec<TimeRange>,
     pub(crate) collections: Vec<CollectionName>,
 }
 
@@ -210,10 +211,10 @@ impl State {
                 require(self.tombstones.len() < kept, "a tombstone to drop is not there")?;
                 self.not_rolled_up.retain(|one| one != tombstone);
             }
-            Change::RolledUp(id, counted) => {
+            Change::Uncounted(id, ranges) => {
                 let entry = self.files.get_mut(id);
-                let entry = entry.ok_or(Malformed("a file that is rolled up is not there"))?;
-                Arc::make_mut(entry).rolled_up = *counted;
+                let entry = entry.ok_or(Malformed("a file that is counted is not there"))?;
+                Arc::make_mut(entry).uncounted.clone_from(ranges);
             }
             Change::TombstoneRolledUp(tombstone) => {
                 // It may have been superseded meanwhile, and the wider one stands for it.

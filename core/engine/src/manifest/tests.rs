@@ -38,9 +38,13 @@ fn file(id: u64) -> Arc<FileEntry> {
         cleaned: Stamp(id),
         dense: id % 2 == 1,
         settled: false,
-        rolled_up: id % 3 == 1,
+        uncounted: uncounted(id),
         collections: vec![collection_name(1), collection_name(2)],
     })
+}
+
+fn uncounted(seed: u64) -> Vec<TimeRange> {
+    (0..(seed % 3) as i64).map(|at| TimeRange::inclusive(9 * at, 9 * at + 5).unwrap()).collect()
 }
 
 fn version(stamp: u64) -> Version {
@@ -108,7 +112,7 @@ pub(super) fn sample_edit() -> Edit {
         Change::Pin("peer".to_owned(), pin(5)),
         Change::Unpin("other".to_owned()),
         Change::Ended(3, LogEnd { offset: 300, segment: 2 }),
-        Change::RolledUp(FileId(299), false),
+        Change::Uncounted(FileId(299), uncounted(300)),
         Change::TombstoneRolledUp(tombstone(2)),
         Change::Cursor(StoreId([7; 16]), position(300)),
         Change::Replicated,
@@ -142,7 +146,7 @@ pub(super) fn any_change() -> impl Strategy<Value = Change> {
         any::<(u32, u32, u64)>().prop_map(|(ordinal, segment, offset)| {
             Change::Ended(ordinal, LogEnd { offset, segment })
         }),
-        any::<(u64, bool)>().prop_map(|(id, counted)| Change::RolledUp(FileId(id), counted)),
+        any::<u64>().prop_map(|id| Change::Uncounted(FileId(id), uncounted(id))),
         (0u64..1000).prop_map(|number| Change::TombstoneRolledUp(tombstone(number))),
         any::<([u8; 16], u64)>()
             .prop_map(|(id, offset)| Change::Cursor(StoreId(id), position(offset))),
@@ -164,7 +168,7 @@ fn fitting_edit(state: &State, seed: u64) -> Edit {
         edit.push(Change::RemoveFile(*first));
     }
     if seed & 2 == 2 {
-        edit.push(Change::RolledUp(FileId(next), seed & 4 == 4));
+        edit.push(Change::Uncounted(FileId(next), uncounted(seed)));
         edit.extend(state.not_rolled_up.first().cloned().map(Change::TombstoneRolledUp));
     }
     if seed & 8 == 8 {

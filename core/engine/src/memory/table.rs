@@ -10,7 +10,7 @@ use super::chunk::{CHUNK_ROWS, Chunk, ChunkColumn, RowId};
 use crate::rows::{Cells, FieldKey, SeriesRows, Versions, combine};
 use hashbrown::HashMap;
 use std::sync::Arc;
-use tidelog_model::{Bitmap, Column, Name, SubBatch, TimeRange, Values, Version};
+use tidelog_model::{Bitmap, Column, Horizon, Name, SubBatch, TimeRange, Values, Version};
 
 /// See the module documentation.
 #[derive(Debug, Default)]
@@ -103,6 +103,16 @@ impl Table {
         self.rows
     }
 
+    /// How many rows are before a time.
+    pub(crate) fn rows_before(&self, time: i64) -> usize {
+        let before = |chunk: &Arc<Chunk>| chunk.times.iter().filter(|one| **one < time).count();
+        if self.span.is_some_and(|(first, _)| first >= time) {
+            0
+        } else {
+            self.chunks.iter().map(before).sum()
+        }
+    }
+
     /// First and last time of any row.
     pub(crate) fn span(&self) -> Option<(i64, i64)> {
         self.span
@@ -163,12 +173,25 @@ impl TableView {
         range: TimeRange,
         fields: &[FieldKey],
     ) -> Option<SeriesRows> {
+        self.rows_within(device, range, fields, &Horizon::default())
+    }
+
+    /// The same of the rows that a horizon admits. They are chosen before they are merged: what is beyond hides
+    /// nothing that is not.
+    pub(crate) fn rows_within(
+        &self,
+        device: &str,
+        range: TimeRange,
+        fields: &[FieldKey],
+        horizon: &Horizon,
+    ) -> Option<SeriesRows> {
         let at = self.series.binary_search_by(|series| (*series.device).cmp(device)).ok()?;
         let mut ids = Vec::new();
         let mut id = self.series[at].head;
         while id != RowId::NONE {
             let chunk = &self.chunks[id.chunk()];
-            if range.contains(chunk.times[id.row()]) {
+            let admitted = horizon.admits(chunk.version_at(id.row()));
+            if admitted && range.contains(chunk.times[id.row()]) {
                 ids.push(id);
             }
             id = chunk.previous[id.row()];

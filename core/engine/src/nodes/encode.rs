@@ -108,9 +108,11 @@ impl BlockBuilder {
             if !field.present.contains(&true) {
                 continue;
             }
-            field.take_steps(Part::Sum, Part::SumMore);
-            field.take_steps(Part::Dropped, Part::DroppedMore);
-            field.take_spread_steps();
+            if effort != Effort::Quick {
+                field.take_steps(Part::Sum, Part::SumMore);
+                field.take_steps(Part::Dropped, Part::DroppedMore);
+            }
+            field.take_spread_steps(effort);
             field.columns[Part::Present as usize] = Some(Values::Bool(field.present));
             for (part, values) in Part::ALL.into_iter().zip(&field.columns) {
                 if let Some(values) = values {
@@ -195,14 +197,15 @@ impl FieldBuilder {
 
     /// The squared differences of decimals from their mean sum up to a decimal once they are multiplied by their
     /// number, but for rounding errors: that product is kept, and how many steps away its quotient is.
-    fn take_spread_steps(&mut self) {
+    fn take_spread_steps(&mut self, effort: Effort) {
         let Some(Values::F64(spreads)) = &mut self.columns[Part::Spread as usize] else { return };
         let product = |(spread, count): (&f64, &u64)| {
             let product = *spread * *count as f64;
             if spread.is_finite() { product } else { *spread }
         };
         let mut products: Vec<f64> = spreads.iter().zip(&self.counts).map(product).collect();
-        if let Some(power) = best_power(&products) {
+        let power = if effort == Effort::Quick { None } else { best_power(&products) };
+        if let Some(power) = power {
             for product in &mut products {
                 *product = decimal_near(*product, power).unwrap_or(*product);
             }

@@ -162,6 +162,7 @@ impl NodeWriter {
 
     /// Writes the digests of the series of a leaf window, by their numbers, in order. Windows come in order too.
     pub(crate) fn leaf_digests(&mut self, start: i64, digests: &[(u32, Digest)]) -> io::Result<()> {
+        let effort = self.effort;
         let section = self.section();
         assert!(section.tier == Tier::Hour, "only leaves have digests of series");
         assert!(section.last_leaf.is_none_or(|last| last < start), "windows come in order");
@@ -173,7 +174,7 @@ impl NodeWriter {
         let mut block = Writer::default();
         for piece in digests.chunks(MAX_CHUNK_VALUES) {
             let numbers: Vec<u64> = piece.iter().map(|(number, _)| u64::from(*number)).collect();
-            let chunk = encode_u64s(&numbers, &[narrow(numbers.len())?], Effort::Dense);
+            let chunk = encode_u64s(&numbers, &[narrow(numbers.len())?], effort);
             block.varint(piece.len() as u64).blob(&chunk.meta).blob(&chunk.pages);
             for (_, digest) in piece {
                 block.raw(digest);
@@ -216,7 +217,8 @@ impl NodeWriter {
         let Header { group, tier, id, .. } = *self.file.header();
         let (len, blake3) = self.file.finish(&directory)?;
         let settled = self.cleaned.is_some();
-        Ok(Some(Written { id, group, tier, len, blake3, summary, settled, collections }))
+        let uncounted = Vec::new();
+        Ok(Some(Written { id, group, tier, len, blake3, summary, settled, uncounted, collections }))
     }
 
     fn section(&mut self) -> &mut OpenSection {

@@ -66,9 +66,13 @@ impl Dirty {
         let mut finder = Finder { leaf, cache: IndexCache::new(0), scratch: Scratch::default() };
         let horizon = &snapshot.horizon;
         for open in snapshot.files_of(name, group, TimeRange::ALL) {
-            // Nodes that count rows beyond the horizon say too much.
-            if !open.entry.rolled_up || open.entry.stamps.1 > horizon.least() {
+            if open.entry.stamps.1 > horizon.least() {
+                // Nodes that count rows beyond the horizon say too much.
                 finder.add_file(open.readable()?, name, rows, |_| true, &mut dirty)?;
+                continue;
+            }
+            for range in open.entry.uncounted.iter().filter_map(|one| one.intersection(rows)) {
+                finder.add_file(open.readable()?, name, range, |_| true, &mut dirty)?;
             }
         }
         let placer = Placer::new(name);

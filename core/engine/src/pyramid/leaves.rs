@@ -115,45 +115,85 @@ impl LeafMaker {
         make: Make,
         mut each: impl FnMut(Leaf) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut open: Option<TimeRange> = None;
-        let fields = Arc::clone(&self.fields);
-        let mut making = Making {
-            fields: &fields,
-            hasher: &mut self.hasher,
-            make,
-            rows: 0,
-            rollups: Vec::new(),
-            digests: Vec::new(),
-        };
+        let (width, fields) = (self.width, Arc::clone(&self.fields));
+        let mut run = Run::new(width, &fields, &mut self.hasher, &mut self.blocks, make);
         while let Some(rows) = scan.next(&[], &mut self.scratch)? {
             self.rows += rows.len() as u64;
-            let mut from = 0;
-            while from < rows.len() {
-                let time = rows.times[from];
-                if let Some(window) = open.filter(|window| !window.contains(time)) {
-                    self.blocks.end(&mut making);
-                    each(making.finish(window))?;
-                    open = None;
-                }
-                let window = *open.get_or_insert_with(|| {
-                    making.begin();
-                    window_of(Tier::Hour, time, self.width)
-                });
-                let to = end_of(&rows, from, window.last());
-                self.blocks.push(&rows, from..to, to < rows.len(), &mut making);
-                from = to;
-            }
+            run.rows(&rows, 0..rows.len(), false, &mut each)?;
         }
-        if let Some(window) = open {
-            self.blocks.end(&mut making);
-            each(making.finish(window))?;
+        run.end(&mut each)
+    }
+
+    /// Gives the leaves of rows that are in hand: parts in order of time, of all of which it takes the rows named.
+    pub(crate) fn each_of<E>(
+        &mut self,
+        parts: &[(&SeriesRows, Range<usize>)],
+        make: Make,
+        mut each: impl FnMut(Leaf) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (width, fields) = (self.width, Arc::clone(&self.fields));
+        let mut run = Run::new(width, &fields, &mut self.hasher, &mut self.blocks, make);
+        for (number, (rows, range)) in parts.iter().enumerate() {
+            self.rows += range.len() as u64;
+            run.rows(rows, range.clone(), number + 1 == parts.len(), &mut each)?;
         }
-        Ok(())
+        run.end(&mut each)
     }
 }
 
-fn end_of(rows: &SeriesRows, from: usize, last: i64) -> usize {
-    from + rows.times[from..].partition_point(|time| *time <= last)
+/// Rows of one device, leaf by leaf.
+struct Run<'a> {
+    width: LeafWidth,
+    open: Option<TimeRange>,
+    making: Making<'a>,
+    blocks: &'a mut Blocks,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        width: LeafWidth,
+        fields: &'a [FieldKey],
+        hasher: &'a mut LeafHasher,
+        blocks: &'a mut Blocks,
+        make: Make,
+    ) -> Self {
+        let (rollups, digests) = (Vec::new(), Vec::new());
+        let making = Making { fields, hasher, make, rows: 0, rollups, digests };
+        Run { width, open: None, making, blocks }
+    }
+
+    /// Takes some rows; `all` says that no more will come.
+    fn rows<E>(
+        &mut self,
+        rows: &SeriesRows,
+        range: Range<usize>,
+        all: bool,
+        each: &mut impl FnMut(Leaf) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut from = range.start;
+        while from < range.end {
+            let time = rows.times[from];
+            if self.open.is_some_and(|window| !window.contains(time)) {
+                self.end(each)?;
+            }
+            let window = *self.open.get_or_insert_with(|| {
+                self.making.begin();
+                window_of(Tier::Hour, time, self.width)
+            });
+            let rest = &rows.times[from..range.end];
+            let to = from + rest.partition_point(|time| *time <= window.last());
+            self.blocks.push(rows, from..to, all || to < range.end, &mut self.making);
+            from = to;
+        }
+        Ok(())
+    }
+
+    /// The leaf that is open has all its rows.
+    fn end<E>(&mut self, each: &mut impl FnMut(Leaf) -> Result<(), E>) -> Result<(), E> {
+        let Some(window) = self.open.take() else { return Ok(()) };
+        self.blocks.end(&mut self.making);
+        each(self.making.finish(window))
+    }
 }
 
 impl Making<'_> {

@@ -19,7 +19,7 @@ pub(crate) use compare::{LeafDifference, compare};
 pub(crate) use cover::{Piece, Windowed, cover};
 pub(crate) use dirty::Dirty;
 pub(crate) use leaves::{LeafMaker, Make};
-pub(crate) use seal::{NodeSink, Reading, SealError, Sealed, Sealer};
+pub(crate) use seal::{FreshSealer, NodeSink, Reading, SealError, Sealed, Sealer};
 pub(crate) use settled::Settled;
 pub(crate) use stored::{Run, Stored, StoredNode};
 pub(crate) use tree::{Tree, TreeLeaf};

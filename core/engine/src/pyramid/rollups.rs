@@ -63,11 +63,18 @@ fn settle(
     Ok(whole)
 }
 
+/// Does one of these leaves begin in a window?
+pub(super) fn holds_any(window: TimeRange, leaves: &BTreeSet<i64>) -> bool {
+    leaves.range(window.first()..=window.last()).next().is_some()
+}
+
 /// The nodes of one series.
 pub(super) struct SeriesNodes<'a> {
     pub(super) reading: &'a Reading,
     pub(super) device: &'a Arc<str>,
     pub(super) maker: &'a mut LeafMaker,
+    /// From the first to the last time of rows, but for those that are in hand.
+    extent: Option<TimeRange>,
     made: BTreeMap<(Tier, i64), Made>,
 }
 
@@ -84,8 +91,9 @@ impl<'a> SeriesNodes<'a> {
         reading: &'a Reading,
         device: &'a Arc<str>,
         maker: &'a mut LeafMaker,
+        extent: Option<TimeRange>,
     ) -> Self {
-        SeriesNodes { reading, device, maker, made: BTreeMap::new() }
+        SeriesNodes { reading, device, maker, extent, made: BTreeMap::new() }
     }
 
     /// Makes and writes the dirty leaves; what they are now.
@@ -105,30 +113,43 @@ impl<'a> SeriesNodes<'a> {
         }
         let mut digests = Vec::with_capacity(dirty.len());
         for start in dirty {
-            let window = window_of(Tier::Hour, *start, self.reading.leaf);
-            let leaf = found.remove(start);
-            let (rows, digest) = leaf.as_ref().map_or((0, None), |leaf| (leaf.rows, leaf.digest));
-            let rollups = leaf.map_or_else(|| self.nothing(), |leaf| leaf.rollups);
-            let made = Made { window, rows, rollups };
-            let stored = rows >= ROWS_STORED || self.is_stored(Tier::Hour, window)?;
-            if stored {
-                sink.node(Tier::Hour, self.device, *start, rows, &made.rollups)?;
-            }
-            self.made.insert((Tier::Hour, *start), made);
-            let kept = rows >= ROWS_STORED;
-            digests.push(LeafDigest { window, rows, digest, stored: kept });
+            let leaf = found.remove(start).unwrap_or_else(|| Leaf {
+                window: window_of(Tier::Hour, *start, self.reading.leaf),
+                rows: 0,
+                rollups: self.nothing(),
+                digest: None,
+            });
+            digests.push(self.leaf(leaf, sink)?);
         }
         Ok(digests)
     }
 
-    /// Makes and writes days, months and years: those above dirty leaves, and others that are named.
+    /// Writes a leaf.
+    pub(super) fn leaf(
+        &mut self,
+        leaf: Leaf,
+        sink: &mut dyn NodeSink,
+    ) -> Result<LeafDigest, SealError> {
+        let Leaf { window, rows, rollups, digest } = leaf;
+        if rows >= ROWS_STORED || self.is_stored(Tier::Hour, window)? {
+            sink.node(Tier::Hour, self.device, window.first(), rows, &rollups)?;
+        }
+        self.made.insert((Tier::Hour, window.first()), Made { window, rows, rollups });
+        Ok(LeafDigest { window, rows, digest, stored: rows >= ROWS_STORED })
+    }
+
+    /// Makes and writes days, months and years: those above dirty leaves, and others that are named. Those that hold a
+    /// leaf that is left for later are left with it.
     pub(super) fn parents(
         &mut self,
         leaves: &BTreeSet<i64>,
         more: &BTreeSet<(Tier, i64)>,
+        later: &BTreeSet<i64>,
         sink: &mut dyn NodeSink,
     ) -> Result<u64, SealError> {
         let mut nodes = 0;
+        let made = leaves.iter().map(|start| window_of(Tier::Hour, *start, self.reading.leaf));
+        let extent = made.chain(self.extent).reduce(TimeRange::hull);
         for tier in PARENTS {
             let start_of = |time: i64| window_of(tier, time, self.reading.leaf).first();
             let named = more.iter().map(|(_, start)| start_of(*start));
@@ -136,16 +157,36 @@ impl<'a> SeriesNodes<'a> {
                 leaves.iter().map(|leaf| start_of(*leaf)).chain(named).collect();
             for start in starts {
                 let window = window_of(tier, start, self.reading.leaf);
+                if holds_any(window, later) {
+                    continue;
+                }
+                nodes += 1;
+                let is_stored = self.is_stored(tier, window)?;
+                let inside = extent.and_then(|extent| extent.intersection(window));
+                if !is_stored && inside.is_none_or(|inside| !self.may_pay(tier, inside)) {
+                    continue;
+                }
                 let (made, children) = self.fold(tier, window)?;
                 let pays = made.rows >= ROWS_STORED && children >= CHILDREN_STORED;
-                if pays || self.is_stored(tier, window)? {
+                if pays || is_stored {
                     sink.node(tier, self.device, start, made.rows, &made.rollups)?;
                 }
                 self.made.insert((tier, start), made);
-                nodes += 1;
             }
         }
         Ok(nodes)
+    }
+
+    /// Are there enough windows of the tier below in a range for a node above them to be stored?
+    fn may_pay(&self, tier: Tier, range: TimeRange) -> bool {
+        let below = Tier::ALL[tier as usize - 1];
+        let window = |time: i64| window_of(below, time, self.reading.leaf);
+        let next = |window: &TimeRange| {
+            let next = window.last().checked_add(1).filter(|next| *next <= range.last());
+            next.map(|next| window_of(below, next, self.reading.leaf))
+        };
+        std::iter::successors(Some(window(range.first())), next).take(CHILDREN_STORED).count()
+            == CHILDREN_STORED
     }
 
     /// A node from what is below it, and how many pieces that took.

@@ -1,7 +1,7 @@
 //! Sealing: making anew what rows and deletes have overtaken, for one collection in one group.
 
 use super::dirty::Dirty;
-use super::leaves::LeafMaker;
+use super::leaves::{LeafMaker, Make};
 use super::rollups::{LeafDigest, SeriesNodes};
 use super::settled::Settled;
 use super::stored::Stored;
@@ -9,10 +9,11 @@ use super::tree::Tree;
 use crate::group::{IndexCache, ReadError};
 use crate::ids::Tier;
 use crate::rollup::{Rollup, window_of};
-use crate::rows::FieldKey;
+use crate::rows::{FieldKey, SeriesRows};
 use crate::scan::{Scan, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use tidelog_model::{CollectionName, Digest, GroupId, LeafWidth, TimeRange};
 
@@ -62,6 +63,20 @@ impl Reading {
             }
         }
         ranges
+    }
+
+    /// From the first to the last time of rows in files and memory, hidden ones too.
+    pub(super) fn extent(&self) -> Result<Option<TimeRange>, ReadError> {
+        let mut ranges: Vec<TimeRange> = Vec::new();
+        for open in self.snapshot.files_of(&self.name, self.group, TimeRange::ALL) {
+            let file = open.readable()?;
+            if let Some(section) = file.section(&self.name) {
+                ranges.push(file.sections()[section as usize].range);
+            }
+        }
+        ranges.extend(self.snapshot.memory.tables.iter().filter_map(|table| table.span()));
+        ranges.extend(self.settled.extent());
+        Ok(ranges.into_iter().reduce(TimeRange::hull))
     }
 
     /// Every device of the group that has rows in files or memory in a range, visible or not.
@@ -147,6 +162,60 @@ impl std::ops::AddAssign for Sealed {
     }
 }
 
+/// Seals leaves whose rows are in hand, all of them: no other row of their windows is stored anywhere.
+pub(crate) struct FreshSealer {
+    tree: Tree,
+    maker: LeafMaker,
+    leaves: BTreeMap<i64, BTreeMap<Arc<str>, LeafDigest>>,
+    /// Leaves with rows that no node counts when this is over.
+    later: BTreeSet<i64>,
+    extent: Option<TimeRange>,
+    sealed: Sealed,
+}
+
+impl FreshSealer {
+    pub(crate) fn new(reading: Reading) -> Result<Self, ReadError> {
+        let maker = LeafMaker::new(reading.leaf, &reading.fields);
+        let (leaves, later) = (BTreeMap::new(), BTreeSet::new());
+        let (extent, sealed) = (reading.extent()?, Sealed::default());
+        Ok(FreshSealer { tree: Tree::new(reading), maker, leaves, later, extent, sealed })
+    }
+
+    /// Makes the leaves of some rows of a device: parts in order of time. `later` are its leaves that stay uncounted.
+    pub(crate) fn device(
+        &mut self,
+        device: &Arc<str>,
+        parts: &[(&SeriesRows, Range<usize>)],
+        later: &BTreeSet<i64>,
+        sink: &mut dyn NodeSink,
+    ) -> Result<(), SealError> {
+        self.later.extend(later);
+        let mut found = Vec::new();
+        self.maker.each_of(parts, Make::Both, |leaf| {
+            found.push(leaf);
+            Ok::<(), SealError>(())
+        })?;
+        let starts: BTreeSet<i64> = found.iter().map(|leaf| leaf.window.first()).collect();
+        let mut nodes = SeriesNodes::new(&self.tree.reading, device, &mut self.maker, self.extent);
+        for leaf in found {
+            let leaf = nodes.leaf(leaf, sink)?;
+            let window = self.leaves.entry(leaf.window.first()).or_default();
+            window.insert(Arc::clone(device), leaf);
+        }
+        self.sealed.parents += nodes.parents(&starts, &BTreeSet::new(), later, sink)?;
+        self.sealed.leaves += starts.len() as u64;
+        Ok(())
+    }
+
+    /// Makes the windows of the tree.
+    pub(crate) fn finish(mut self, sink: &mut dyn NodeSink) -> Result<Sealed, SealError> {
+        self.sealed.rows = self.maker.rows;
+        let none = BTreeSet::new();
+        self.sealed.windows = self.tree.remake(self.leaves, &none, Some(&self.later), sink)?;
+        Ok(self.sealed)
+    }
+}
+
 /// Seals, and keeps the tree as it is then.
 pub(crate) struct Sealer {
     tree: Tree,
@@ -170,22 +239,23 @@ impl Sealer {
         devices.extend(dirty.parents.keys());
         let mut maker = LeafMaker::new(self.tree.reading.leaf, &self.tree.reading.fields);
         let (no_leaves, no_parents) = (BTreeSet::new(), BTreeSet::new());
+        let extent = self.tree.reading.extent()?;
         for device in devices {
             let starts = dirty.leaves.get(device).unwrap_or(&no_leaves);
             let more = dirty.parents.get(device).unwrap_or(&no_parents);
-            let mut nodes = SeriesNodes::new(&self.tree.reading, device, &mut maker);
+            let mut nodes = SeriesNodes::new(&self.tree.reading, device, &mut maker, extent);
             for leaf in nodes.leaves(starts, sink)? {
                 let window = leaves.entry(leaf.window.first()).or_default();
                 window.insert(Arc::clone(device), leaf);
             }
-            self.sealed.parents += nodes.parents(starts, more, sink)?;
+            self.sealed.parents += nodes.parents(starts, more, &no_leaves, sink)?;
             self.sealed.leaves += starts.len() as u64;
             if !go_on() {
                 return Err(SealError::Cancelled);
             }
         }
         self.sealed.rows = maker.rows;
-        self.sealed.windows = self.tree.remake(leaves, &dirty.windows, sink)?;
+        self.sealed.windows = self.tree.remake(leaves, &dirty.windows, None, sink)?;
         Ok((self.tree, self.sealed))
     }
 }

@@ -3,7 +3,7 @@
 
 use super::cover::{Piece, Windowed, cover};
 use super::leaves::{LeafMaker, Make};
-use super::rollups::LeafDigest;
+use super::rollups::{LeafDigest, holds_any};
 use super::seal::{NodeSink, Reading, SealError};
 use super::settled::Settled;
 use super::stored::TreeWindow;
@@ -125,7 +125,7 @@ impl Tree {
         gap: TimeRange,
         nodes: &mut Vec<TreeWindow>,
     ) -> Result<(), ReadError> {
-        let Some(gap) = self.extent()?.and_then(|extent| extent.intersection(gap)) else {
+        let Some(gap) = self.reading.extent()?.and_then(|extent| extent.intersection(gap)) else {
             return Ok(());
         };
         let leaf = self.reading.leaf;
@@ -148,26 +148,6 @@ impl Tree {
             nodes.push(self.parent_window(tier, window, children));
         }
         Ok(())
-    }
-
-    /// From the first to the last time of rows in files and memory, hidden ones too.
-    fn extent(&self) -> Result<Option<TimeRange>, ReadError> {
-        let mut extent: Option<TimeRange> = None;
-        let mut add = |range: TimeRange| {
-            extent = Some(extent.map_or(range, |extent| extent.hull(range)));
-        };
-        let reading = &self.reading;
-        for open in reading.snapshot.files_of(&reading.name, reading.group, TimeRange::ALL) {
-            let file = open.readable()?;
-            if let Some(section) = file.section(&reading.name) {
-                add(file.sections()[section as usize].range);
-            }
-        }
-        for table in &reading.snapshot.memory.tables {
-            table.span().into_iter().for_each(&mut add);
-        }
-        reading.settled.extent().into_iter().for_each(&mut add);
-        Ok(extent)
     }
 
     /// The stored digests of leaves, by window and device.
@@ -281,10 +261,13 @@ impl Tree {
     }
 
     /// Makes windows anew, those of `made` leaves and others that are named, and all nodes above them; how many.
+    /// With leaves that are left for later, `made` has all leaves of its windows that are not stored, and what holds one
+    /// of those is left with them.
     pub(super) fn remake(
         &mut self,
         made: BTreeMap<i64, BTreeMap<Arc<str>, LeafDigest>>,
         more: &BTreeSet<(Tier, i64)>,
+        later: Option<&BTreeSet<i64>>,
         sink: &mut dyn NodeSink,
     ) -> Result<u64, SealError> {
         let named = more.iter().filter(|(tier, _)| *tier == Tier::Hour).map(|(_, start)| *start);
@@ -301,7 +284,9 @@ impl Tree {
                 }
             }
         }
-        self.add_unstored(&mut windows, &made)?;
+        if later.is_none() {
+            self.add_unstored(&mut windows, &made)?;
+        }
         for (start, leaves) in made {
             let known = windows.entry(start).or_default();
             known.extend(leaves.into_iter().filter_map(|(device, leaf)| {
@@ -324,6 +309,9 @@ impl Tree {
             let parents: BTreeSet<i64> = starts.iter().map(|s| above(*s)).chain(named).collect();
             for start in parents {
                 let window = window_of(tier, start, self.reading.leaf);
+                if later.is_some_and(|later| holds_any(window, later)) {
+                    continue;
+                }
                 let children = self.nodes(Tier::ALL[tier as usize - 1], window)?;
                 let node = self.parent_window(tier, window, &children);
                 self.put(tier, node, sink)?;

@@ -3,6 +3,7 @@
 use super::plan::{Context, QueryError};
 use super::spec::{Every, Unit};
 use crate::ids::Tier;
+use crate::manifest::union;
 use crate::pyramid::{Run, Stored, StoredNode};
 use crate::rollup::window_of;
 use crate::rows::FieldKey;
@@ -36,15 +37,21 @@ impl<'a> Nodes<'a> {
         let snapshot = &context.snapshot;
         let around = |time: i64| window_of(Tier::Hour, time, context.leaf);
         for open in snapshot.files_of(&context.name, group, range) {
-            if open.entry.rolled_up {
+            if !open.entry.uncounted.iter().any(|uncounted| uncounted.overlaps(range)) {
                 continue;
             }
             let file = open.readable()?;
             let Some(section) = file.section(&context.name) else { continue };
             let Some(series) = file.find(section, device)? else { continue };
             let index = context.cache.index(file, &series)?;
-            let pages = index.pages(range).into_iter();
-            stale.extend(pages.map(|page| around(page.first).hull(around(page.last))));
+            for uncounted in &open.entry.uncounted {
+                let Some(within) = uncounted.intersection(range) else { continue };
+                let within = around(within.first()).hull(around(within.last()));
+                for page in index.pages(within) {
+                    let page = around(page.first).hull(around(page.last));
+                    stale.extend(page.intersection(within));
+                }
+            }
         }
         for table in &snapshot.memory.tables {
             let Some(rows) = table.rows(device, range, &[]) else { continue };
@@ -64,14 +71,7 @@ impl<'a> Nodes<'a> {
                 stale.push(tombstone.range);
             }
         }
-        stale.sort_unstable_by_key(|range| range.first());
-        stale.dedup_by(|next, held| {
-            let joins = held.overlaps(*next);
-            if joins {
-                *held = held.hull(*next);
-            }
-            joins
-        });
+        let stale = union(stale);
         Ok(Some(Nodes { context, stored, device, stale }))
     }
 

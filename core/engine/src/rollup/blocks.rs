@@ -16,6 +16,8 @@ pub(crate) trait BlockSink {
 #[derive(Debug, Default)]
 pub(crate) struct Blocks {
     held: Option<SeriesRows>,
+    /// Memory of what was held before.
+    spare: Option<SeriesRows>,
 }
 
 impl Blocks {
@@ -35,7 +37,7 @@ impl Blocks {
                 return;
             }
             sink.block(&held.times, &held.columns, 0..held.len());
-            self.held = None;
+            self.spare = self.held.take();
         }
         while range.len() >= BLOCK_ROWS || (ends && !range.is_empty()) {
             let end = range.end.min(range.start + BLOCK_ROWS);
@@ -43,11 +45,7 @@ impl Blocks {
             range.start = end;
         }
         if !range.is_empty() {
-            let mut held = SeriesRows {
-                times: Vec::new(),
-                versions: Versions::One(tidelog_model::Version::default()),
-                columns: vec![None; rows.columns.len()],
-            };
+            let mut held = self.empty(rows);
             append(&mut held, rows, range);
             self.held = Some(held);
         }
@@ -57,6 +55,28 @@ impl Blocks {
     pub(crate) fn end(&mut self, sink: &mut impl BlockSink) {
         if let Some(held) = self.held.take() {
             sink.block(&held.times, &held.columns, 0..held.len());
+            self.spare = Some(held);
+        }
+    }
+
+    /// No rows, with the same columns as these.
+    fn empty(&mut self, like: &SeriesRows) -> SeriesRows {
+        let kind = |cells: &Option<Cells>| cells.as_ref().map(|cells| cells.column.field_type());
+        let fits = |spare: &SeriesRows| {
+            let columns = spare.columns.iter().map(kind);
+            spare.columns.len() == like.columns.len() && columns.eq(like.columns.iter().map(kind))
+        };
+        match self.spare.take().filter(fits) {
+            Some(mut spare) => {
+                spare.times.clear();
+                spare.columns.iter_mut().flatten().for_each(|cells| cells.column.clear());
+                spare
+            }
+            None => SeriesRows {
+                times: Vec::new(),
+                versions: Versions::One(tidelog_model::Version::default()),
+                columns: vec![None; like.columns.len()],
+            },
         }
     }
 }

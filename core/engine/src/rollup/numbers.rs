@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 
 /// Lanes of a float fold: part of the definition of a sum, so never a matter of the machine.
 const LANES: usize = 8;
+/// Values that are looked through at once.
+const RUN: usize = 64;
 /// A field that falls more than once, and at more than every so-many-th value, is no counter: its drops are not
 /// summed.
 const COUNTER_FALLS: u64 = 8;
@@ -296,7 +298,14 @@ macro_rules! float {
                 let place = |wanted: $type, zero: $type| {
                     let signed = (wanted == 0.0)
                         .then(|| values.iter().position(|value| value.to_bits() == zero.to_bits()));
-                    signed.flatten().or_else(|| values.iter().position(|value| *value == wanted))
+                    signed.flatten().or_else(|| {
+                        // Runs without a match are passed over side by side.
+                        let holds = |run: &&[$type]| {
+                            run.iter().fold(false, |found, value| found | (*value == wanted))
+                        };
+                        let run = values.chunks(RUN).position(|run| holds(&run))? * RUN;
+                        Some(run + values[run..].iter().position(|value| *value == wanted)?)
+                    })
                 };
                 Some((place(least, -0.0)?, place(greatest, 0.0)?))
             }

@@ -54,7 +54,8 @@ impl Snapshot {
             }
         }
         for table in &self.memory.tables {
-            sources.extend(table.rows(device, range, fields).map(Source::memory));
+            let rows = table.rows_within(device, range, fields, &self.horizon);
+            sources.extend(rows.map(Source::memory));
         }
         let concerned = |tombstone: &&Arc<Tombstone>| {
             tombstone.range.overlaps(range)

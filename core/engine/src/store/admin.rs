@@ -6,6 +6,7 @@ use crate::error::{EditProblem, UpkeepError, WriteError};
 use crate::ids::{LogPoint, Tier};
 use crate::manifest::{Change, CollectionEntry, Pin, encode_tombstone};
 use crate::retention::Retention;
+use crate::rows::FieldKey;
 use crate::wal::{AppendError, KIND_TOMBSTONE, tombstone_payload};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -279,8 +280,8 @@ impl Store {
     /// # Errors
     /// See [`UpkeepError`].
     pub fn seal_with(&self, mut go_on: impl FnMut() -> bool) -> Result<SealReport, UpkeepError> {
-        self.inner.flush()?;
-        let sealed = self.inner.roll_up(&mut go_on)?;
+        let mut sealed = self.inner.flush()?;
+        sealed += self.inner.roll_up(&mut go_on)?;
         Ok(SealReport {
             leaves: sealed.leaves,
             parents: sealed.parents,
@@ -382,6 +383,11 @@ impl Inner {
     /// The deletes that concern a collection, at this moment.
     pub(crate) fn tombstones_of(&self, name: &CollectionName) -> Vec<Arc<Tombstone>> {
         self.catalog().tombstones_of(name)
+    }
+
+    /// The visible fields of a collection.
+    pub(crate) fn fields_of(&self, name: &CollectionName) -> Vec<FieldKey> {
+        self.catalog().fields_of(name).unwrap_or_default()
     }
 
     /// The leaf width of a collection.

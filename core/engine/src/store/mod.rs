@@ -119,6 +119,9 @@ pub(crate) struct Inner {
         Mutex<std::collections::BTreeSet<(tidelog_model::GroupId, crate::ids::Tier)>>,
     /// Generations that wait to be flushed, oldest first.
     pub(crate) sealed: Mutex<std::collections::VecDeque<crate::upkeep::Sealed>>,
+    /// By group, for its next flush to seal.
+    pub(crate) open_leaves:
+        Mutex<std::collections::BTreeMap<tidelog_model::GroupId, Arc<crate::upkeep::OpenLeaves>>>,
     pub(crate) counters: Counters,
     pub(crate) threads: Threads,
     /// One flush or compaction at a time.

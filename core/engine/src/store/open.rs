@@ -5,7 +5,7 @@ use super::catalog::Catalog;
 use super::check_file::Checked;
 use super::pending::Pending;
 use super::room::Room;
-use super::stamps::{CEILING_STEP_MILLIS, Stamps};
+use super::stamps::{Stamps, ceiling_after};
 use super::stats::Counters;
 use super::{Inner, Lock};
 use crate::disk::{Disk, OpenMode};
@@ -118,11 +118,11 @@ impl Inner {
         settle_log(&*disk, &recovered, &mut report).map_err(io)?;
 
         let now = options.clock.wall_millis();
-        let last = newest.max(manifest.state().ceiling);
+        let last = last_stamp(manifest.state(), newest);
         report.clock_behind_millis = newest.millis().saturating_sub(now);
         let incarnation = Incarnation(options.entropy.id().map_err(io)?);
         let ordinal = manifest.state().openings.last().map_or(0, |opening| opening.ordinal + 1);
-        let ceiling = Stamp::from_millis(now.max(last.millis()) + CEILING_STEP_MILLIS);
+        let ceiling = ceiling_after(last, now).max(manifest.state().ceiling);
         let mut edit: Vec<Change> = log_end(manifest.state(), &recovered).into_iter().collect();
         edit.extend([Change::Opened(Opening { ordinal, incarnation }), Change::Ceiling(ceiling)]);
         manifest.append(&edit).map_err(|error| OpenError::Edit(EditProblem(error)))?;
@@ -229,6 +229,7 @@ impl Inner {
             next_file: manifest_next_file.into(),
             directories: Mutex::default(),
             sealed: Mutex::default(),
+            open_leaves: Mutex::default(),
             counters: Counters::default(),
             threads: Threads::default(),
             upkeep: Mutex::default(),
@@ -340,6 +341,19 @@ fn replay(
     let recovered =
         wal::recover(disk, state.store, state.covered, &openings, &state.ends, &mut apply)?;
     Ok((recovered, newest))
+}
+
+/// After which stamp the next one is drawn: after any that may have been drawn before.
+///
+/// A store that was closed has logged every write that it stamped, so the newest of those is known. One that was not may have
+/// drawn any up to the ceiling.
+fn last_stamp(state: &State, newest: Stamp) -> Stamp {
+    let closed = state.openings.last().is_some_and(|last| state.ends.contains_key(&last.ordinal));
+    if !closed {
+        return newest.max(state.ceiling);
+    }
+    let options = state.collections.values().map(|entry| entry.options_version.stamp);
+    options.fold(newest, Stamp::max)
 }
 
 /// Where the log of the opening before this one ends, unless it said so itself: a last segment that is

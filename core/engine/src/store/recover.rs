@@ -585,7 +585,8 @@ fn is_data(entry: &FileEntry) -> bool {
 fn forget_nodes(state: &mut State) {
     state.files.retain(|_, entry| is_data(entry));
     for entry in state.files.values_mut().filter(|entry| entry.tier == Tier::Raw) {
-        Arc::make_mut(entry).rolled_up = false;
+        let entry = Arc::make_mut(entry);
+        entry.uncounted = vec![entry.range];
     }
     state.not_rolled_up.clone_from(&state.tombstones);
 }

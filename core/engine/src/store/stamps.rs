@@ -7,6 +7,16 @@ use tidelog_model::{Stamp, StampClock};
 /// The ceiling is raised in steps of this many milliseconds.
 pub(super) const CEILING_STEP_MILLIS: u64 = 10_000;
 
+/// Stamps that run ahead of the wall clock, as after a crash, get room in steps of this many milliseconds: a store that
+/// crashes again and again must not run away from its peers.
+const AHEAD_STEP_MILLIS: u64 = 100;
+
+/// The ceiling under which stamps from this one on can be drawn for a while.
+pub(super) fn ceiling_after(stamp: Stamp, wall_millis: u64) -> Stamp {
+    let near = wall_millis + CEILING_STEP_MILLIS;
+    Stamp::from_millis(near.max(stamp.millis() + AHEAD_STEP_MILLIS))
+}
+
 /// Stamps drawn and writes in flight: those whose rows are not in memory yet.
 #[derive(Debug)]
 pub(crate) struct Stamps {
@@ -56,7 +66,7 @@ impl Stamps {
         let mut clock = state.clock;
         let stamp = clock.draw(wall_millis);
         if stamp > state.ceiling {
-            return Drawn::Raise(Stamp::from_millis(stamp.millis() + CEILING_STEP_MILLIS));
+            return Drawn::Raise(ceiling_after(stamp, wall_millis));
         }
         state.clock = clock;
         state.in_flight.insert(stamp, None);

@@ -10,8 +10,9 @@ use crate::manifest::{Change, CollectionEntry, decode_tombstone, encode_tombston
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidelog_model::digest::{StateKind, StateRoot};
-use tidelog_model::{CollectionName, Digest, FieldType, LeafWidth, Name, StoreId, Tombstone};
-use tidelog_model::{Stamp, Version};
+use tidelog_model::{
+    CollectionName, Digest, FieldType, Horizon, LeafWidth, Name, Stamp, StoreId, Tombstone, Version,
+};
 
 /// A part of the state: equal parts have equal bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -33,27 +34,30 @@ pub struct StateApplied {
 }
 
 impl Store {
-    /// The parts of the state, ascending. Memory: all deletes and fields there are.
+    /// The parts of the state up to a horizon, ascending: a delete that is on its way to the other store is no
+    /// difference, as rows are none. Memory: all deletes and fields there are.
     #[must_use]
-    pub fn state_parts(&self) -> Vec<StatePart> {
+    pub fn state_parts(&self, horizon: &Horizon) -> Vec<StatePart> {
         let catalog = self.inner.catalog();
-        let deletes = catalog.tombstones.iter().map(|tombstone| StatePart {
+        let deletes = catalog.tombstones.iter().filter(|one| horizon.admits(one.version));
+        let deletes = deletes.map(|tombstone| StatePart {
             kind: StateKind::Tombstone,
             bytes: encode_tombstone(tombstone),
         });
         let mut parts: Vec<StatePart> = deletes.collect();
         for (name, entry) in &catalog.collections {
-            parts.extend(parts_of(name, entry));
+            parts.extend(parts_of(name, entry, horizon));
         }
         parts.sort_unstable();
         parts
     }
 
-    /// The state root over a content root: equal ones mean that two stores agree on everything.
+    /// The state root over a content root, both up to a horizon: equal ones mean that two stores agree on everything
+    /// up to there.
     #[must_use]
-    pub fn state_root(&self, content: Option<Digest>) -> Digest {
+    pub fn state_root(&self, content: Option<Digest>, horizon: &Horizon) -> Digest {
         let mut root = StateRoot::new(content);
-        self.state_parts().iter().for_each(|part| root.push(part.kind, &part.bytes));
+        self.state_parts(horizon).iter().for_each(|part| root.push(part.kind, &part.bytes));
         root.finish()
     }
 
@@ -77,7 +81,7 @@ impl Store {
                 _ => {}
             }
         }
-        let known = self.state_parts();
+        let known = self.state_parts(&Horizon::default());
         let new = parts.iter().filter(|part| known.binary_search(part).is_err()).count();
         let mut applied = StateApplied { new: new as u64, ..StateApplied::default() };
         let newest = entries.values().filter_map(Entry::newest).max().unwrap_or_default();
@@ -162,6 +166,7 @@ fn is_known(own: &CollectionEntry, next: &CollectionEntry) -> bool {
 fn parts_of<'a>(
     name: &'a CollectionName,
     entry: &'a CollectionEntry,
+    horizon: &'a Horizon,
 ) -> impl Iterator<Item = StatePart> + 'a {
     let named = || {
         let mut writer = Writer::default();
@@ -179,13 +184,16 @@ fn parts_of<'a>(
     writer.list(entry.retention.iter(), |writer, (tier, days)| {
         writer.u8(*tier as u8).u32(*days);
     });
-    let options = StatePart { kind: StateKind::Options, bytes: writer.bytes };
+    let options = horizon
+        .admits(entry.options_version)
+        .then_some(StatePart { kind: StateKind::Options, bytes: writer.bytes });
     let cut = move |(tier, cut): (&Tier, &i64)| {
         let mut writer = named();
         writer.u8(*tier as u8).i64(*cut);
         StatePart { kind: StateKind::Cut, bytes: writer.bytes }
     };
-    entry.fields.iter().map(field).chain([options]).chain(entry.cuts.iter().map(cut))
+    let fields = entry.fields.iter().filter(|(_, first)| horizon.admits(**first));
+    fields.map(field).chain(options).chain(entry.cuts.iter().map(cut))
 }
 
 fn read_part(

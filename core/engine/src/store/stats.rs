@@ -8,6 +8,7 @@ use crate::retention::Retention;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 use tidelog_model::{CollectionName, FieldType, GroupId, Stamp};
 
 /// Counted since the store was opened.
@@ -39,7 +40,12 @@ pub(crate) struct Counters {
 
 impl Counters {
     /// Counts what sealing made of one group.
-    pub(crate) fn count_sealed(&self, sealed: &Sealed, written: &[Written]) {
+    pub(crate) fn count_sealed(&self, sealed: &Sealed, written: &[Written], spent: Duration) {
+        let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
+        self.seal_nanos.fetch_add(nanos, Relaxed);
+        if *sealed == Sealed::default() {
+            return;
+        }
         self.seals.fetch_add(1, Relaxed);
         self.sealed_leaves.fetch_add(sealed.leaves, Relaxed);
         self.sealed_parents.fetch_add(sealed.parents, Relaxed);
@@ -243,7 +249,8 @@ impl Store {
             sealed_windows: count(&counters.sealed_windows),
             sealed_rows: count(&counters.sealed_rows),
             sealed_bytes: count(&counters.sealed_bytes),
-            files_unsealed: files.rows().filter(|file| !file.entry.rolled_up).count() as u64,
+            files_unsealed: files.rows().filter(|file| !file.entry.uncounted.is_empty()).count()
+                as u64,
             flushed_rows: count(&counters.flushed_rows),
             compactions: count(&counters.compactions),
             compaction_failures: count(&counters.compaction_failures),

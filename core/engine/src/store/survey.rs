@@ -46,7 +46,7 @@ impl Content {
             cleaned: summary.cleaned,
             dense: summary.dense,
             settled: false,
-            rolled_up: false,
+            uncounted: vec![summary.range],
             collections: sections.iter().map(|section| section.name.clone()).collect(),
         };
         let of_section = sections.iter().map(|s| (s.name.clone(), s.leaf, s.fields.clone()));
@@ -75,7 +75,7 @@ impl Content {
             cleaned: settled().map(|(_, settled)| settled.cleaned).min().unwrap_or_default(),
             dense: true,
             settled: true,
-            rolled_up: true,
+            uncounted: Vec::new(),
             collections: sections.iter().map(|section| section.name.clone()).collect(),
         };
         let of_section = sections.iter().map(|s| (s.name.clone(), s.leaf, s.fields.clone()));

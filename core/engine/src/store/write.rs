@@ -379,7 +379,7 @@ impl Inner {
     }
 
     fn flush_for_room(&self) -> Result<(), WriteError> {
-        self.flush().map_err(|error| match error.kind() {
+        self.flush().map(drop).map_err(|error| match error.kind() {
             Kind::Reopen => WriteError::Poisoned,
             _ => WriteError::Full { what: error.to_string() },
         })

@@ -1,19 +1,21 @@
 //! Compaction: some files of a group become one, smaller, without what deletes and cuts hide.
 
 use super::merge::merge;
+use super::merge_nodes::Merge;
 use super::pick::{Candidate, pick};
 use crate::error::UpkeepError;
 use crate::files::OpenFile;
 use crate::group::file_path;
 use crate::ids::{FileId, Tier};
-use crate::manifest::{Change, FileEntry};
+use crate::manifest::{FileEntry, union};
 use crate::store::Inner;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use tidelog_model::{GroupId, Stamp};
 
-/// While writes keep coming, so many files of a group may wait to be sealed.
-const UNSEALED_MAX: usize = 4;
+/// While writes keep coming, so many files of a group may wait to be sealed: what comes late is spread over many
+/// leaves, and those are made anew once for all of these files.
+const UNSEALED_MAX: usize = 8;
 
 impl Inner {
     /// Background upkeep: merges what has piled up, a merge at a time, and makes way for a flush.
@@ -46,7 +48,9 @@ impl Inner {
                         Err(UpkeepError::Cancelled) => return Ok(()),
                         other => other.map(drop)?,
                     }
-                    self.merge_nodes(group, false)?;
+                }
+                if self.options.pyramid {
+                    self.merge_nodes(group, if eager { Merge::Quiet } else { Merge::Piled })?;
                 }
                 let chosen = self.pick_in(group, eager);
                 if chosen.is_empty() {
@@ -66,7 +70,8 @@ impl Inner {
     /// not after each flush, which would make the leaves anew that are still being written.
     fn seals_now(&self, group: GroupId, eager: bool) -> bool {
         let files = self.files();
-        let unsealed = files.group(group).iter().filter(|open| !open.entry.rolled_up).count();
+        let unsealed =
+            files.group(group).iter().filter(|open| !open.entry.uncounted.is_empty()).count();
         let enough = if eager { 1 } else { UNSEALED_MAX };
         self.options.pyramid && unsealed >= enough
     }
@@ -75,17 +80,12 @@ impl Inner {
         let files = self.files();
         // A file that cannot be read stays where it is, for whoever repairs it.
         // What is not sealed yet keeps its file, so that no more has to be made anew than it holds.
-        let sealed = |open: &&OpenFile| open.entry.rolled_up || !self.options.pyramid;
+        let sealed = |open: &&OpenFile| open.entry.uncounted.is_empty() || !self.options.pyramid;
         let readable = files.group(group).iter().filter(|open| open.file.is_ok()).filter(sealed);
         let candidates: Vec<Candidate<'_>> = readable
             .map(|open| Candidate { entry: &open.entry, dirty: self.is_dirty(open) })
             .collect();
         pick(&candidates, eager)
-    }
-
-    /// The output of a merge counts as sealed when all of its inputs do.
-    fn sealed_inputs(inputs: &[OpenFile]) -> bool {
-        inputs.iter().all(|open| open.entry.rolled_up)
     }
 
     /// Are there rows in the file that a delete or a cut hides?
@@ -144,7 +144,7 @@ impl Inner {
                 };
                 self.compact_files(group, &ids, &mut here)?;
             }
-            self.merge_nodes(group, true)?;
+            self.merge_nodes(group, Merge::All)?;
             done += bytes;
             if !progress(done, total) {
                 return Err(UpkeepError::Cancelled);
@@ -172,18 +172,23 @@ impl Inner {
         let stamps = inputs.iter().map(|open| open.entry.stamps).reduce(hull);
         let levelling = self.levelling(group, stamps, ids, None);
         let id = self.new_file_id();
-        let outcome = merge(self, group, id, &inputs, levelling, progress).and_then(|written| {
-            let added = written.as_slice();
-            let sealed = added.iter().filter(|_| Self::sealed_inputs(&inputs));
-            let changes = sealed.map(|file| Change::RolledUp(file.id, true)).collect();
-            match self.publish(added, ids, changes, |files| self.show(files)) {
-                Ok(()) => Ok(written),
-                Err(error) => {
-                    self.discard_unpublished(added, &error);
-                    Err(error)
+        let outcome =
+            merge(self, group, id, &inputs, levelling, progress).and_then(|mut written| {
+                // What of the inputs no node counts, none counts of the output.
+                if let Some(file) = &mut written {
+                    let ranges =
+                        inputs.iter().flat_map(|open| open.entry.uncounted.iter().copied());
+                    file.uncounted = union(ranges);
                 }
-            }
-        });
+                let added = written.as_slice();
+                match self.publish(added, ids, Vec::new(), |files| self.show(files)) {
+                    Ok(()) => Ok(written),
+                    Err(error) => {
+                        self.discard_unpublished(added, &error);
+                        Err(error)
+                    }
+                }
+            });
         match outcome {
             Ok(written) => {
                 self.counters.compactions.fetch_add(1, Relaxed);

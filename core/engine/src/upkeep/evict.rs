@@ -3,6 +3,7 @@
 //! An eviction is local. It is no cut, which replicas would follow, but has the same effect here: before its time
 //! there is nothing, in no tier.
 
+use super::merge_nodes::Merge;
 use crate::error::UpkeepError;
 use crate::files::FileSet;
 use crate::ids::{FileId, Tier};
@@ -99,7 +100,7 @@ impl Inner {
             for id in self.cut_through(group, &names) {
                 self.compact_files(group, &[id], &mut |_, _| !self.threads.is_stopping())?;
             }
-            self.merge_nodes(group, true)?;
+            self.merge_nodes(group, Merge::All)?;
         }
         let gone = before.saturating_sub(rows(&self.files()));
         self.counters.rows_evicted.fetch_add(gone, Relaxed);

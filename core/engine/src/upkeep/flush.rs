@@ -1,5 +1,6 @@
 //! Flush: a sealed generation of memory becomes one file per group, in one edit of the manifest.
 
+use super::fresh::{Fresh, FreshlySealed};
 use crate::codec::Effort;
 
 use crate::error::UpkeepError;
@@ -10,6 +11,7 @@ use crate::manifest::{Change, FileEntry};
 use crate::memory::{Generation, Table};
 use crate::nodes::NodeFile;
 use crate::options::Upkeep;
+use crate::pyramid::Sealed as LeavesSealed;
 use crate::rows::{FieldKey, hide};
 use crate::store::Inner;
 use crate::wal::segment_path;
@@ -29,17 +31,29 @@ pub(crate) struct Sealed {
     pub(crate) least_in_flight: Option<Stamp>,
 }
 
+/// What a flush wrote of one group.
+struct Flushed {
+    rows: Written,
+    fresh: FreshlySealed,
+}
+
+impl Flushed {
+    fn files(&self) -> impl Iterator<Item = &Written> {
+        std::iter::once(&self.rows).chain(&self.fresh.nodes)
+    }
+}
+
 impl Inner {
-    /// Flushes all of memory.
-    pub(crate) fn flush(&self) -> Result<(), UpkeepError> {
-        {
+    /// Flushes all of memory; what was sealed on the way.
+    pub(crate) fn flush(&self) -> Result<LeavesSealed, UpkeepError> {
+        let leaves = {
             let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
             self.check_writable()?;
             self.seal();
-            self.flush_sealed()?;
-        }
+            self.flush_sealed()?
+        };
         self.evict_after_flush();
-        Ok(())
+        Ok(leaves)
     }
 
     /// Flushes all of memory; the files that hold it, before anything else happens to them.
@@ -94,16 +108,17 @@ impl Inner {
     }
 
     /// Flushes what is sealed, oldest first. The caller holds the upkeep lock.
-    fn flush_sealed(&self) -> Result<(), UpkeepError> {
+    fn flush_sealed(&self) -> Result<LeavesSealed, UpkeepError> {
+        let mut leaves = LeavesSealed::default();
         loop {
             let next = {
                 let sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
                 sealed.front().cloned()
             };
-            let Some(next) = next else { return Ok(()) };
+            let Some(next) = next else { return Ok(leaves) };
             let outcome = self.flush_generation(&next);
             match &outcome {
-                Ok(()) => {
+                Ok(_) => {
                     self.sealed.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     self.counters.flushes.fetch_add(1, Relaxed);
                     self.room.flush_ended(None);
@@ -113,17 +128,19 @@ impl Inner {
                     self.room.flush_ended(Some(error.to_string()));
                 }
             }
-            outcome?;
+            leaves += outcome?;
         }
     }
 
-    fn flush_generation(&self, sealed: &Sealed) -> Result<(), UpkeepError> {
+    fn flush_generation(&self, sealed: &Sealed) -> Result<LeavesSealed, UpkeepError> {
         let span = tracing::debug_span!("flush", bytes = sealed.generation.heap_bytes());
         let _in = span.enter();
         let started = self.clock().monotonic();
-        let written = self.write_generation(sealed)?;
+        let groups = self.write_generation(sealed)?;
         let mut changes = self.catalog_changes();
         changes.push(Change::Covered(sealed.covered));
+        changes.extend(groups.iter().flat_map(|group| group.fresh.changes.iter().cloned()));
+        let written: Vec<Written> = groups.iter().flat_map(Flushed::files).cloned().collect();
         let published = self.publish(&written, &[], changes, |files| {
             self.memory.retire(&sealed.generation, || self.show(files));
         });
@@ -131,9 +148,13 @@ impl Inner {
             self.discard_unpublished(&written, &error);
             return Err(error);
         }
-        for file in &written {
-            self.counters.flushed_bytes.fetch_add(file.len, Relaxed);
-            self.counters.flushed_rows.fetch_add(file.summary.rows, Relaxed);
+        let mut leaves = LeavesSealed::default();
+        for Flushed { rows, fresh } in groups {
+            self.counters.flushed_bytes.fetch_add(rows.len, Relaxed);
+            self.counters.flushed_rows.fetch_add(rows.summary.rows, Relaxed);
+            self.counters.count_sealed(&fresh.sealed, &fresh.nodes, fresh.spent);
+            self.keep_open_leaves(rows.group, fresh.open);
+            leaves += fresh.sealed;
         }
         let nanos = self.clock().monotonic().saturating_sub(started).as_nanos();
         self.counters.flush_nanos.fetch_add(u64::try_from(nanos).unwrap_or(u64::MAX), Relaxed);
@@ -141,7 +162,7 @@ impl Inner {
         if let Err(error) = self.release_log() {
             tracing::warn!(%error, "covered log segments could not be deleted yet");
         }
-        Ok(())
+        Ok(leaves)
     }
 
     /// Adds files to the manifest and removes others, in one edit. `show` makes the set of files after it
@@ -208,7 +229,7 @@ impl Inner {
         FileId(next.fetch_add(1, Relaxed))
     }
 
-    fn write_generation(&self, sealed: &Sealed) -> Result<Vec<Written>, UpkeepError> {
+    fn write_generation(&self, sealed: &Sealed) -> Result<Vec<Flushed>, UpkeepError> {
         let mut groups: BTreeMap<GroupId, Vec<(&CollectionName, &Table)>> = BTreeMap::new();
         for (group, name, table) in sealed.generation.tables() {
             groups.entry(group).or_default().push((name, table));
@@ -221,7 +242,7 @@ impl Inner {
         }
         let groups: Vec<(GroupId, Vec<(&CollectionName, &Table)>)> = groups.into_iter().collect();
         let next = Mutex::new(groups.iter());
-        let results: Mutex<Vec<Result<Option<Written>, UpkeepError>>> = Mutex::default();
+        let results: Mutex<Vec<Result<Option<Flushed>, UpkeepError>>> = Mutex::default();
         let work = || {
             loop {
                 let one = next.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -258,7 +279,9 @@ impl Inner {
         match failure {
             None => Ok(written),
             Some(error) => {
-                self.discard(&written);
+                let files: Vec<Written> =
+                    written.iter().flat_map(Flushed::files).cloned().collect();
+                self.discard(&files);
                 Err(error)
             }
         }
@@ -269,7 +292,7 @@ impl Inner {
         sealed: &Sealed,
         group: GroupId,
         tables: &[(&CollectionName, &Table)],
-    ) -> Result<Option<Written>, UpkeepError> {
+    ) -> Result<Option<Flushed>, UpkeepError> {
         let cleaned = self.cleaned();
         let stamps = sealed.generation.stamps();
         let levelling = self.levelling(group, stamps, &[], Some(sealed));
@@ -284,25 +307,55 @@ impl Inner {
             levelling,
             cleaned,
         )?;
+        let mut fresh = Fresh::new(self, group, id, levelling);
         for (name, table) in tables {
-            let mut fields: Vec<FieldKey> = table.fields().to_vec();
-            fields.sort_unstable();
-            let tombstones = self.tombstones_of(name);
-            let cut = self.cut_of(name).unwrap_or(i64::MIN);
-            let Some(range) = TimeRange::inclusive(cut, i64::MAX) else { continue };
-            let view = table.view();
-            writer.begin_section((*name).clone(), self.leaf_of(name), fields.clone())?;
-            for device in view.devices() {
-                let mut rows = view.rows(device, range, &fields);
-                if let Some(rows) = &mut rows {
-                    let of_device: Vec<_> =
-                        tombstones.iter().filter(|t| t.devices.matches(device)).cloned().collect();
-                    hide(rows, &fields, &of_device);
-                }
-                writer.series(device, || Ok::<_, io::Error>(rows.take()))?;
-            }
+            self.write_table(&mut writer, name, table, &mut fresh)?;
         }
-        Ok(writer.finish()?)
+        let written: BTreeSet<&CollectionName> = tables.iter().map(|(name, _)| *name).collect();
+        let quiet = fresh.as_ref().map(|fresh| fresh.quiet(&written)).unwrap_or_default();
+        for name in &quiet {
+            Fresh::seal_quiet(&mut fresh, name);
+        }
+        let Some(mut rows) = writer.finish()? else { return Ok(None) };
+        let fresh = Fresh::finish_or_leave(fresh, rows.summary.range);
+        rows.uncounted.clone_from(&fresh.uncounted);
+        Ok(Some(Flushed { rows, fresh }))
+    }
+
+    /// Writes the rows of a collection, and seals those of leaves that are over.
+    fn write_table(
+        &self,
+        writer: &mut GroupWriter,
+        name: &CollectionName,
+        table: &Table,
+        fresh: &mut Option<Fresh<'_>>,
+    ) -> Result<(), UpkeepError> {
+        let cut = self.cut_of(name).unwrap_or(i64::MIN);
+        let Some(range) = TimeRange::inclusive(cut, i64::MAX) else { return Ok(()) };
+        let mut fields: BTreeSet<FieldKey> = table.fields().iter().cloned().collect();
+        if fresh.is_some() {
+            fields.extend(self.fields_of(name));
+        }
+        let fields: Vec<FieldKey> = fields.into_iter().collect();
+        let tombstones = self.tombstones_of(name);
+        let source = Fresh::source(fresh, name, Some(table), &fields, &tombstones);
+        let mut sealing = Fresh::begin(fresh, name, source.as_ref(), &tombstones);
+        let view = table.view();
+        let mut devices: BTreeSet<Arc<str>> = view.devices().cloned().collect();
+        devices.extend(sealing.kept_devices());
+        writer.begin_section(name.clone(), self.leaf_of(name), fields.clone())?;
+        for device in &devices {
+            let mut rows = view.rows(device, range, &fields);
+            if let Some(rows) = &mut rows {
+                let of_device: Vec<_> =
+                    tombstones.iter().filter(|t| t.devices.matches(device)).cloned().collect();
+                hide(rows, &fields, &of_device);
+            }
+            sealing.device(device, rows.as_ref());
+            writer.series(device, || Ok::<_, io::Error>(rows.take()))?;
+        }
+        sealing.finish(name);
+        Ok(())
     }
 
     /// Every tombstone up to this stamp is known here: none with a lesser stamp can still be on its way.
@@ -450,7 +503,7 @@ pub(crate) fn entry_of(file: &Written) -> FileEntry {
         cleaned: summary.cleaned,
         dense: summary.dense,
         settled: file.settled,
-        rolled_up: file.tier != Tier::Raw,
+        uncounted: file.uncounted.clone(),
         collections: file.collections.clone(),
     }
 }

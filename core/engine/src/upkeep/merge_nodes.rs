@@ -15,8 +15,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidelog_model::{CollectionName, GroupId, TimeRange};
 
-/// So many files of nodes are worth a merge.
-const FILES_MERGED: usize = 4;
+/// Why files of nodes are merged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Merge {
+    /// Too many have piled up while writes keep coming: with the least work.
+    Piled,
+    /// Nobody writes: few files, and small ones.
+    Quiet,
+    /// Into one.
+    All,
+}
+
+/// So many files of nodes are worth a merge, and so many while writes keep coming.
+pub(super) const FILES_MERGED: usize = 4;
+const FILES_PILED: usize = 16;
 /// More than so many are merged in any case: each is asked by every query.
 const FILES_MAX: usize = 16;
 /// A file is merged with the newer ones when it is at most so many times as long as they are together: a node is
@@ -26,7 +38,12 @@ const FACTOR: u64 = 2;
 impl Inner {
     /// Merges files of nodes of a group where they have piled up, or all of them. The caller holds the upkeep
     /// lock.
-    pub(super) fn merge_nodes(&self, group: GroupId, all: bool) -> Result<(), UpkeepError> {
+    pub(super) fn merge_nodes(&self, group: GroupId, why: Merge) -> Result<(), UpkeepError> {
+        let all = why == Merge::All;
+        let (enough, effort) = match why {
+            Merge::Piled => (FILES_PILED, Effort::Quick),
+            Merge::Quiet | Merge::All => (FILES_MERGED, Effort::Dense),
+        };
         for tier in [Tier::Hour, Tier::Day, Tier::Month, Tier::Year] {
             let files = self.files();
             let own: Vec<&OpenNodes> =
@@ -36,7 +53,7 @@ impl Inner {
                 continue;
             }
             let lens: Vec<u64> = own.iter().map(|open| open.entry.len).collect();
-            let first = if all { 0 } else { newest(&lens) };
+            let first = if all { 0 } else { newest(&lens, enough) };
             let cut = |open: &OpenNodes| {
                 let range = open.entry.range;
                 let before = |name| !files.cuts(name).remembers(tier, range);
@@ -48,7 +65,7 @@ impl Inner {
                 continue;
             }
             let inputs: Vec<OpenNodes> = own[first..].iter().map(|open| (*open).clone()).collect();
-            let written = self.write_merged(&files, (group, tier), &inputs, first == 0)?;
+            let written = self.write_merged(&files, (group, tier, effort), &inputs, first == 0)?;
             self.replace(&inputs, written)?;
         }
         self.merge_settled(group, all)
@@ -77,14 +94,14 @@ impl Inner {
     fn write_merged(
         &self,
         files: &FileSet,
-        (group, tier): (GroupId, Tier),
+        (group, tier, effort): (GroupId, Tier, Effort),
         inputs: &[OpenNodes],
         all: bool,
     ) -> Result<Option<Written>, UpkeepError> {
         let id = self.new_file_id();
         let place = (group, self.groups);
         let (disk, store) = (&self.disk, self.store_id);
-        let mut writer = NodeWriter::create(disk, store, place, tier, id, Effort::Dense)?;
+        let mut writer = NodeWriter::create(disk, store, place, tier, id, effort)?;
         let names: BTreeSet<&CollectionName> =
             inputs.iter().flat_map(|open| &open.entry.collections).collect();
         for name in names {
@@ -138,14 +155,14 @@ impl Inner {
 
 /// From which file on, oldest first, all newer ones are merged; behind the last when none are. Only the newest may be:
 /// what is merged counts as newer than what is not.
-pub(super) fn newest(lens: &[u64]) -> usize {
+pub(super) fn newest(lens: &[u64], enough: usize) -> usize {
     let Some(mut first) = lens.len().checked_sub(1) else { return 0 };
     let mut sum = lens[first];
     while first > 0 && lens[first - 1] <= sum.saturating_mul(FACTOR) {
         first -= 1;
         sum += lens[first];
     }
-    if lens.len() - first >= FILES_MERGED {
+    if lens.len() - first >= enough {
         first
     } else if lens.len() > FILES_MAX {
         first.min(lens.len() - 2)
@@ -160,12 +177,12 @@ mod tests {
 
     #[test]
     fn files_of_like_size_are_merged_newest_first() {
-        assert_eq!(newest(&[]), 0);
-        assert_eq!(newest(&[9, 9, 9]), 3, "not yet");
-        assert_eq!(newest(&[9, 9, 9, 9]), 0);
-        assert_eq!(newest(&[900, 9, 9, 9, 9]), 1, "a long one stays");
+        assert_eq!(newest(&[], 4), 0);
+        assert_eq!(newest(&[9, 9, 9], 4), 3, "not yet");
+        assert_eq!(newest(&[9, 9, 9, 9], 4), 0);
+        assert_eq!(newest(&[900, 9, 9, 9, 9], 4), 1, "a long one stays");
         let falling: Vec<u64> = (0..17).map(|at| 1 << (60 - 3 * at)).collect();
-        assert_eq!((newest(&falling[..16]), newest(&falling)), (16, 15), "two at least");
+        assert_eq!((newest(&falling[..16], 4), newest(&falling, 4)), (16, 15), "two at least");
     }
 
     #[test]
@@ -175,7 +192,7 @@ mod tests {
         let mut merged = 0;
         for _ in 0..4000 {
             lens.push(100);
-            let first = newest(&lens);
+            let first = newest(&lens, 4);
             if lens.len() - first >= 2 {
                 let sum = lens.drain(first..).sum();
                 merged += sum;

@@ -27,7 +27,7 @@ impl Inner {
                 continue;
             }
             let lens: Vec<u64> = own.iter().map(|open| open.entry.len).collect();
-            let first = if all { 0 } else { newest(&lens) };
+            let first = if all { 0 } else { newest(&lens, super::merge_nodes::FILES_MERGED) };
             let merged = own.len() - first;
             let tidy = |open: &&OpenNodes| !self.hides(&files, open);
             if merged == 0 || (merged == 1 && (!all || own.iter().all(tidy))) {

@@ -3,13 +3,16 @@
 mod compact;
 mod evict;
 mod flush;
+mod fresh;
 mod merge;
 mod merge_nodes;
 mod merge_settled;
+mod open_leaves;
 mod pick;
 mod roll_up;
 mod settle;
 mod threads;
 
 pub(crate) use flush::{Sealed, entry_of};
+pub(crate) use open_leaves::OpenLeaves;
 pub(crate) use threads::{Spawn, Threads, spawn};

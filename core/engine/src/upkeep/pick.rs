@@ -78,7 +78,7 @@ mod tests {
             cleaned: Stamp::ZERO,
             dense: false,
             settled: false,
-            rolled_up: true,
+            uncounted: Vec::new(),
             collections: Vec::new(),
         }
     }

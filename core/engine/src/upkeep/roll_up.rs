@@ -1,6 +1,7 @@
 //! Sealing the pyramid: what rows and deletes in files have overtaken is made anew and published in one edit per
 //! group.
 
+use super::merge_nodes::Merge;
 use crate::codec::Effort;
 use crate::error::UpkeepError;
 use crate::files::FileSet;
@@ -16,7 +17,6 @@ use crate::scan::Snapshot;
 use crate::store::Inner;
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use tidelog_model::{CollectionName, Digest, GroupId, LeafWidth, Tombstone};
 
@@ -29,7 +29,7 @@ impl Inner {
         for group in (0..self.groups).map(GroupId) {
             let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
             sealed += self.roll_up_group(group, go_on)?;
-            self.merge_nodes(group, false)?;
+            self.merge_nodes(group, Merge::Piled)?;
         }
         if !known.is_empty() {
             // Every group has seen these by now.
@@ -63,7 +63,7 @@ impl Inner {
         self.forget_damaged_nodes(group)?;
         let files = self.files();
         let fresh: Vec<_> =
-            files.group(group).iter().filter(|open| !open.entry.rolled_up).collect();
+            files.group(group).iter().filter(|open| !open.entry.uncounted.is_empty()).collect();
         let deletes = &files.state.not_rolled_up;
         if fresh.is_empty() && deletes.is_empty() {
             return Ok(Sealed::default());
@@ -84,15 +84,14 @@ impl Inner {
             sealed += self.seal_collection(name, group, &files, &mut sink, go_on)?;
         }
         let written = sink.finish()?;
-        let changes = ids.into_iter().map(|id| Change::RolledUp(id, true)).collect();
+        let changes = ids.into_iter().map(|id| Change::Uncounted(id, Vec::new())).collect();
         let published = self.publish(&written, &[], changes, |files| self.show(files));
         if let Err(error) = published {
             self.discard_unpublished(&written, &error);
             return Err(error);
         }
-        self.counters.count_sealed(&sealed, &written);
-        let nanos = self.clock().monotonic().saturating_sub(started).as_nanos();
-        self.counters.seal_nanos.fetch_add(u64::try_from(nanos).unwrap_or(u64::MAX), Relaxed);
+        let spent = self.clock().monotonic().saturating_sub(started);
+        self.counters.count_sealed(&sealed, &written, spent);
         Ok(sealed)
     }
 
@@ -110,8 +109,8 @@ impl Inner {
             "files of the pyramid are damaged and are made anew from rows"
         );
         let ids: Vec<FileId> = nodes.iter().map(|open| open.entry.id).collect();
-        let rows = files.group(group).iter().map(|open| open.entry.id);
-        let changes = rows.map(|id| Change::RolledUp(id, false)).collect();
+        let rows = files.group(group).iter().map(|open| &open.entry);
+        let changes = rows.map(|entry| Change::Uncounted(entry.id, vec![entry.range])).collect();
         self.publish(&[], &ids, changes, |files| self.show(files))?;
         let entries: Vec<_> = nodes.iter().map(|open| Arc::clone(&open.entry)).collect();
         self.unlink(&entries);
@@ -205,7 +204,7 @@ impl<'a> Files<'a> {
             let place = (self.group, inner.groups);
             let id = inner.new_file_id();
             let writer =
-                NodeWriter::create(&inner.disk, inner.store_id, place, tier, id, Effort::Fast)?;
+                NodeWriter::create(&inner.disk, inner.store_id, place, tier, id, Effort::Quick)?;
             *slot = Some((writer, false));
         }
         let (writer, begun) = slot.as_mut().expect("made just above");

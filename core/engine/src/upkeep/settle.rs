@@ -2,10 +2,11 @@
 //! longer. The files of settled nodes, the nodes of the tree above them and the cut are published in one edit.
 
 use super::entry_of;
+use super::merge_nodes::Merge;
 use super::roll_up::Files;
 use crate::codec::Effort;
 use crate::error::UpkeepError;
-use crate::files::{FileSet, Open, OpenNodes};
+use crate::files::{FileSet, Open, OpenFile, OpenNodes};
 use crate::group::{ReadError, Written, file_path};
 use crate::ids::{FileId, Tier};
 use crate::manifest::{Change, CollectionEntry};
@@ -121,7 +122,7 @@ impl Inner {
         let entries: Vec<_> = removed.iter().map(|open| Arc::clone(&open.entry)).collect();
         self.unlink(&entries);
         for group in (0..self.groups).map(GroupId) {
-            self.merge_nodes(group, false)?;
+            self.merge_nodes(group, Merge::Quiet)?;
         }
         Ok(true)
     }
@@ -132,8 +133,9 @@ impl Inner {
             return (Vec::new(), Vec::new());
         }
         let nodes = (0..self.groups).flat_map(|group| files.nodes(GroupId(group)).to_vec());
-        let rows = files.rows().filter(|open| open.entry.rolled_up);
-        let changes = rows.map(|open| Change::RolledUp(open.entry.id, false)).collect();
+        let whole = |open: &OpenFile| vec![open.entry.range];
+        let rows = files.rows().filter(|open| open.entry.uncounted != whole(open));
+        let changes = rows.map(|open| Change::Uncounted(open.entry.id, whole(open))).collect();
         (nodes.collect(), changes)
     }
 

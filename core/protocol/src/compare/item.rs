@@ -52,6 +52,8 @@ pub enum Item {
         group: GroupId,
         /// By name.
         entries: Vec<CollectionClaim>,
+        /// What they hold is claimed beside it: only what one side lacks is told by this.
+        claimed: bool,
     },
     /// The windows of a level in a range that hold anything, by their first nanosecond, ascending.
     Windows {
@@ -146,8 +148,8 @@ pub enum Item {
         scope: Scope,
         /// Whole leaf windows.
         range: TimeRange,
-        /// Devices; none: all of the range.
-        devices: Vec<String>,
+        /// Devices, and whether both sides have something of them; none: all of the range.
+        devices: Vec<(String, bool)>,
     },
     /// What cannot be compared, and is no difference either.
     LeftOut {
@@ -227,7 +229,7 @@ impl Item {
             }
             Item::WantTimes { device, times, .. } => device.len() + times.len() * 6,
             Item::Rows { archives, .. } => archives.iter().map(|one| one.len() + 20).sum(),
-            Item::Suspects { devices, .. } => devices.iter().map(|d| d.len() + 2).sum(),
+            Item::Suspects { devices, .. } => devices.iter().map(|(d, _)| d.len() + 3).sum(),
             Item::LeftOut { .. } => 8,
         }
     }
@@ -252,35 +254,16 @@ pub(crate) fn read_items(reader: &mut Reader<'_>) -> Result<Vec<Item>, Malformed
 fn write_item<'a>(writer: &mut Writer, item: &'a Item, last: &mut Option<&'a Scope>) {
     writer.u8(kind_of(item));
     if let Some(scope) = item.scope() {
-        if *last == Some(scope) {
-            writer.u8(0);
-        } else {
-            writer.u8(1).varint(u64::from(scope.group.0));
-            writer.text(scope.collection.database()).text(scope.collection.collection());
-            *last = Some(scope);
-        }
+        write_scope(writer, scope, last);
     }
     match item {
-        Item::Collections { group, entries } => {
-            writer.varint(u64::from(group.0));
-            writer.list(entries.iter(), |writer, entry| {
-                writer.text(entry.name.database()).text(entry.name.collection());
-                writer.u8(entry.leaf as u8);
-                let cut = (entry.cut > i64::MIN).then_some(entry.cut);
-                writer.option(cut, |writer, cut| {
-                    writer.i64(cut);
-                });
-                writer.u64(entry.root);
-            });
+        Item::Collections { group, entries, claimed } => {
+            writer.varint(u64::from(group.0)).u8(u8::from(*claimed));
+            write_collections(writer, entries);
         }
         Item::Windows { range, level, entries, .. } => {
             write_range(writer, *range);
-            writer.u8(*level as u8);
-            let times: Vec<i64> = entries.iter().map(|entry| entry.0).collect();
-            write_times(writer, &times);
-            entries.iter().for_each(|entry| {
-                writer.u64(entry.1);
-            });
+            write_windows(writer.u8(*level as u8), entries);
         }
         Item::Buckets { window, outer, entries, .. } => {
             writer.i64(*window);
@@ -308,10 +291,9 @@ fn write_item<'a>(writer: &mut Writer, item: &'a Item, last: &mut Option<&'a Sco
             write_prints(writer, rows);
         }
         Item::WantRange { device, range, after, .. } => {
-            let text = |writer: &mut Writer, text: &String| {
-                writer.text(text);
-            };
-            writer.option(device.as_ref(), text);
+            writer.option(device.as_ref(), |writer, device| {
+                writer.text(device);
+            });
             write_range(writer, *range);
             writer.option(after.as_ref(), |writer, (device, time)| {
                 writer.text(device).i64(*time);
@@ -329,14 +311,44 @@ fn write_item<'a>(writer: &mut Writer, item: &'a Item, last: &mut Option<&'a Sco
         }
         Item::Suspects { range, devices, .. } => {
             write_range(writer, *range);
-            writer.list(devices.iter(), |writer, device| {
-                writer.text(device);
+            writer.list(devices.iter(), |writer, (device, both)| {
+                writer.text(device).u8(u8::from(*both));
             });
         }
         Item::LeftOut { why, windows, .. } => {
             writer.u8(*why as u8).varint(*windows);
         }
     }
+}
+
+fn write_scope<'a>(writer: &mut Writer, scope: &'a Scope, last: &mut Option<&'a Scope>) {
+    if *last == Some(scope) {
+        writer.u8(0);
+        return;
+    }
+    writer.u8(1).varint(u64::from(scope.group.0));
+    writer.text(scope.collection.database()).text(scope.collection.collection());
+    *last = Some(scope);
+}
+
+fn write_windows(writer: &mut Writer, entries: &[(i64, Short)]) {
+    let times: Vec<i64> = entries.iter().map(|entry| entry.0).collect();
+    write_times(writer, &times);
+    entries.iter().for_each(|entry| {
+        writer.u64(entry.1);
+    });
+}
+
+fn write_collections(writer: &mut Writer, entries: &[CollectionClaim]) {
+    writer.list(entries.iter(), |writer, entry| {
+        writer.text(entry.name.database()).text(entry.name.collection());
+        writer.u8(entry.leaf as u8);
+        let cut = (entry.cut > i64::MIN).then_some(entry.cut);
+        writer.option(cut, |writer, cut| {
+            writer.i64(cut);
+        });
+        writer.u64(entry.root);
+    });
 }
 
 const NO_BUCKET: u8 = 255;
@@ -361,7 +373,8 @@ fn read_item(reader: &mut Reader<'_>, last: &mut Option<Scope>) -> Result<Item, 
     let kind = reader.u8()?;
     if kind == COLLECTIONS {
         let group = GroupId(reader.varint32()?);
-        return Ok(Item::Collections { group, entries: read_collections(reader)? });
+        let claimed = read_flag(reader)?;
+        return Ok(Item::Collections { group, entries: read_collections(reader)?, claimed });
     }
     if kind == ROWS {
         let contested = read_flag(reader)?;
@@ -429,7 +442,9 @@ fn read_scoped(reader: &mut Reader<'_>, kind: u8, scope: Scope) -> Result<Item, 
         }
         SUSPECTS => {
             let range = read_range(reader)?;
-            Item::Suspects { scope, range, devices: reader.list(1, read_device)? }
+            let devices =
+                reader.list(2, |reader| Ok((read_device(reader)?, read_flag(reader)?)))?;
+            Item::Suspects { scope, range, devices }
         }
         LEFT_OUT => {
             let why = LeftOut::from_number(reader.u8()?).ok_or(Malformed("no such reason"))?;

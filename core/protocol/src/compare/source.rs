@@ -109,16 +109,18 @@ pub trait Source {
         range: TimeRange,
     ) -> Result<Vec<(Print, u64)>, Self::Error>;
 
-    /// Rows to be sent, about `bytes_max` bytes of them and one row at least.
+    /// Rows to be sent, about `bytes_max` bytes of them and one row at least. They are packed together, so that writes
+    /// with one version take one archive; what does not fit of the last one that was begun is told, and how many were
+    /// begun.
     ///
     /// # Errors
     /// When the store cannot be read.
     fn pack(
         &mut self,
         scope: &Scope,
-        what: Pack<'_>,
+        what: &[Pack<'_>],
         bytes_max: usize,
-    ) -> Result<Packed, Self::Error>;
+    ) -> Result<(Packed, usize), Self::Error>;
 
     /// Takes rows: durable when it returns. Of contested ones, what wins over them here and the sender does not have
     /// is given back.

@@ -5,13 +5,13 @@
 //! along a tree that is kept anyway.
 
 use super::item::{CollectionClaim, Item, LeftOut, Print, Scope, Short};
-use super::source::{CollectionRoot, Pack, Source, Taken};
+use super::source::{CollectionRoot, More, Pack, Source, Taken};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use tidelog_model::digest::{Bucket, Buckets, Entry, FANOUT, TreeHasher};
-use tidelog_model::{Digest, GroupId, Level, TimeRange};
+use tidelog_model::{Digest, GroupId, LeafWidth, Level, TimeRange};
 
 /// Up to so many days are compared at once; a longer history by years and months first.
 const DAYS_AT_ONCE: usize = 400;
@@ -19,6 +19,23 @@ const DAYS_AT_ONCE: usize = 400;
 const SERIES_AT_ONCE: usize = 20;
 /// Up to so many rows are printed instead of being divided into parts.
 const PRINTS_AT_ONCE: usize = 48;
+/// The same when round trips cost more than bytes.
+const PRINTS_EAGERLY: usize = 512;
+/// Of so few days that differ all leaf windows are described at once when round trips cost more than bytes.
+const DAYS_EAGERLY: usize = 2;
+/// Of so few collections of a group all days are said with their roots.
+const COLLECTIONS_AT_ONCE: usize = 4;
+
+/// How a step goes about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pace {
+    /// How differences are met.
+    pub look: Look,
+    /// Says more than is asked for, to save round trips.
+    pub eager: bool,
+    /// About so much is said.
+    pub bytes_max: usize,
+}
 
 /// How differences are met.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,12 +93,13 @@ impl Counts {
 pub fn step<S: Source>(
     source: &mut S,
     items: impl IntoIterator<Item = Item>,
-    look: Look,
-    bytes_max: usize,
+    pace: Pace,
 ) -> Result<Step, S::Error> {
+    let Pace { look, eager, bytes_max } = pace;
     let mut stepper = Stepper {
         source,
         look,
+        eager,
         hasher: TreeHasher::new(),
         step: Step { rest: items.into_iter().collect(), ..Step::default() },
         bytes: 0,
@@ -95,13 +113,37 @@ pub fn step<S: Source>(
     Ok(stepper.step)
 }
 
-/// What a group holds, to be said first.
+/// What a group holds, to be said first: its collections, and of few of them the days.
 ///
 /// # Errors
 /// What the source says.
-pub fn collections<S: Source>(source: &mut S, group: GroupId) -> Result<Item, S::Error> {
+pub fn collections<S: Source>(source: &mut S, group: GroupId) -> Result<Vec<Item>, S::Error> {
     let entries = claims(source.collections(group)?);
-    Ok(Item::Collections { group, entries })
+    let claimed =
+        entries.len() <= COLLECTIONS_AT_ONCE && entries.iter().all(|entry| entry.cut == i64::MIN);
+    let names: Vec<_> = entries.iter().map(|entry| entry.name.clone()).collect();
+    let mut items = alloc::vec![Item::Collections { group, entries, claimed }];
+    for collection in names.into_iter().filter(|_| claimed) {
+        items.push(days(source, Scope { group, collection }, TimeRange::ALL)?);
+    }
+    Ok(items)
+}
+
+/// Which days there are, or which years when that are too many.
+fn days<S: Source>(source: &mut S, scope: Scope, range: TimeRange) -> Result<Item, S::Error> {
+    let years = source.windows(&scope, Level::Year, range)?;
+    if years.len() <= 2 {
+        let days = source.windows(&scope, Level::Day, range)?;
+        if days.len() <= DAYS_AT_ONCE {
+            return Ok(claim(scope, range, Level::Day, &days));
+        }
+    }
+    Ok(claim(scope, range, Level::Year, &years))
+}
+
+fn claim(scope: Scope, range: TimeRange, level: Level, windows: &[(TimeRange, Digest)]) -> Item {
+    let entries = windows.iter().map(|(window, digest)| (window.first(), short(digest)));
+    Item::Windows { scope, range, level, entries: entries.collect() }
 }
 
 fn claims(roots: Vec<CollectionRoot>) -> Vec<CollectionClaim> {
@@ -125,6 +167,7 @@ fn short(digest: &Digest) -> Short {
 struct Stepper<'s, S: Source> {
     source: &'s mut S,
     look: Look,
+    eager: bool,
     hasher: TreeHasher,
     step: Step,
     bytes: usize,
@@ -171,7 +214,9 @@ impl<S: Source> Stepper<'_, S> {
 
     fn item(&mut self, item: Item) -> Result<(), S::Error> {
         match item {
-            Item::Collections { group, entries } => self.collections(group, &entries),
+            Item::Collections { group, entries, claimed } => {
+                self.collections(group, &entries, claimed)
+            }
             Item::Windows { scope, range, level, entries } => {
                 self.windows(scope, range, level, &entries)
             }
@@ -185,28 +230,19 @@ impl<S: Source> Stepper<'_, S> {
                 self.parts(scope, device, range, &entries)
             }
             Item::Prints { scope, device, range, rows } => self.prints(scope, device, range, &rows),
-            Item::WantRange { scope, device, range, after } => {
-                self.want_range(scope, device, range, after)
-            }
-            Item::WantTimes { scope, device, times, contested } => {
-                let room = self.bytes_max.saturating_sub(self.bytes);
-                let what = Pack::Times { device: &device, times: &times };
-                let packed = self.source.pack(&scope, what, room)?;
-                if let Some(more) = &packed.more {
-                    let times = times.into_iter().filter(|time| *time >= more.from).collect();
-                    let rest = Item::WantTimes { scope, device, times, contested };
-                    self.step.rest.push_front(rest);
-                }
-                self.send(contested, packed);
-                Ok(())
-            }
+            want @ (Item::WantRange { .. } | Item::WantTimes { .. }) => self.give(want),
             Item::Suspects { scope, range, devices } => self.suspects(scope, range, devices),
             // Counted by whoever counts a session; rows were taken before.
             Item::LeftOut { .. } | Item::Rows { .. } => Ok(()),
         }
     }
 
-    fn collections(&mut self, group: GroupId, theirs: &[CollectionClaim]) -> Result<(), S::Error> {
+    fn collections(
+        &mut self,
+        group: GroupId,
+        theirs: &[CollectionClaim],
+        claimed: bool,
+    ) -> Result<(), S::Error> {
         let roots = self.source.collections(group)?;
         let leaves: BTreeMap<_, _> =
             roots.iter().map(|root| (root.name.clone(), (root.leaf, root.cut))).collect();
@@ -229,6 +265,10 @@ impl<S: Source> Stepper<'_, S> {
                 self.say(Item::LeftOut { scope, why: LeftOut::LeafWidth, windows: 1 });
                 continue;
             }
+            if claimed && other.is_some() && known.is_none_or(|(_, cut)| cut == i64::MIN) {
+                // Its days were said beside it.
+                continue;
+            }
             let cut = known.map_or(i64::MIN, |(_, cut)| cut);
             let cut = cut.max(other.map_or(i64::MIN, |other| other.cut));
             // Where rows are gone on either side there is nothing to hold against each other row by row.
@@ -243,27 +283,9 @@ impl<S: Source> Stepper<'_, S> {
 
     /// Says which days there are, or which years when that are too many.
     fn claim_windows(&mut self, scope: Scope, range: TimeRange) -> Result<(), S::Error> {
-        let years = self.source.windows(&scope, Level::Year, range)?;
-        if years.len() <= 2 {
-            let days = self.source.windows(&scope, Level::Day, range)?;
-            if days.len() <= DAYS_AT_ONCE {
-                self.claim(scope, range, Level::Day, days);
-                return Ok(());
-            }
-        }
-        self.claim(scope, range, Level::Year, years);
+        let item = days(self.source, scope, range)?;
+        self.say(item);
         Ok(())
-    }
-
-    fn claim(
-        &mut self,
-        scope: Scope,
-        range: TimeRange,
-        level: Level,
-        windows: Vec<(TimeRange, Digest)>,
-    ) {
-        let entries = windows.iter().map(|(window, digest)| (window.first(), short(digest)));
-        self.say(Item::Windows { scope, range, level, entries: entries.collect() });
     }
 
     fn windows(
@@ -283,16 +305,25 @@ impl<S: Source> Stepper<'_, S> {
         let starts: BTreeSet<i64> = ours.keys().chain(theirs.keys()).copied().collect();
         let mut wanted: Vec<TimeRange> = Vec::new();
         let mut given: Vec<TimeRange> = Vec::new();
+        let mut differing: Vec<TimeRange> = Vec::new();
         let width = self.source.leaf(&scope)?;
         for start in starts {
             let window = level.window_of(start, width);
             let Some(window) = window.intersection(range) else { continue };
             match (ours.get(&start), theirs.get(&start)) {
                 (Some((_, own)), Some(other)) if own == other => {}
-                (Some(_), Some(_)) => self.descend(&scope, window, level)?,
+                (Some(_), Some(_)) => differing.push(window),
                 (Some(_), None) => join(&mut given, window),
                 (None, Some(_)) => join(&mut wanted, window),
                 (None, None) => {}
+            }
+        }
+        let at_once = self.eager && level == Level::Day && differing.len() <= DAYS_EAGERLY;
+        for window in differing {
+            if at_once {
+                self.claim_leaves(&scope, window, width)?;
+            } else {
+                self.descend(&scope, window, level)?;
             }
         }
         for range in wanted {
@@ -308,7 +339,7 @@ impl<S: Source> Stepper<'_, S> {
     fn lack(&mut self, scope: &Scope, range: TimeRange, device: Option<String>) {
         self.step.counts.leaves += 1;
         if self.look == Look::First {
-            let devices = device.into_iter().collect();
+            let devices = device.map(|device| (device, false)).into_iter().collect();
             self.say(Item::Suspects { scope: scope.clone(), range, devices });
         } else {
             self.say(Item::WantRange { scope: scope.clone(), device, range, after: None });
@@ -319,7 +350,7 @@ impl<S: Source> Stepper<'_, S> {
     fn have_alone(&mut self, scope: &Scope, range: TimeRange, device: Option<String>) {
         self.step.counts.leaves += 1;
         if self.look == Look::First {
-            let devices = device.into_iter().collect();
+            let devices = device.map(|device| (device, false)).into_iter().collect();
             self.say(Item::Suspects { scope: scope.clone(), range, devices });
         } else {
             let want = Item::WantRange { scope: scope.clone(), device, range, after: None };
@@ -333,7 +364,22 @@ impl<S: Source> Stepper<'_, S> {
         }
         let Some(below) = level.child() else { return Ok(()) };
         let windows = self.source.windows(scope, below, window)?;
-        self.claim(scope.clone(), window, below, windows);
+        self.say(claim(scope.clone(), window, below, &windows));
+        Ok(())
+    }
+
+    /// Describes all leaf windows of a day, those without anything too: what a side has alone is seen by that.
+    fn claim_leaves(
+        &mut self,
+        scope: &Scope,
+        day: TimeRange,
+        width: LeafWidth,
+    ) -> Result<(), S::Error> {
+        let mut at = Some(day.first());
+        while let Some(first) = at.filter(|first| *first <= day.last()) {
+            self.claim_series(scope, first, None)?;
+            at = Level::Window.window_of(first, width).last().checked_add(1);
+        }
         Ok(())
     }
 
@@ -438,7 +484,7 @@ impl<S: Source> Stepper<'_, S> {
                 (Some(own), Some(other)) if own == other => {}
                 (Some(_), Some(_)) if self.look == Look::First => {
                     self.step.counts.leaves += 1;
-                    suspects.push(device);
+                    suspects.push((device, true));
                 }
                 (Some(_), Some(_)) => {
                     self.step.counts.leaves += 1;
@@ -463,7 +509,8 @@ impl<S: Source> Stepper<'_, S> {
     ) -> Result<(), S::Error> {
         let rows = self.source.prints(scope, &device, range)?;
         let scope = scope.clone();
-        if rows.len() <= PRINTS_AT_ONCE || range.first() == range.last() {
+        let at_once = if self.eager { PRINTS_EAGERLY } else { PRINTS_AT_ONCE };
+        if rows.len() <= at_once || range.first() == range.last() {
             let rows = rows.into_iter().map(|(print, _)| print).collect();
             self.say(Item::Prints { scope, device, range, rows });
         } else {
@@ -545,24 +592,28 @@ impl<S: Source> Stepper<'_, S> {
         Ok(())
     }
 
-    fn want_range(
-        &mut self,
-        scope: Scope,
-        device: Option<String>,
-        range: TimeRange,
-        after: Option<(String, i64)>,
-    ) -> Result<(), S::Error> {
-        let room = self.bytes_max.saturating_sub(self.bytes);
-        let behind = after.as_ref().map(|(device, time)| (device.as_str(), *time));
-        let what = Pack::Range { device: device.as_deref(), range, after: behind };
-        let packed = self.source.pack(&scope, what, room)?;
-        if let Some(more) = &packed.more
-            && let Some(range) = TimeRange::inclusive(more.from.max(range.first()), range.last())
+    /// Sends rows that are wanted. Wishes for one tree that follow each other are granted together: rows of one write
+    /// then take one archive.
+    fn give(&mut self, first: Item) -> Result<(), S::Error> {
+        let Some(scope) = first.scope().cloned() else { return Ok(()) };
+        let contested = is_contested(&first);
+        let mut wants = alloc::vec![first];
+        while let Some(next) = self.step.rest.front()
+            && next.scope() == Some(&scope)
+            && matches!(next, Item::WantRange { .. } | Item::WantTimes { .. })
+            && is_contested(next) == contested
         {
-            let after = more.behind.clone();
-            self.step.rest.push_front(Item::WantRange { scope, device, range, after });
+            wants.extend(self.step.rest.pop_front());
         }
-        self.send(false, packed);
+        let room = self.bytes_max.saturating_sub(self.bytes);
+        let packs: Vec<Pack<'_>> = wants.iter().filter_map(pack_of).collect();
+        let (packed, begun) = self.source.pack(&scope, &packs, room)?;
+        let mut rest: Vec<Item> = wants.split_off(begun.min(wants.len()));
+        if let (Some(more), Some(last)) = (&packed.more, wants.pop()) {
+            rest.splice(0..0, rest_of(last, more));
+        }
+        rest.into_iter().rev().for_each(|item| self.step.rest.push_front(item));
+        self.send(contested, packed);
         Ok(())
     }
 
@@ -571,12 +622,12 @@ impl<S: Source> Stepper<'_, S> {
         &mut self,
         scope: Scope,
         range: TimeRange,
-        devices: Vec<String>,
+        devices: Vec<(String, bool)>,
     ) -> Result<(), S::Error> {
         if devices.is_empty() {
             let windows = self.source.windows(&scope, Level::Window, range)?;
             if windows.len() <= DAYS_AT_ONCE {
-                self.claim(scope, range, Level::Window, windows);
+                self.say(claim(scope, range, Level::Window, &windows));
             } else {
                 self.claim_windows(scope, range)?;
             }
@@ -588,17 +639,52 @@ impl<S: Source> Stepper<'_, S> {
             .into_iter()
             .map(|(device, _, digest)| (device, short(&digest)))
             .collect();
-        let devices: BTreeSet<String> = devices.into_iter().collect();
-        let entries = devices
-            .into_iter()
-            .map(|device| {
-                let own = ours.get(&device).copied().unwrap_or(0);
-                (device, own)
-            })
-            .collect();
+        let devices: BTreeMap<String, bool> = devices.into_iter().collect();
+        let mut entries = Vec::new();
+        for (device, both) in devices {
+            match ours.get(&device) {
+                // The other side tells from the rows whether they differ still.
+                Some(_) if both => self.claim_rows(&scope, device, range)?,
+                own => entries.push((device, own.copied().unwrap_or(0))),
+            }
+        }
+        if entries.is_empty() {
+            return Ok(());
+        }
         let window = range.first();
         self.say(Item::Series { scope, window, buckets: (0, 255), entries, partial: true });
         Ok(())
+    }
+}
+
+fn is_contested(want: &Item) -> bool {
+    matches!(want, Item::WantTimes { contested: true, .. })
+}
+
+fn pack_of(want: &Item) -> Option<Pack<'_>> {
+    match want {
+        Item::WantRange { device, range, after, .. } => Some(Pack::Range {
+            device: device.as_deref(),
+            range: *range,
+            after: after.as_ref().map(|(device, time)| (device.as_str(), *time)),
+        }),
+        Item::WantTimes { device, times, .. } => Some(Pack::Times { device, times }),
+        _ => None,
+    }
+}
+
+/// What is left of a wish.
+fn rest_of(want: Item, more: &More) -> Option<Item> {
+    match want {
+        Item::WantRange { scope, device, range, .. } => {
+            let range = TimeRange::inclusive(more.from.max(range.first()), range.last())?;
+            Some(Item::WantRange { scope, device, range, after: more.behind.clone() })
+        }
+        Item::WantTimes { scope, device, mut times, contested } => {
+            times.retain(|time| *time >= more.from);
+            Some(Item::WantTimes { scope, device, times, contested })
+        }
+        _ => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::responder::too_many_parts;
 use super::{Act, Outcome, PASSES_MAX, Report, TURN_BYTES, cut, hash_of, roots};
 use crate::ask::{Answer, Ask, Failure, View};
-use crate::compare::{Item, LeftOut, Look};
+use crate::compare::{Item, LeftOut, Look, Pace};
 use crate::message::{Part, Roots, STATE_PARTS_MAX, SessionMessage};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
@@ -23,6 +23,7 @@ pub(crate) struct Initiator {
     look: Look,
     /// Looks twice, and how long after the first look the second is.
     second_look: Option<u64>,
+    eager: bool,
     /// Said by the other side, to be held against what is here.
     local: Vec<Item>,
     /// To be said to the other side.
@@ -39,6 +40,8 @@ pub(crate) struct Initiator {
     /// Leaves that differed in this pass.
     pass_leaves: u64,
     first_leaves: u64,
+    /// Rows that had moved before this pass.
+    moved_before: u64,
     pub(crate) report: Report,
     started: u64,
     pub(crate) active: u64,
@@ -72,11 +75,13 @@ pub(crate) struct Begin {
     pub(crate) groups: Vec<GroupId>,
     /// How long after the first look the second is; none: rows are sent at once.
     pub(crate) second_look: Option<u64>,
+    /// Says more than is asked for, to save round trips.
+    pub(crate) eager: bool,
 }
 
 impl Initiator {
     pub(crate) fn new(begin: Begin, now: u64) -> (Self, Vec<Act>) {
-        let Begin { peer, session, horizon, salt, groups, second_look } = begin;
+        let Begin { peer, session, horizon, salt, groups, second_look, eager } = begin;
         let view = View { peer, session, epoch: 0, horizon, salt };
         let ask = Ask::Summary { view: view.clone(), groups: groups.clone() };
         let initiator = Initiator {
@@ -85,6 +90,7 @@ impl Initiator {
             doing: Doing::Summing,
             look: if second_look.is_some() { Look::First } else { Look::Second },
             second_look,
+            eager,
             local: Vec::new(),
             remote: Vec::new(),
             suspects: Vec::new(),
@@ -97,6 +103,7 @@ impl Initiator {
             turn: 0,
             pass_leaves: 0,
             first_leaves: 0,
+            moved_before: 0,
             report: Report::default(),
             started: now,
             active: now,
@@ -124,7 +131,7 @@ impl Initiator {
                     Some(hashes) => {
                         self.want = hashes;
                         self.doing = Doing::Naming;
-                        vec![Act::Ask(Ask::State)]
+                        vec![Act::Ask(Ask::State { horizon: self.view.horizon.clone() })]
                     }
                 }
             }
@@ -165,6 +172,7 @@ impl Initiator {
                 self.doing = Doing::Opening;
                 vec![Act::Say(SessionMessage::Open {
                     epoch: self.view.epoch,
+                    eager: self.eager,
                     horizon: self.view.horizon.clone(),
                     salt: self.view.salt,
                     groups: self.groups.clone(),
@@ -246,7 +254,8 @@ impl Initiator {
             self.doing = Doing::Stepping;
             let (view, look) = (self.view.clone(), self.look);
             let items = core::mem::take(&mut self.local);
-            return vec![Act::Ask(Ask::Step { view, look, items, bytes_max: TURN_BYTES })];
+            let pace = Pace { look, eager: self.eager, bytes_max: TURN_BYTES };
+            return vec![Act::Ask(Ask::Step { view, pace, items })];
         }
         if !self.remote.is_empty() {
             let (items, rest) = cut(core::mem::take(&mut self.remote), 2 * TURN_BYTES);
@@ -310,12 +319,12 @@ impl Initiator {
     }
 
     fn closed(&mut self, theirs: &Roots, now: u64) -> Vec<Act> {
-        if self.second_look.is_some() && self.look == Look::Second {
-            let second = self.pass_leaves;
-            self.report.false_mismatches += self.first_leaves.saturating_sub(second);
-        } else if self.look == Look::First {
-            self.report.false_mismatches += self.pass_leaves;
+        // Where nothing moved, what was seen at the first look was on its way.
+        let moved = self.report.counts.rows_sent + self.report.counts.rows_taken;
+        if moved == self.moved_before {
+            self.report.false_mismatches += self.pass_leaves + self.first_leaves;
         }
+        self.moved_before = moved;
         if theirs.store == self.ours.store && theirs.state == self.ours.state {
             let left_out = core::mem::take(&mut self.left_out);
             let outcome =
@@ -337,6 +346,13 @@ impl Initiator {
         // Another salt: what hid by chance does not hide twice.
         self.view.salt = self.view.salt.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
         self.view.epoch += 1;
+        vec![Act::Again]
+    }
+
+    /// Begins a pass, up to a horizon of now: what was merged away by what is beyond the one before cannot be held
+    /// against it.
+    pub(crate) fn again(&mut self, horizon: Horizon) -> Vec<Act> {
+        self.view.horizon = horizon;
         self.doing = Doing::Summing;
         let (view, groups) = (self.view.clone(), self.groups.clone());
         vec![Act::Ask(Ask::Summary { view, groups })]

@@ -31,6 +31,8 @@ pub(crate) enum Act {
     Ask(Ask),
     /// Wake it then, in milliseconds of the monotonic clock.
     WakeAt(u64),
+    /// Begin another pass.
+    Again,
     /// It is over.
     End(Outcome),
 }

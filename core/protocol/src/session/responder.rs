@@ -2,7 +2,7 @@
 
 use super::{Act, Outcome, TURN_BYTES, hash_of, roots, short};
 use crate::ask::{Answer, Ask, Failure, View};
-use crate::compare::{Counts, Item};
+use crate::compare::{Counts, Item, Pace};
 use crate::message::{Part, Roots, STATE_PARTS_MAX, SessionMessage};
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -13,6 +13,7 @@ use tidelog_model::GroupId;
 #[derive(Debug)]
 pub(crate) struct Responder {
     pub(crate) view: View,
+    eager: bool,
     groups: Vec<GroupId>,
     doing: Doing,
     pub(crate) counts: Counts,
@@ -54,7 +55,7 @@ enum Doing {
 
 impl Responder {
     pub(crate) fn new(
-        view: View,
+        (view, eager): (View, bool),
         shared: &[GroupId],
         (groups, theirs): (Vec<GroupId>, Roots),
         now: u64,
@@ -63,7 +64,8 @@ impl Responder {
             groups.into_iter().filter(|group| shared.contains(group)).collect();
         let ask = Ask::Summary { view: view.clone(), groups: groups.clone() };
         let (counts, doing) = (Counts::default(), Doing::Summing(theirs));
-        let responder = Responder { view, groups, doing, counts, active: now, agreed: false };
+        let responder =
+            Responder { view, eager, groups, doing, counts, active: now, agreed: false };
         (responder, vec![Act::Ask(ask)])
     }
 
@@ -78,12 +80,13 @@ impl Responder {
                 self.view.epoch = self.view.epoch.max(epoch);
                 self.doing = Doing::Stepping { turn };
                 let view = self.view.clone();
-                vec![Act::Ask(Ask::Step { view, look, items, bytes_max: TURN_BYTES })]
+                let pace = Pace { look, eager: self.eager, bytes_max: TURN_BYTES };
+                vec![Act::Ask(Ask::Step { view, pace, items })]
             }
             SessionMessage::State { parts, want } => {
                 if parts.is_empty() {
                     self.doing = Doing::SendingState { want };
-                    return vec![Act::Ask(Ask::State)];
+                    return vec![Act::Ask(Ask::State { horizon: self.view.horizon.clone() })];
                 }
                 self.doing = Doing::TakingState { want };
                 vec![Act::Ask(Ask::TakeState { parts })]
@@ -114,7 +117,7 @@ impl Responder {
             (Doing::Listing { ours, state }, Answer::Collections(items)) => {
                 if state {
                     self.doing = Doing::Naming { ours, items };
-                    return vec![Act::Ask(Ask::State)];
+                    return vec![Act::Ask(Ask::State { horizon: self.view.horizon.clone() })];
                 }
                 vec![Act::Say(SessionMessage::Opened { roots: ours, state: None, items })]
             }
@@ -131,7 +134,7 @@ impl Responder {
             }
             (Doing::TakingState { want }, Answer::StateTaken { .. }) => {
                 self.doing = Doing::SendingState { want };
-                vec![Act::Ask(Ask::State)]
+                vec![Act::Ask(Ask::State { horizon: self.view.horizon.clone() })]
             }
             (Doing::SendingState { want }, Answer::State(parts)) => {
                 let parts = wanted(parts, &want);
@@ -162,6 +165,7 @@ impl Responder {
         let state_differs = theirs.state != Some(state);
         self.agreed = theirs.store == store && !state_differs;
         if self.agreed {
+            let ours = Roots { groups: None, ..ours };
             return vec![Act::Say(SessionMessage::Opened {
                 roots: ours,
                 state: None,

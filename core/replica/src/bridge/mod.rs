@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidelog_engine::{ApplyError, Incoming, Kind, StatePart, Store, Tail, TailError};
 use tidelog_model::digest::StateKind;
-use tidelog_model::{GroupId, Position, StoreId, SubBatch};
+use tidelog_model::{GroupId, Horizon, Position, StoreId, SubBatch};
 use tidelog_protocol::compare;
 use tidelog_protocol::{Answer, Ask, Closed, Failure, FailureKind, Part};
 use view::Viewed;
@@ -82,19 +82,18 @@ impl Bridge {
             Ask::Summary { view, groups } => settled(self.viewed(view).summary(&groups)),
             Ask::Collections { view, groups } => {
                 let viewed = self.viewed(view);
-                let items: Result<Vec<_>, Failure> =
+                let items: Result<Vec<Vec<_>>, Failure> =
                     groups.into_iter().map(|group| compare::collections(viewed, group)).collect();
-                settled(items.map(Answer::Collections))
+                settled(items.map(|items| Answer::Collections(items.concat())))
             }
-            Ask::Step { view, look, items, bytes_max } => {
-                let viewed = self.viewed(view);
-                settled(compare::step(viewed, items, look, bytes_max).map(Answer::Stepped))
+            Ask::Step { view, pace, items } => {
+                settled(compare::step(self.viewed(view), items, pace).map(Answer::Stepped))
             }
             Ask::Forget { peer, session } => {
                 self.views.remove(&(peer, session));
                 return None;
             }
-            Ask::State => Answer::State(self.state()),
+            Ask::State { horizon } => Answer::State(self.state(&horizon)),
             Ask::TakeState { parts } => self.take_state(&parts),
             Ask::Apply { cursor, tombstones, batches, .. } => {
                 self.apply(cursor, &tombstones, &batches)
@@ -134,8 +133,8 @@ impl Bridge {
         }
     }
 
-    fn state(&self) -> Vec<Part> {
-        let parts = self.store.state_parts().into_iter();
+    fn state(&self, horizon: &Horizon) -> Vec<Part> {
+        let parts = self.store.state_parts(horizon).into_iter();
         parts.map(|part| (part.kind as u8, part.bytes)).collect()
     }
 

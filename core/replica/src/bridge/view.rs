@@ -12,6 +12,9 @@ use tidelog_model::{
 use tidelog_protocol::compare::{CollectionRoot, More, Pack, Packed, Print, Scope, Source, Taken};
 use tidelog_protocol::{Answer, Failure, FailureKind, View};
 
+/// Device, bucket and digest.
+type Series = Vec<(String, Bucket, Digest)>;
+
 /// See the module documentation.
 pub(super) struct Viewed {
     store: Store,
@@ -19,6 +22,8 @@ pub(super) struct Viewed {
     horizon: Arc<Horizon>,
     access: Option<Access>,
     contents: BTreeMap<Scope, Content>,
+    /// The series of the leaf window that was asked for last.
+    series: Option<(Scope, i64, Series)>,
     roots: BTreeMap<GroupId, Vec<CollectionRoot>>,
 }
 
@@ -36,7 +41,7 @@ impl Viewed {
     pub(super) fn new(store: Store, view: View, access: Option<Access>) -> Self {
         let horizon = Arc::new(view.horizon.clone());
         let (contents, roots) = (BTreeMap::new(), BTreeMap::new());
-        Viewed { store, view, horizon, access, contents, roots }
+        Viewed { store, view, horizon, access, contents, series: None, roots }
     }
 
     pub(super) fn view(&self) -> &View {
@@ -53,7 +58,7 @@ impl Viewed {
                 collections.iter().filter_map(|one| Some((&one.name, one.root?))).collect();
             roots.extend(hasher.group(&there).map(|root| (*group, root)));
         }
-        let (store, state) = (hasher.store(&roots), self.store.state_root(None));
+        let (store, state) = (hasher.store(&roots), self.store.state_root(None, &self.horizon));
         Ok(Answer::Summary { store, groups: roots, state })
     }
 
@@ -247,11 +252,19 @@ impl Source for Viewed {
         scope: &Scope,
         window: i64,
     ) -> Result<Vec<(String, Bucket, Digest)>, Failure> {
+        if let Some((known, start, series)) = &self.series
+            && known == scope
+            && *start == window
+        {
+            return Ok(series.clone());
+        }
         let series = self.content(scope)?.series(window).map_err(unreadable)?;
-        Ok(series
+        let series: Vec<(String, Bucket, Digest)> = series
             .into_iter()
             .map(|(device, bucket, digest)| (device.to_string(), bucket, digest))
-            .collect())
+            .collect();
+        self.series = Some((scope.clone(), window, series.clone()));
+        Ok(series)
     }
 
     fn prints(
@@ -276,22 +289,37 @@ impl Source for Viewed {
         Ok(prints)
     }
 
-    fn pack(&mut self, scope: &Scope, what: Pack<'_>, bytes_max: usize) -> Result<Packed, Failure> {
+    fn pack(
+        &mut self,
+        scope: &Scope,
+        what: &[Pack<'_>],
+        bytes_max: usize,
+    ) -> Result<(Packed, usize), Failure> {
         let content = self.content(scope)?;
         let mut packer = content.packer();
-        let more = match what {
-            Pack::Times { device, times } => match Device::from_canonical(device) {
-                Ok(device) => pack_times(content, &mut packer, &device, times, bytes_max)?
-                    .map(|from| More { from, behind: None }),
-                Err(_) => None,
-            },
-            Pack::Range { device, range, after } => {
-                pack_range(content, &mut packer, device, range, after, bytes_max)?
+        let (mut more, mut begun) = (None, 0);
+        for one in what {
+            if begun > 0 && packer.bytes() >= bytes_max {
+                break;
             }
-        };
+            begun += 1;
+            more = match *one {
+                Pack::Times { device, times } => match Device::from_canonical(device) {
+                    Ok(device) => pack_times(content, &mut packer, &device, times, bytes_max)?
+                        .map(|from| More { from, behind: None }),
+                    Err(_) => None,
+                },
+                Pack::Range { device, range, after } => {
+                    pack_range(content, &mut packer, device, range, after, bytes_max)?
+                }
+            };
+            if more.is_some() {
+                break;
+            }
+        }
         let rows = packer.rows() as u64;
         let archives = packer.finish().iter().map(|bytes| bytes.to_vec()).collect();
-        Ok(Packed { archives, rows, more })
+        Ok((Packed { archives, rows, more }, begun))
     }
 
     fn take(&mut self, archives: &[Vec<u8>], contested: bool) -> Result<(Taken, Packed), Failure> {

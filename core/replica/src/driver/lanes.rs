@@ -29,7 +29,7 @@ fn lane_of(ask: &Ask) -> Lane {
         Ask::Forget { peer, session } => Lane::Session(*peer, *session),
         Ask::Apply { peer, .. } => Lane::Apply(*peer),
         Ask::Tail { peer, .. } | Ask::Pin { peer, .. } => Lane::Tail(*peer),
-        Ask::Closed | Ask::State | Ask::TakeState { .. } => Lane::General,
+        Ask::Closed | Ask::State { .. } | Ask::TakeState { .. } => Lane::General,
     }
 }
 

@@ -1,0 +1,336 @@
+//! What replicas cost: finding and repairing differences, following a log, filling an empty store. See
+//! benches/SYNC.md.
+//!
+//!     cargo run --release -p tidelog-benches --features replica --bin sync -- DIRECTORY [DAYS] [PART...]
+//!
+//! D1 is 1,000 devices with one field, a row every 10 s for DAYS (30 unless given). Two nodes in one process, over QUIC on
+//! loopback. Parts: find, tail, fill, raw.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tidelog_engine::{
+    Batch, CollectionName, Delete, DeviceSelector, Durability, FieldType, Level, Options, Store,
+    TimeRange, adopt,
+};
+use tidelog_replica::identity::{Identity, LIFETIME};
+use tidelog_replica::protocol::{Event, Outcome, Report};
+use tidelog_replica::topology::{FixedTopology, NodeInfo};
+use tidelog_replica::{Node, NodeOptions};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+const COLLECTION: &str = "bench.meter";
+const DEVICES: i64 = 1000;
+const STEP: i64 = 10_000_000_000;
+const START: i64 = 1_795_132_800_000_000_000;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let dir = PathBuf::from(arguments.next().ok_or("name a directory for stores")?);
+    let days: i64 = arguments.next().map_or(Ok(30), |days| days.parse())?;
+    let parts: Vec<String> = arguments.collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|named| named == part);
+    std::fs::create_dir_all(&dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if wanted("find") {
+        find(&runtime, &dir, days)?;
+    }
+    if wanted("tail") {
+        tail(&runtime, &dir)?;
+    }
+    if wanted("fill") {
+        fill(&runtime, &dir, days)?;
+    }
+    if wanted("raw") {
+        runtime.block_on(raw())?;
+    }
+    Ok(())
+}
+
+fn print(figure: &str, value: f64, unit: &str) {
+    println!("{figure:<56} {value:>14.3} {unit}");
+}
+
+fn fresh(dir: &Path, name: &str) -> Result<PathBuf> {
+    let path = dir.join(name);
+    if path.exists() {
+        std::fs::remove_dir_all(&path)?;
+    }
+    Ok(path)
+}
+
+fn name() -> Result<CollectionName> {
+    Ok(CollectionName::parse(COLLECTION)?)
+}
+
+/// The rows of some ticks, all devices.
+fn rows(
+    batch: &mut Batch,
+    ticks: std::ops::Range<i64>,
+    value: impl Fn(i64, i64) -> f64,
+) -> Result<()> {
+    batch.clear();
+    let field = batch.field("level", FieldType::F64)?;
+    let devices = (0..DEVICES)
+        .map(|at| batch.device(&format!("meter_{at}")))
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    let (mut of, mut times, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for tick in ticks {
+        of.extend_from_slice(&devices);
+        times.extend(std::iter::repeat_n(START + tick * STEP, devices.len()));
+        values.extend((0..DEVICES).map(|device| value(device, tick)));
+    }
+    batch.append(&of, &times)?.f64(field, &values)?;
+    Ok(())
+}
+
+fn ordinary(device: i64, tick: i64) -> f64 {
+    ((device * 31 + tick * 7) % 9973) as f64 / 100.0
+}
+
+/// D1, sealed and compacted, and a copy of it under another id.
+fn two_stores(dir: &Path, days: i64) -> Result<(PathBuf, PathBuf)> {
+    let (a, b) = (fresh(dir, "a")?, fresh(dir, "b")?);
+    let store = Options::new().memory_budget(512 << 20).open(&a)?;
+    let mut batch = Batch::for_collection(name()?);
+    let ticks = days * 8640;
+    for from in (0..ticks).step_by(100) {
+        rows(&mut batch, from..ticks.min(from + 100), ordinary)?;
+        store.write(&batch, Durability::Os)?;
+    }
+    store.seal()?;
+    store.compact()?;
+    store.backup(&b, |_, _| true)?;
+    store.close()?;
+    adopt(&b)?;
+    Ok((a, b))
+}
+
+/// Two stores, joined.
+struct Pair {
+    nodes: [Node; 2],
+}
+
+fn port() -> Result<u16> {
+    Ok(std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+async fn join(a: Store, b: Store) -> Result<Pair> {
+    let identity =
+        |store: &Store| Identity::generate(store.store_id(), SystemTime::now(), LIFETIME);
+    let identities = [identity(&a)?, identity(&b)?];
+    let ports = [port()?, port()?];
+    let start = |own: usize, store: Store| {
+        let node = |at: usize| {
+            let key = vec![identities[at].fingerprint()];
+            NodeInfo::new(format!("node{at}"), at == own, format!("127.0.0.1:{}", ports[at]), key)
+        };
+        let topology = FixedTopology::new(vec![node(0), node(1)])?;
+        let listen = SocketAddr::from(([127, 0, 0, 1], ports[own]));
+        let mut options = NodeOptions::new(listen, identities[own].clone());
+        options.protocol.interval = None;
+        Ok::<Node, Box<dyn std::error::Error>>(Node::start(store, Arc::new(topology), options)?)
+    };
+    Ok(Pair { nodes: [start(0, a)?, start(1, b)?] })
+}
+
+impl Pair {
+    /// The report of the next comparison that comes to its end on either side.
+    async fn compared(&self, ask: bool) -> Result<(Outcome, Report)> {
+        let (mut a, mut b) = (self.nodes[0].events(), self.nodes[1].events());
+        if ask {
+            self.nodes[0].check(None).await;
+        }
+        loop {
+            let happening = tokio::select! {
+                one = a.recv() => one?,
+                one = b.recv() => one?,
+                () = tokio::time::sleep(Duration::from_secs(600)) => return Err("no comparison".into()),
+            };
+            match happening.event {
+                Event::Completed { outcome, report, .. } => return Ok((outcome, report)),
+                Event::Failed { why, .. } => eprintln!("failed: {why}"),
+                _ => {}
+            }
+        }
+    }
+
+    async fn stop(self) {
+        for node in self.nodes {
+            node.stop().await;
+        }
+    }
+}
+
+fn told(what: &str, (outcome, report): &(Outcome, Report)) {
+    println!("{what}: {outcome:?}");
+    print("  bytes of messages, both ways", (report.sent + report.received) as f64, "B");
+    print("  of which rows sent by the side that asked", report.counts.row_bytes_sent as f64, "B");
+    print("  rows sent / taken by the side that asked", report.counts.rows_sent as f64, "rows");
+    print("    taken", report.counts.rows_taken as f64, "rows");
+    print("  turns, beside opening and closing", f64::from(report.turns), "");
+    print("  time", report.millis as f64, "ms");
+}
+
+fn find(runtime: &tokio::runtime::Runtime, dir: &Path, days: i64) -> Result<()> {
+    let begun = Instant::now();
+    let (a, b) = two_stores(dir, days)?;
+    print("two stores made", begun.elapsed().as_secs_f64(), "s");
+    for count in [0, 1, 100, 10_000] {
+        let (left, right) = (Store::open(&a)?, Store::open(&b)?);
+        // On one side only, while nobody follows it.
+        let mut batch = Batch::for_collection(name()?);
+        let mut random = 88_172_645_463_325_252u64 + count as u64;
+        for _ in 0..count {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let device = (random >> 8) as i64 % DEVICES;
+            let tick = (random >> 24) as i64 % (days * 8640);
+            // A time of its own: a row that the other one lacks.
+            batch.push(&format!("meter_{device}"), START + tick * STEP + 1, [("level", 1.0)])?;
+        }
+        if count > 0 {
+            left.write(&batch, Durability::Sync)?;
+            left.seal()?;
+        }
+        let ended = runtime.block_on(async {
+            let pair = join(left.clone(), right.clone()).await?;
+            let first = pair.compared(false).await?;
+            told(&format!("{count} rows differ"), &first);
+            if count == 0 {
+                let again = pair.compared(true).await?;
+                told("asked for, nothing differs", &again);
+            }
+            pair.stop().await;
+            Ok::<_, Box<dyn std::error::Error>>(first)
+        })?;
+        assert_eq!(ended.0, Outcome::Agreed);
+        let root = |store: &Store| {
+            store
+                .digests(&name()?, Level::Root, TimeRange::ALL)
+                .map_err(Box::<dyn std::error::Error>::from)
+        };
+        assert_eq!(root(&left)?, root(&right)?);
+        left.close()?;
+        right.close()?;
+    }
+    Ok(())
+}
+
+/// Catching up by the log against writing the same batches.
+fn tail(runtime: &tokio::runtime::Runtime, dir: &Path) -> Result<()> {
+    const BATCHES: i64 = 2000;
+    let (a, b) = (Store::open(fresh(dir, "ta")?)?, Store::open(fresh(dir, "tb")?)?);
+    let mut batches = Vec::new();
+    for at in 0..BATCHES {
+        let mut batch = Batch::for_collection(name()?);
+        rows(&mut batch, at..at + 1, ordinary)?;
+        batches.push(batch);
+    }
+    runtime.block_on(async {
+        let pair = join(a.clone(), b.clone()).await?;
+        pair.compared(false).await?;
+        // Until the log is followed without a comparison.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let [left, right] = pair.nodes;
+        right.stop().await;
+        left.stop().await;
+        Ok::<_, Box<dyn std::error::Error>>(())
+    })?;
+    let begun = Instant::now();
+    let tickets = batches.iter().map(|batch| a.submit(batch, Durability::Sync));
+    for ticket in tickets.collect::<std::result::Result<Vec<_>, _>>()? {
+        ticket.wait()?;
+    }
+    let local = begun.elapsed().as_secs_f64();
+    let all = (BATCHES * DEVICES) as f64;
+    print("written here, durable", all / local / 1e6, "M rows/s");
+    let caught = runtime.block_on(async {
+        let begun = Instant::now();
+        let pair = join(a.clone(), b.clone()).await?;
+        while b.stats().rows_applied < all as u64 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            if begun.elapsed() > Duration::from_secs(300) {
+                return Err("did not catch up".into());
+            }
+        }
+        let took = begun.elapsed().as_secs_f64();
+        pair.stop().await;
+        Ok::<_, Box<dyn std::error::Error>>(took)
+    })?;
+    print("caught up by the log, durable, linking included", all / caught / 1e6, "M rows/s");
+    print("caught up against written", 100.0 * local / caught, "%");
+    // A delete follows, too.
+    a.delete(&Delete::collection(&name()?).devices(DeviceSelector::all()))?;
+    a.close()?;
+    b.close()?;
+    Ok(())
+}
+
+/// An empty store from a full one.
+fn fill(runtime: &tokio::runtime::Runtime, dir: &Path, days: i64) -> Result<()> {
+    let (a, _) = two_stores(dir, days)?;
+    let (left, right) = (Store::open(&a)?, Store::open(fresh(dir, "empty")?)?);
+    let bytes: u64 = left.groups().iter().map(|group| group.bytes).sum();
+    runtime.block_on(async {
+        let pair = join(left.clone(), right.clone()).await?;
+        let ended = pair.compared(false).await?;
+        told("an empty store", &ended);
+        let seconds = ended.1.millis as f64 / 1e3;
+        let sent = (ended.1.sent + ended.1.received) as f64;
+        print("  rows", (days * 8640 * DEVICES) as f64 / seconds / 1e6, "M rows/s");
+        print("  bytes on the wire", sent / seconds / 1e6, "MB/s");
+        print("  bytes on the wire against bytes in files", sent / bytes as f64, "x");
+        pair.stop().await;
+        Ok::<_, Box<dyn std::error::Error>>(())
+    })?;
+    left.close()?;
+    right.close()?;
+    Ok(())
+}
+
+/// Frames over a link, with nothing done with them.
+async fn raw() -> Result<()> {
+    use tidelog_replica::frames::Channel;
+    use tidelog_replica::trust::{PeerPin, Pins};
+    use tidelog_replica::{Endpoint, EndpointOptions, Limits};
+    let make =
+        |id| Identity::generate(tidelog_engine::StoreId([id; 16]), SystemTime::now(), LIFETIME);
+    let (a, b) = (make(1)?, make(2)?);
+    let bind = |own: &Identity, name: &str, peer: &Identity| {
+        let fingerprints = vec![peer.fingerprint()];
+        let pins = Pins::new(vec![PeerPin { name: name.into(), store: None, fingerprints }])?;
+        let listen = ([127, 0, 0, 1], 0).into();
+        let (identity, limits) = (own.clone(), Limits::default());
+        let options = EndpointOptions { listen, identity, pins, authority: None, limits };
+        Ok::<_, Box<dyn std::error::Error>>(Endpoint::bind(options)?)
+    };
+    let (here, there) = (bind(&a, "b", &b)?, bind(&b, "a", &a)?);
+    let address = there.local_address().to_string();
+    let (dialled, accepted) = tokio::join!(here.dial("b", &address), there.accept());
+    let (dialled, accepted) = (dialled?, accepted.ok_or("not accepted")?);
+    let frame = bytes::Bytes::from(vec![7u8; 1 << 20]);
+    let count = 2000usize;
+    let begun = Instant::now();
+    let sender = dialled.sender();
+    let sending = tokio::spawn(async move {
+        for _ in 0..count {
+            if sender.send(Channel::Tail, frame.clone()).await.is_err() {
+                return;
+            }
+        }
+    });
+    for _ in 0..count {
+        accepted.recv().await.ok_or("ended")?;
+    }
+    sending.await?;
+    print(
+        "frames over one link",
+        (count << 20) as f64 / begun.elapsed().as_secs_f64() / 1e6,
+        "MB/s",
+    );
+    Ok(())
+}

@@ -1,0 +1,274 @@
+//! Planted bugs: each one that replicas have had, put between a node and its store or on the wire, so that what is
+//! shipped holds none of it. The simulator is worth what it finds of them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use tidelog_engine::clock::Entropy;
+use tidelog_model::digest::StateKind;
+use tidelog_model::{Digest, Horizon, Position, Stamp, StoreId, SubBatch, Version};
+use tidelog_protocol::compare::{Item, Look};
+use tidelog_protocol::message::{Control, TailBatch};
+use tidelog_protocol::{Answer, Ask, Channel, FailureKind, LinkId};
+use tidelog_replica::bridge::Bridge;
+use tidelog_tests::clock::SimClock;
+
+/// Which bug.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Plant {
+    Nothing,
+    /// What is in flight is compared, too.
+    SkipHorizon,
+    /// Each opening of a store has the same name.
+    ReuseIncarnation,
+    /// What a peer sent is said to be durable before it is.
+    AckBeforeSync,
+    /// The last record of a log is not sent when nothing follows it.
+    DropTail,
+    /// What a tail did not bring counts as compared whatever was compared.
+    ClearNewerMark,
+    /// Rows that come by comparison replace what is there.
+    InstallByReplace,
+    /// The place in a peer's log is durable before what stands there.
+    CursorApart,
+    /// Rows are compared before deletes were exchanged.
+    RowsBeforeDeletes,
+    /// What comes last wins, whatever its stamp.
+    WinByArrival,
+    /// Differences are repaired at the first look, and nothing bounds what is looked at: with a horizon one look would
+    /// do, so it cannot be missed alone.
+    LookOnce,
+    /// A comparison agrees without looking.
+    LookNotAtAll,
+    /// A tail carries what others wrote, too.
+    ForwardForeign,
+    /// What is missing in a tail is passed over. Stands for accepting rows below a cut, which no replica can be
+    /// brought to from outside: the engine's one door for rows holds cuts (`tests/pyramid/settled.rs`).
+    PassOverGap,
+    /// What a store wrote up to a stamp is said to be everywhere while it is on its way.
+    PromiseTooEarly,
+    /// What is stamped too far ahead is dropped instead of parked.
+    DropWhatIsAhead,
+    /// Rows that are sent in a comparison have the greatest of their stamps.
+    LevelEarly,
+}
+
+impl Plant {
+    pub const ALL: [Plant; 16] = [
+        Plant::SkipHorizon,
+        Plant::ReuseIncarnation,
+        Plant::AckBeforeSync,
+        Plant::DropTail,
+        Plant::ClearNewerMark,
+        Plant::InstallByReplace,
+        Plant::CursorApart,
+        Plant::RowsBeforeDeletes,
+        Plant::WinByArrival,
+        Plant::LookOnce,
+        Plant::LookNotAtAll,
+        Plant::ForwardForeign,
+        Plant::PassOverGap,
+        Plant::PromiseTooEarly,
+        Plant::DropWhatIsAhead,
+        Plant::LevelEarly,
+    ];
+
+    /// Where a store draws its ids.
+    pub fn entropy(self, clock: &SimClock, number: usize) -> Arc<dyn Entropy> {
+        match self {
+            Plant::ReuseIncarnation => Arc::new(AlwaysTheSame(number as u8 + 1)),
+            _ => Arc::new(clock.clone()),
+        }
+    }
+
+    /// What arrives of a message.
+    pub fn deliver(
+        self,
+        gaps: &mut BTreeMap<(LinkId, usize), Position>,
+        link: (LinkId, usize),
+        channel: Channel,
+        bytes: Vec<u8>,
+    ) -> Vec<u8> {
+        match (self, channel) {
+            (Plant::ClearNewerMark, Channel::Tail) => {
+                let mut batch = TailBatch::decode(&bytes).expect("as it was sent");
+                batch.floor = batch.floor.map(|_| Stamp(1));
+                batch.encode()
+            }
+            (Plant::PassOverGap, Channel::Tail) => {
+                let mut batch = TailBatch::decode(&bytes).expect("as it was sent");
+                if let Some(last) = gaps.insert(link, batch.next)
+                    && last.incarnation == batch.from.incarnation
+                    && last.offset < batch.from.offset
+                {
+                    batch.from = last;
+                }
+                batch.encode()
+            }
+            (Plant::PromiseTooEarly, Channel::Control) => {
+                let mut message = Control::decode(&bytes).expect("as it was sent");
+                if let Control::Pulse(pulse) = &mut message {
+                    pulse.position.offset = 0;
+                }
+                message.encode()
+            }
+            _ => bytes,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AlwaysTheSame(u8);
+
+impl Entropy for AlwaysTheSame {
+    fn id(&self) -> io::Result<[u8; 16]> {
+        Ok([self.0; 16])
+    }
+}
+
+/// Between a node and its bridge.
+pub struct Planted {
+    plant: Plant,
+    /// What is done only later, and when.
+    late: Vec<(u64, Ask)>,
+    foreign: Vec<(StoreId, Vec<u8>)>,
+    forwarded: BTreeMap<StoreId, usize>,
+}
+
+/// What is done late is done so many milliseconds later.
+const LATE: u64 = 400;
+
+impl Planted {
+    pub fn new(plant: Plant) -> Self {
+        let (late, foreign, forwarded) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Planted { plant, late, foreign, forwarded }
+    }
+
+    pub fn wake_at(&self) -> Option<u64> {
+        self.late.first().map(|(at, _)| *at)
+    }
+
+    /// Does what was put off.
+    pub fn tick(&mut self, bridge: &mut Bridge, now: u64) {
+        while self.late.first().is_some_and(|(at, _)| *at <= now) {
+            let (_, ask) = self.late.remove(0);
+            bridge.answer(ask);
+        }
+    }
+
+    /// Answers an ask as the bridge does, but for the bug.
+    pub fn answer(&mut self, bridge: &mut Bridge, ask: Ask, now: u64) -> Option<Answer> {
+        let newest = Stamp::from_millis(crate::world::EPOCH_MILLIS + now);
+        match (self.plant, ask) {
+            (Plant::Nothing, ask) => bridge.answer(ask),
+            (Plant::AckBeforeSync, ask @ Ask::Apply { .. }) => {
+                self.late.push((now + LATE, ask));
+                Some(Answer::Applied { rows: 0 })
+            }
+            (Plant::CursorApart, Ask::Apply { cursor, tombstones, batches }) => {
+                let rows = Ask::Apply { cursor: None, tombstones, batches };
+                self.late.push((now + LATE, rows));
+                bridge.answer(Ask::Apply { cursor, tombstones: Vec::new(), batches: Vec::new() })
+            }
+            (Plant::WinByArrival, Ask::Apply { cursor, tombstones, batches }) => {
+                let batches = batches.iter().map(|bytes| restamp(bytes, newest)).collect();
+                bridge.answer(Ask::Apply { cursor, tombstones, batches })
+            }
+            (Plant::ForwardForeign, Ask::Apply { cursor, tombstones, batches }) => {
+                if let Some((origin, _)) = cursor {
+                    self.foreign.extend(batches.iter().map(|bytes| (origin, bytes.clone())));
+                }
+                bridge.answer(Ask::Apply { cursor, tombstones, batches })
+            }
+            (Plant::DropWhatIsAhead, ask) => match bridge.answer(ask) {
+                Some(Answer::Failed(failure))
+                    if matches!(failure.kind, FailureKind::ClockAhead(_)) =>
+                {
+                    Some(Answer::Applied { rows: 0 })
+                }
+                answer => answer,
+            },
+            (Plant::LookNotAtAll, Ask::Summary { .. }) => {
+                let (store, groups, state) = (None, Vec::new(), Digest([0; 32]));
+                Some(Answer::Summary { store, groups, state })
+            }
+            (_, ask) => {
+                let to = if let Ask::Tail { peer, .. } = &ask { Some(*peer) } else { None };
+                let answer = bridge.answer(self.twist(ask, newest))?;
+                Some(self.twist_answer(answer, to))
+            }
+        }
+    }
+
+    fn twist(&self, mut ask: Ask, newest: Stamp) -> Ask {
+        let horizons = matches!(self.plant, Plant::SkipHorizon | Plant::LookOnce);
+        match &mut ask {
+            Ask::Summary { view, .. } | Ask::Collections { view, .. } if horizons => {
+                view.horizon = Horizon::default();
+            }
+            Ask::Step { view, look, items, .. } => {
+                if horizons {
+                    view.horizon = Horizon::default();
+                }
+                if self.plant == Plant::LookOnce {
+                    *look = Look::Second;
+                }
+                if self.plant == Plant::InstallByReplace {
+                    for item in items {
+                        if let Item::Rows { archives, .. } = item {
+                            archives.iter_mut().for_each(|one| *one = restamp(one, newest));
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        ask
+    }
+
+    fn twist_answer(&mut self, mut answer: Answer, to: Option<StoreId>) -> Answer {
+        match (&mut answer, self.plant) {
+            (Answer::Tail { batches, at_end: true, .. }, Plant::DropTail) => {
+                batches.pop();
+            }
+            (Answer::Tail { batches, .. }, Plant::ForwardForeign) => {
+                if let Some(to) = to {
+                    let done = self.forwarded.insert(to, self.foreign.len()).unwrap_or(0);
+                    let more = self.foreign[done..].iter().filter(|(origin, _)| *origin != to);
+                    batches.extend(more.map(|(_, bytes)| bytes.clone()));
+                }
+            }
+            (Answer::State(parts), Plant::RowsBeforeDeletes) => {
+                parts.retain(|part| part.0 != StateKind::Tombstone as u8);
+            }
+            (Answer::Stepped(step), Plant::LevelEarly) => {
+                for item in &mut step.out {
+                    let Item::Rows { archives, .. } = item else { continue };
+                    let stamps = archives.iter().map(|bytes| version_of(bytes).stamp);
+                    let Some(greatest) = stamps.max() else { continue };
+                    archives.iter_mut().for_each(|one| *one = restamp(one, greatest));
+                }
+            }
+            _ => {}
+        }
+        answer
+    }
+}
+
+/// The version of an archive.
+pub fn version_of(bytes: &[u8]) -> Version {
+    let mut aligned = rkyv::util::AlignedVec::<16>::new();
+    aligned.extend_from_slice(bytes);
+    SubBatch::read(&aligned).expect("an archive").version()
+}
+
+/// The same archive under another stamp.
+fn restamp(bytes: &[u8], stamp: Stamp) -> Vec<u8> {
+    let old = version_of(bytes).stamp.0.to_le_bytes();
+    let mut out = bytes.to_vec();
+    // The root of an archive stands at its end.
+    let at = out.windows(8).rposition(|window| window == old).expect("its stamp");
+    out[at..at + 8].copy_from_slice(&stamp.0.to_le_bytes());
+    assert_eq!(version_of(&out).stamp, stamp, "another stamp");
+    out
+}

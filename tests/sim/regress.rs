@@ -1,0 +1,346 @@
+//! What went wrong with replicas elsewhere, or here once: each in a few lines.
+
+use crate::rest::{alike, come_to_rest, rows_sent};
+use crate::twin::cells;
+use crate::world::World;
+use std::cell::RefCell;
+use std::rc::Rc;
+use tidelog_engine::{Batch, CollectionName, Delete, Durability};
+use tidelog_model::TimeRange;
+use tidelog_protocol::message::Control;
+use tidelog_protocol::{Channel, Config, Event, Outcome, PeerState};
+
+const MINUTE: i64 = 60_000_000_000;
+const START: i64 = 1_700_000_000_000_000_000;
+
+fn name() -> CollectionName {
+    CollectionName::parse("plant.boiler").unwrap()
+}
+
+fn write(
+    world: &World,
+    machine: usize,
+    device: &str,
+    times: impl Iterator<Item = i64>,
+    value: f64,
+) {
+    let mut batch = Batch::new("plant.boiler").unwrap();
+    for time in times {
+        batch.push(device, time, [("level", value)]).unwrap();
+    }
+    world.store(machine).write(&batch, Durability::Sync).unwrap();
+}
+
+fn minutes(range: std::ops::Range<i64>) -> impl Iterator<Item = i64> {
+    range.map(|minute| START + minute * MINUTE)
+}
+
+/// Machines that follow each other, and compare only when they must or are asked to.
+fn following(machines: usize, seed: u64) -> World {
+    let mut world = World::new(machines, seed);
+    world.config = Config { interval: None, ..Config::default() };
+    for machine in 0..machines {
+        assert!(world.start(machine));
+    }
+    come_to_rest(&mut world);
+    world
+}
+
+/// Counts messages of comparisons, and their bytes.
+fn count_sessions(world: &mut World) -> Rc<RefCell<(u64, u64)>> {
+    let counts = Rc::new(RefCell::new((0, 0)));
+    let own = Rc::clone(&counts);
+    world.net.tamper = Some(Box::new(move |_, channel, bytes| {
+        if matches!(channel, Channel::Session(_)) {
+            let mut counts = own.borrow_mut();
+            *counts = (counts.0 + 1, counts.1 + bytes.len() as u64);
+        }
+    }));
+    counts
+}
+
+/// IoTDB held back the last records of its log until more were written (IOTDB-3991).
+#[test]
+fn the_last_record_arrives_when_writes_stop() {
+    let mut world = following(2, 1);
+    for at in 0..50 {
+        write(&world, 0, "a", minutes(at..at + 1), 1.0);
+        world.run(7);
+    }
+    world.run(100);
+    alike(&world);
+    assert_eq!(rows_sent(&world), 0);
+    let peer = world.machines[1].id.unwrap();
+    assert!(world.node(0).is_drained(peer));
+}
+
+/// A message that is lost shows by the one that follows; the last one has none.
+#[test]
+fn the_last_record_arrives_when_its_message_was_lost() {
+    let mut world = following(2, 2);
+    write(&world, 0, "a", minutes(0..1), 1.0);
+    world.net.lost = 1000;
+    world.run(10);
+    let now = world.now;
+    world.net.heal(now);
+    world.run(20_000);
+    alike(&world);
+    assert_eq!(rows_sent(&world), 0);
+}
+
+/// Scylla streamed half of all data between replicas that were equal (scylla#3134).
+#[test]
+fn equal_replicas_stream_nothing_while_writes_go_on() {
+    let mut world = following(3, 3);
+    world.net.delay = (5, 120);
+    for second in 0..30 {
+        for machine in 0..3 {
+            write(&world, machine, "a", minutes(second..second + 5), machine as f64);
+            write(&world, machine, "late", minutes(-9..-8), second as f64);
+        }
+        world.check(None);
+        world.run(1_000);
+    }
+    for machine in 0..3 {
+        let outcomes = world.outcomes(machine);
+        assert!(outcomes.len() >= 50, "{} comparisons", outcomes.len());
+        assert!(outcomes.iter().all(|one| *one == Outcome::Agreed), "{outcomes:?}");
+    }
+    assert_eq!(rows_sent(&world), 0);
+}
+
+/// Deletes in flight are no difference, either.
+#[test]
+fn equal_replicas_agree_while_deletes_go_on() {
+    let mut world = following(2, 4);
+    world.net.delay = (100, 100);
+    write(&world, 0, "a", minutes(0..1000), 1.0);
+    world.run(2_000);
+    for at in 0..60 {
+        let range = TimeRange::inclusive(START + at * MINUTE, START + at * MINUTE).unwrap();
+        let delete = Delete::collection(&name()).range(range);
+        world.store(at as usize % 2).delete(&delete).unwrap();
+        if at % 5 == 0 {
+            world.check(None);
+        }
+        world.run(70);
+    }
+    world.run(3_000);
+    for machine in 0..2 {
+        let outcomes = world.outcomes(machine);
+        assert!(outcomes.iter().all(|one| *one == Outcome::Agreed), "{outcomes:?}");
+    }
+    assert_eq!(rows_sent(&world), 0);
+    alike(&world);
+}
+
+/// What a disk forgot comes back, and only that is sent.
+#[test]
+fn what_an_old_copy_of_a_disk_lacks_comes_back() {
+    let mut world = following(2, 5);
+    write(&world, 0, "a", minutes(0..100), 1.0);
+    write(&world, 1, "b", minutes(0..100), 1.0);
+    come_to_rest(&mut world);
+    let old = world.machines[1].disk.crash_keep_all();
+    write(&world, 0, "a", minutes(100..110), 2.0);
+    write(&world, 1, "b", minutes(50..57), 3.0);
+    come_to_rest(&mut world);
+    let before = cells(world.store(0));
+    world.stop(1);
+    world.machines[1].disk = old;
+    assert!(world.start(1));
+    come_to_rest(&mut world);
+    alike(&world);
+    assert_eq!(cells(world.store(0)), before);
+    assert!((7..=17).contains(&rows_sent(&world)), "{} rows", rows_sent(&world));
+}
+
+/// The log is kept for a peer that is away: when it is back nothing has to be compared row by row.
+#[test]
+fn a_peer_that_was_away_is_sent_the_log() {
+    let mut world = following(3, 6);
+    world.run(3_000);
+    write(&world, 0, "a", minutes(0..10), 1.0);
+    come_to_rest(&mut world);
+    world.crash(2);
+    for round in 0..40 {
+        write(&world, 0, "a", minutes(round * 100..round * 100 + 100), 2.0);
+        write(&world, 1, "b", minutes(round * 100..round * 100 + 100), 2.0);
+        world.store(0).flush().unwrap();
+        world.run(500);
+    }
+    assert!(world.start(2));
+    come_to_rest(&mut world);
+    alike(&world);
+    assert_eq!(rows_sent(&world), 0);
+}
+
+/// Scylla put a whole difference into one message (scylla#2413).
+#[test]
+fn a_large_difference_is_sent_in_many_messages() {
+    let mut world = World::new(2, 7);
+    assert!(world.start(0));
+    for device in 0..10 {
+        for part in 0..10 {
+            let mut batch = Batch::new("plant.boiler").unwrap();
+            for minute in part * 100..part * 100 + 100 {
+                let text = format!("{:0>300}", minute * 7919 + device);
+                let name = format!("d{device}");
+                batch.push(&name, START + minute * MINUTE, [("text", text.as_str())]).unwrap();
+            }
+            world.store(0).write(&batch, Durability::Sync).unwrap();
+        }
+    }
+    assert!(world.start(1));
+    come_to_rest(&mut world);
+    alike(&world);
+    assert_eq!(rows_sent(&world), 10_000);
+    let longest = world.net.longest;
+    assert!(longest < 1_500_000, "a message of {longest} bytes");
+}
+
+/// Comparing costs by what differs: with nothing there is one question and one answer, whatever is stored.
+#[test]
+fn ten_thousand_small_windows_without_a_difference_cost_300_bytes() {
+    let mut world = following(2, 8);
+    for part in 0..10 {
+        write(&world, 0, "a", (part * 1000..part * 1000 + 1000).map(|at| at * 60 * MINUTE), 1.0);
+    }
+    come_to_rest(&mut world);
+    world.store(0).flush().unwrap();
+    world.store(0).seal().unwrap();
+    let counts = count_sessions(&mut world);
+    world.check(Some(0));
+    world.run(1_000);
+    let (messages, bytes) = *counts.borrow();
+    assert_eq!(messages, 2);
+    assert!(bytes <= 300, "{bytes} bytes");
+    assert_eq!(world.outcomes(0).last(), Some(&Outcome::Agreed));
+}
+
+/// Redis counted heartbeats as log.
+#[test]
+fn heartbeats_write_no_log() {
+    let mut world = following(3, 9);
+    let positions = |world: &World| -> Vec<_> {
+        (0..3).map(|machine| world.store(machine).position()).collect()
+    };
+    let (before, messages) = (positions(&world), world.net.messages);
+    world.run(60_000);
+    assert_eq!(positions(&world), before);
+    assert!(world.net.messages - messages <= 6 * 62, "{}", world.net.messages - messages);
+    for machine in 0..3 {
+        assert!(world.node(machine).status().iter().all(|peer| peer.lag_millis <= 1_000));
+    }
+}
+
+/// Scylla's hints brought back what was deleted and merged away meanwhile (scylla#23712).
+#[test]
+fn what_was_kept_for_a_peer_and_deleted_meanwhile_does_not_come_back() {
+    let mut world = following(3, 10);
+    write(&world, 0, "a", minutes(0..50), 1.0);
+    come_to_rest(&mut world);
+    world.stop(2);
+    write(&world, 0, "a", minutes(50..100), 1.0);
+    world.run(500);
+    world.store(1).delete(&Delete::collection(&name())).unwrap();
+    world.run(500);
+    for machine in 0..2 {
+        world.store(machine).flush().unwrap();
+        world.store(machine).compact().unwrap();
+        assert!(cells(world.store(machine)).is_empty());
+    }
+    // What it wrote itself and could not send is deleted, too: it is older than the delete.
+    assert!(world.start(2));
+    come_to_rest(&mut world);
+    alike(&world);
+    assert!(cells(world.store(2)).is_empty());
+}
+
+fn refusals(world: &World, machine: usize) -> Vec<String> {
+    let events = world.machines[machine].events.iter();
+    let refused = events.filter_map(|event| match event {
+        Event::Refused { why, .. } => Some(why.clone()),
+        _ => None,
+    });
+    refused.collect()
+}
+
+/// CockroachDB compared across versions that hash differently (cockroach#117302), and aruna tried what can never
+/// succeed without a pause (aruna#309).
+#[test]
+fn other_canonical_versions_are_refused_by_name_and_not_tried_hot() {
+    let mut world = World::new(2, 11);
+    world.net.tamper = Some(Box::new(|from, channel, bytes| {
+        if from == 1
+            && channel == Channel::Control
+            && let Ok(Control::Hello(mut hello)) = Control::decode(bytes)
+        {
+            hello.canonical += 1;
+            *bytes = Control::Hello(hello).encode();
+        }
+    }));
+    assert!(world.start(0) && world.start(1));
+    write(&world, 0, "a", minutes(0..10), 1.0);
+    let messages = world.net.messages;
+    world.run(300_000);
+    let refused = refusals(&world, 0);
+    assert!(!refused.is_empty() && refused.len() <= 7, "{} times", refused.len());
+    assert!(refused.iter().all(|why| why.contains("upgrade the older store")), "{refused:?}");
+    assert!(world.net.messages - messages < 100, "{}", world.net.messages - messages);
+    assert!(cells(world.store(1)).is_empty());
+}
+
+/// A peer whose clock is far ahead is heard later, and costs nobody else anything.
+#[test]
+fn a_clock_far_ahead_is_parked_and_comes_in_when_it_is_set() {
+    let mut world = following(3, 12);
+    world.skew(0, 60_000);
+    write(&world, 0, "a", minutes(0..10), 1.0);
+    write(&world, 1, "b", minutes(0..10), 1.0);
+    world.run(5_000);
+    let status = world.node(1).status();
+    let ahead = status.iter().filter(|peer| peer.state == PeerState::ClockAhead).count();
+    assert_eq!(ahead, 1, "{status:?}");
+    assert_eq!(cells(world.store(1)), cells(world.store(2)), "the others go on");
+    assert!(!cells(world.store(1)).is_empty());
+    world.skew(0, 0);
+    come_to_rest(&mut world);
+    alike(&world);
+    assert_eq!(cells(world.store(0)).len(), 40);
+}
+
+/// The directory of a store is copied to another machine, and both are opened.
+#[test]
+fn a_copied_directory_is_refused_by_name() {
+    let mut world = World::new(4, 13);
+    world.config = Config { interval: None, ..Config::default() };
+    (0..3).for_each(|machine| assert!(world.start(machine)));
+    write(&world, 0, "a", minutes(0..10), 1.0);
+    come_to_rest_of(&mut world, 3);
+    world.machines[3].disk = world.machines[0].disk.crash_keep_all();
+    world.machines[3].clock = tidelog_tests::clock::SimClock::new(0, 99);
+    assert!(world.start(3));
+    for round in 0..20 {
+        write(&world, 0, "own", minutes(round..round + 1), 2.0);
+        write(&world, 3, "copied", minutes(round..round + 1), 3.0);
+        world.run(300);
+    }
+    let refused = [refusals(&world, 1), refusals(&world, 2)].concat();
+    assert!(refused.iter().any(|why| why.contains("open on two machines")), "{refused:?}");
+    assert!(refused.len() < 10, "{refused:?}");
+    world.stop(3);
+    world.stop(0);
+    assert!(world.start(0));
+    world.machines.truncate(3);
+    come_to_rest(&mut world);
+    alike(&world);
+    let own = cells(world.store(1)).into_keys().filter(|key| key.1 == "own").count();
+    assert_eq!(own, 40);
+}
+
+fn come_to_rest_of(world: &mut World, machines: usize) {
+    let rest = world.machines.split_off(machines);
+    come_to_rest(world);
+    world.machines.extend(rest);
+}
