@@ -81,7 +81,7 @@ impl Replica {
                 self.store.seal()?;
             }
             Some("close") => self.leave(),
-            Some("digests") => return self.digests(request["level"].as_str()),
+            Some("digests") => return self.digests(request),
             Some("status") => return Ok(self.status()),
             _ => match Step::from_json(request) {
                 Some(step) => self.take(&step)?,
@@ -136,20 +136,26 @@ impl Replica {
         Ok(())
     }
 
-    /// All digests of a level, each behind the group, the window and the device that it is of: [`super::levels::parse`].
-    fn digests(&self, level: Option<&str>) -> Result<Value, CommandError> {
-        let level = super::levels::level_of(level)
+    /// The digests of a level in some windows, or in all; [`super::levels::parse`] reads them.
+    fn digests(&self, request: &Value) -> Result<Value, CommandError> {
+        let level = super::levels::level_of(request["level"].as_str())
             .ok_or_else(|| CommandError::Usage("no such level".to_owned()))?;
         if !self.store.collections()?.iter().any(|known| known.name == self.collection) {
             return Ok(json!([]));
         }
+        let windows: Option<Vec<TimeRange>> =
+            request["windows"].as_array().map(|all| all.iter().filter_map(window_of).collect());
+        let wanted = |row: &tidelog::DigestRow| match &windows {
+            Some(windows) => windows.iter().any(|window| window.overlaps(row.window)),
+            None => true,
+        };
         let rows = self.store.digests(&self.collection, level, TimeRange::ALL)?;
         let one = |row: &tidelog::DigestRow| {
-            let window = row.group.map(|group| (group.0, row.window.first()));
-            let (group, first) = window.unwrap_or_default();
-            json!([group, first, row.device.as_deref(), row.digest.to_string()])
+            let at = row.group.map(|group| (group.0, row.window.first(), row.window.last()));
+            let (group, first, last) = at.unwrap_or_default();
+            json!([group, first, last, row.device.as_deref(), row.digest.to_string()])
         };
-        Ok(rows.iter().map(one).collect())
+        Ok(rows.iter().filter(|row| wanted(row)).map(one).collect())
     }
 
     fn status(&self) -> Value {
@@ -177,4 +183,9 @@ impl Replica {
                 self.runtime.block_on(async { tokio::time::timeout(GOODBYE, node.stop()).await });
         }
     }
+}
+
+/// A window by its first and last instant.
+fn window_of(window: &Value) -> Option<TimeRange> {
+    TimeRange::inclusive(window[0].as_i64()?, window[1].as_i64()?)
 }

@@ -19,11 +19,11 @@ pub(super) type Counts = [u64; LEVELS.len()];
 /// The digests of one level, by what each is of.
 pub(super) type Digests = BTreeMap<Node, String>;
 
-/// What a digest is of: a group, the first instant of a window, and a device if it is of a series.
+/// What a digest is of: a group, the first and last instant of a window, and a device if it is of a series.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Node {
     group: u64,
-    first: i64,
+    window: (i64, i64),
     device: String,
 }
 
@@ -39,12 +39,19 @@ pub(super) fn level_of(name: Option<&str>) -> Option<Level> {
     })
 }
 
+impl Node {
+    pub(super) fn is_inside(&self, windows: &[(i64, i64)]) -> bool {
+        windows.iter().any(|(first, last)| *first <= self.window.0 && self.window.1 <= *last)
+    }
+}
+
 /// What a replica answered for a level.
 pub(super) fn parse(answer: &Value) -> Digests {
     let one = |one: &Value| {
-        let device = one[2].as_str().unwrap_or_default().to_owned();
-        let node = Node { group: one[0].as_u64()?, first: one[1].as_i64()?, device };
-        Some((node, one[3].as_str()?.to_owned()))
+        let window = (one[1].as_i64()?, one[2].as_i64()?);
+        let device = one[3].as_str().unwrap_or_default().to_owned();
+        let node = Node { group: one[0].as_u64()?, window, device };
+        Some((node, one[4].as_str()?.to_owned()))
     };
     answer.as_array().into_iter().flatten().filter_map(one).collect()
 }
@@ -56,10 +63,23 @@ pub(super) fn differing(a: &Digests, b: &Digests) -> BTreeSet<Node> {
     differ.map(|(node, _)| node).chain(only_there).cloned().collect()
 }
 
+/// The windows of nodes, those that touch joined: where to look further down.
+pub(super) fn windows(nodes: &BTreeSet<Node>) -> Vec<(i64, i64)> {
+    let mut joined: Vec<(i64, i64)> = Vec::new();
+    for (first, last) in nodes.iter().map(|node| node.window).collect::<BTreeSet<_>>() {
+        match joined.last_mut() {
+            Some(before) if first <= before.1.saturating_add(1) => before.1 = before.1.max(last),
+            _ => joined.push((first, last)),
+        }
+    }
+    joined
+}
+
 /// How many nodes of each level stand above series that differ. A node is a digest of those below it, so these are the ones
 /// that differ; and counted so they are all of one moment, while a store goes on being repaired.
 pub(super) fn counts(series: &BTreeSet<Node>) -> Counts {
-    let windows: BTreeSet<(u64, i64)> = series.iter().map(|one| (one.group, one.first)).collect();
+    let windows: BTreeSet<(u64, i64)> =
+        series.iter().map(|one| (one.group, one.window.0)).collect();
     let dates: BTreeSet<(u64, [i16; 3])> =
         windows.iter().map(|(group, first)| (*group, date(*first))).collect();
     let above = |keep: usize| {
@@ -84,13 +104,19 @@ mod tests {
     #[test]
     fn a_node_that_differs_or_is_missing_on_a_side_counts_on_all_levels_above() {
         let hour = 3_600_000_000_000_i64;
-        let answer =
-            serde_json::json!([[1, 0, "a", "aa"], [1, 0, "b,k==v", "bb"], [2, hour, "c", "cc"]]);
+        let answer = serde_json::json!([
+            [1, 0, 9, "a", "aa"],
+            [1, 0, 9, "b,k=v", "bb"],
+            [2, hour, hour, "c", "cc"]
+        ]);
         let one = parse(&answer);
         assert_eq!(one.len(), 3);
         assert_eq!(counts(&differing(&one, &one)), [0; 5]);
         let mut other = one.clone();
-        let node = |group, first, device: &str| Node { group, first, device: device.to_owned() };
+        let node = |group, first, device: &str| {
+            let window = (first, if first == 0 { 9 } else { first });
+            Node { group, window, device: device.to_owned() }
+        };
         other.insert(node(1, 0, "a"), "dd".to_owned());
         other.remove(&node(2, hour, "c"));
         assert_eq!(counts(&differing(&one, &other)), [2, 2, 2, 2, 2]);
@@ -98,5 +124,10 @@ mod tests {
         other.insert(node(1, 40 * 24 * hour, "c"), "ee".to_owned());
         assert_eq!(counts(&differing(&one, &other)), [2, 3, 3, 3, 4]);
         assert_eq!(counts(&differing(&other, &one)), [2, 3, 3, 3, 4]);
+        let all = windows(&differing(&other, &one));
+        assert_eq!(all.len(), 3);
+        let touching = BTreeSet::from([node(1, 0, "a"), node(2, 0, "a"), node(1, 10, "a")]);
+        assert_eq!(windows(&touching), [(0, 10)]);
+        assert!(node(1, 0, "a").is_inside(&[(0, 10)]) && !node(1, 11, "a").is_inside(&[(0, 10)]));
     }
 }

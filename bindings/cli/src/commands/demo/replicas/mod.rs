@@ -18,6 +18,7 @@ use levels::{Counts, Digests, LEVELS};
 use plan::{Plan, Step};
 use process::Process;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -28,7 +29,7 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 /// The one that is killed.
 const KILLED: usize = 2;
 /// Stores that are not equal by then do not become so.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at what goes on.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -58,6 +59,12 @@ struct Replicas {
     oracle: Rows,
     /// What filling the third one took on the wire.
     filled_bytes: u64,
+}
+
+/// Where c differed when it came back, and what it has to hold there.
+struct Watch {
+    windows: Vec<(i64, i64)>,
+    target: Digests,
 }
 
 /// Runs the part; its stores and configurations stay in the folder.
@@ -106,6 +113,7 @@ impl Replicas {
         plan.filling.iter().try_for_each(|step| self.take(step))?;
         self.seal(&[0, 1, 2])?;
         let root = self.wait_until_equal(&[0, 1, 2])?;
+        self.wait_until_agreed()?;
         let (rows, seconds) = (self.oracle.len() as u64, begun.elapsed().as_secs_f64());
         self.seal(&[0, 1, 2])?;
         report.say(&format!(
@@ -145,10 +153,8 @@ impl Replicas {
     fn catch_up(&mut self, report: &mut Report<'_>) -> Result<(), Stop> {
         self.start(KILLED)?;
         report.say("   c is back, and the logs of a and b do not reach back to what it missed: it compares")?;
-        let target = self.digests(0, "series")?;
         let before = self.bytes_by(&[0, 1], NAMES[KILLED])?;
-        let mut seen = self.differing(&target)?;
-        self.check_levels(seen)?;
+        let (mut seen, watch) = self.differences()?;
         let begun = Instant::now();
         self.ask(KILLED, &json!({ "do": "join" }))?;
         let names = LEVELS.map(|(name, _)| format!("{name:>13}")).concat();
@@ -162,7 +168,7 @@ impl Replicas {
             if seen == [0; LEVELS.len()] {
                 break;
             }
-            seen = self.wait_for_other_counts(&target, seen, begun)?;
+            seen = self.wait_for_other_counts(seen, &watch, begun)?;
             seconds = begun.elapsed().as_secs_f64();
         }
         if steps.len() < 2 {
@@ -170,21 +176,17 @@ impl Replicas {
         }
         self.wait_until_equal(&[0, 1, 2])?;
         self.wait_until_agreed()?;
-        self.check_levels(seen)?;
         report.replicas.insert("catch_up".to_owned(), steps.into());
         report.replicas.insert("catch_up_seconds".to_owned(), seconds.into());
         self.tell_bytes(report, before)
     }
 
     /// Waits until other nodes differ than before.
-    fn wait_for_other_counts(
-        &self,
-        target: &Digests,
-        seen: Counts,
-        begun: Instant,
-    ) -> Result<Counts, String> {
+    fn wait_for_other_counts(&self, seen: Counts, begun: Instant) -> Result<Counts, String> {
         loop {
-            let now = self.differing(target)?;
+            let request = json!({ "do": "digests", "level": "series", "windows": watch.windows });
+            let series = levels::parse(&self.ask(KILLED, &request)?);
+            let now = levels::counts(&levels::differing(&watch.target, &series));
             if now != seen {
                 return Ok(now);
             }
@@ -198,24 +200,26 @@ impl Replicas {
         }
     }
 
-    /// In how many nodes of each level c differs.
-    fn differing(&self, target: &Digests) -> Result<Counts, String> {
-        let series = self.digests(KILLED, "series")?;
-        Ok(levels::counts(&levels::differing(target, &series)))
-    }
-
-    /// Holds what was counted from series against the digests of all levels, while nobody writes.
-    fn check_levels(&self, counted: Counts) -> Result<(), String> {
-        for ((name, level), counted) in LEVELS.into_iter().zip(counted) {
-            let (a, c) = (self.digests(0, level)?, self.digests(KILLED, level)?);
-            let differ = levels::differing(&a, &c).len() as u64;
-            if differ != counted {
-                return Err(format!(
-                    "{differ} {name} differ, and {counted} stand above series that do"
-                ));
-            }
+    /// In how many nodes of each level c differs from a, while nobody writes.
+    fn differences(&self) -> Result<(Counts, Watch), String> {
+        let (mut counted, mut series, mut target) =
+            (Counts::default(), BTreeSet::new(), Digests::new());
+        for ((_, level), count) in LEVELS.iter().zip(&mut counted) {
+            let request = json!({ "do": "digests", "level": level });
+            target = levels::parse(&self.ask(0, &request)?);
+            series = levels::differing(&target, &levels::parse(&self.ask(KILLED, &request)?));
+            *count = series.len() as u64;
         }
-        Ok(())
+        // From here on only series are asked for, at one moment, and the levels above them are counted.
+        let above = levels::counts(&series);
+        if counted != above {
+            return Err(format!(
+                "{counted:?} nodes differ, and {above:?} stand above series that do"
+            ));
+        }
+        let windows = levels::windows(&series);
+        target.retain(|node, _| node.is_inside(&windows));
+        Ok((counted, Watch { windows, target }))
     }
 
     /// What went over the wire since c is back, both ways.
@@ -289,7 +293,8 @@ impl Replicas {
             let begun = Instant::now();
             let mut roots = Vec::new();
             for number in numbers {
-                let root = self.digests(*number, "root")?.into_values().next();
+                let answer = self.ask(*number, &json!({ "do": "digests", "level": "root" }))?;
+                let root = levels::parse(&answer).into_values().next();
                 roots.push(root.unwrap_or_else(|| "no rows".to_owned()));
             }
             if roots.iter().all(|root| *root == roots[0]) {
@@ -307,7 +312,7 @@ impl Replicas {
         }
     }
 
-    /// Waits until the comparisons of c with both others have come to their end: it had none before.
+    /// Waits until comparisons of c with both others have come to their end since it started.
     fn wait_until_agreed(&self) -> Result<(), String> {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -320,11 +325,6 @@ impl Replicas {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-    }
-
-    fn digests(&self, number: usize, level: &str) -> Result<Digests, String> {
-        let answer = self.ask(number, &json!({ "do": "digests", "level": level }))?;
-        Ok(levels::parse(&answer))
     }
 
     /// Bytes between these and a peer: all, and those of comparisons that they began.

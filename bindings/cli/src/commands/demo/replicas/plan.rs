@@ -20,10 +20,13 @@ const HONOLULU: &str = "honolulu2010";
 const CAN: &str = "can1998";
 const SPARE: &str = "honolulu2010,sensor=spare";
 
-/// 2010-03-09, 2010-07-01 and 2010-10-20; 1998-02-03 and 1998-06-05.
+/// The first half of each year: 1998 up to July, 2010 up to July.
+const HALVES: [(&str, i64); 2] = [(CAN, 10_408 * DAY), (HONOLULU, 14_791 * DAY)];
+
+/// 2010-03-09, 2010-04-01 and 2010-05-20; 1998-02-03 and 1998-06-05.
 const LATE: i64 = 14_677 * DAY;
-const SPARE_FROM: i64 = 14_791 * DAY;
-const DELETED_THERE: i64 = 14_902 * DAY;
+const SPARE_FROM: i64 = 14_700 * DAY;
+const DELETED_THERE: i64 = 14_749 * DAY;
 const DELETED_HERE: i64 = 10_260 * DAY;
 const CORRECTED: i64 = 10_382 * DAY;
 
@@ -57,7 +60,10 @@ pub(super) fn collection() -> CollectionName {
 
 impl Plan {
     pub(super) fn new() -> io::Result<Self> {
-        let all = SETS[0].rows()?;
+        let mut all = SETS[0].rows()?;
+        all.retain(|(device, time), _| {
+            HALVES.iter().any(|half| half.0 == device && *time < half.1)
+        });
         let of = |device: &str, from: i64, days: i64| -> Rows {
             let range = from..from + days * DAY;
             let inside = |(key, _): &(&(String, i64), _)| key.0 == device && range.contains(&key.1);
