@@ -5,6 +5,8 @@
 //! Two stores in one process, so that it runs anywhere; in earnest each is on a machine of its own and knows the other's
 //! fingerprint from `tidelog pair`.
 
+#![expect(clippy::print_stdout, reason = "a program that tells what it did")]
+
 use std::{sync::Arc, time::SystemTime};
 use tidelog::replication::identity::{Identity, LIFETIME};
 use tidelog::replication::topology::{FixedTopology, NodeInfo};

@@ -75,7 +75,7 @@ fn messages() -> Vec<Vec<u8>> {
         Control::Pulse(pulse).encode(),
         Control::Resend(Some(at(9))).encode(),
         tail.encode(),
-        SessionMessage::Open { epoch: 0, horizon, salt: 8, groups, roots }.encode(),
+        SessionMessage::Open { epoch: 0, eager: true, horizon, salt: 8, groups, roots }.encode(),
         turn.encode(),
     ]
 }

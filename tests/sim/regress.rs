@@ -199,6 +199,29 @@ fn a_large_difference_is_sent_in_many_messages() {
     assert!(longest < 1_500_000, "a message of {longest} bytes");
 }
 
+/// What a store lost and has back from one of the others reaches those, too, who agreed with it in between.
+#[test]
+fn what_a_store_lost_and_has_back_reaches_all() {
+    let mut world = following(3, 15);
+    world.net.cut(0, 1);
+    let mut batch = Batch::new("plant.boiler").unwrap();
+    batch.push("a", START, [("level", 1.0)]).unwrap();
+    world.store(0).write(&batch, Durability::Os).unwrap();
+    world.run(200);
+    world.crash_lose_all(0);
+    let now = world.now;
+    world.net.mend(now);
+    world.net.cut(0, 2);
+    assert!(world.start(0));
+    world.run(20_000);
+    assert!(cells(world.store(0)).is_empty() && !cells(world.store(2)).is_empty());
+    let now = world.now;
+    world.net.mend(now);
+    come_to_rest(&mut world);
+    alike(&world);
+    assert_eq!(cells(world.store(1)).len(), 2);
+}
+
 /// What fits a message need not fit memory: small rows are packed tightly, and many batches travel together.
 #[test]
 fn a_difference_larger_than_memory_is_taken_in_parts() {

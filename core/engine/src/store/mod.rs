@@ -210,7 +210,8 @@ impl Store {
         let Some(wal) = &self.inner.wal else {
             return Err(crate::wal::TailError::Gone { asked: from, oldest: from });
         };
-        crate::wal::Tail::new(Arc::clone(wal), Arc::clone(&self.inner.disk), from)
+        let (disk, store) = (Arc::clone(&self.inner.disk), self.inner.store_id);
+        crate::wal::Tail::new(Arc::clone(wal), disk, store, from)
     }
 
     /// Makes everything durable and ends the store for all handles; later calls get `Closed`. Rows in

@@ -13,6 +13,8 @@ pub(crate) struct AppliedPayload<'a> {
     pub(crate) cursor: Option<(StoreId, Position)>,
     pub(crate) tombstones: Vec<Tombstone>,
     pub(crate) subs: Vec<SubBatch<'a>>,
+    /// The bytes of each sub-batch.
+    archives: Vec<&'a [u8]>,
 }
 
 const ALIGN: usize = 16;
@@ -60,8 +62,24 @@ impl<'a> AppliedPayload<'a> {
             return Err(Malformed("padding"));
         }
         let rows = &payload[at.next_multiple_of(ALIGN)..];
-        let subs = if rows.is_empty() { Vec::new() } else { RowsPayload::read(rows)? };
-        Ok(AppliedPayload { cursor, tombstones, subs })
+        let (subs, archives) = if rows.is_empty() {
+            (Vec::new(), Vec::new())
+        } else {
+            (RowsPayload::read(rows)?, RowsPayload::split(rows)?)
+        };
+        Ok(AppliedPayload { cursor, tombstones, subs, archives })
+    }
+
+    /// What of it a store wrote itself once: its sub-batches and deletes.
+    pub(crate) fn of(&self, store: StoreId) -> (RowsPayload, Vec<&Tombstone>) {
+        let mut rows = RowsPayload::default();
+        for (sub, archive) in self.subs.iter().zip(&self.archives) {
+            if sub.version().origin == store {
+                rows.push_archive(archive);
+            }
+        }
+        let deletes = self.tombstones.iter().filter(|one| one.version.origin == store);
+        (rows, deletes.collect())
     }
 }
 

@@ -90,7 +90,7 @@ impl RowsPayload {
     }
 
     /// The bytes of each sub-batch, not looked into.
-    fn split(payload: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
+    pub(super) fn split(payload: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
         let mut reader = crate::format::Reader::new(payload);
         let count = reader.u32()? as usize;
         if count == 0 || count > payload.len() / 4 {

@@ -1,14 +1,18 @@
-//! Following the log: everything written from a position on, as it is written.
+//! Following the log: everything that the store wrote from a position on, as it is written. What it wrote once and
+//! lost, with its disk or with the power, is written again when it comes back from another store: those who agreed
+//! with this one meanwhile lack it, too.
 
+use super::payload::tombstone_payload;
 use super::writer::Wal;
-use super::{KIND_ROWS, KIND_TOMBSTONE, segment_path};
+use super::{AppliedPayload, KIND_APPLIED, KIND_ROWS, KIND_TOMBSTONE, segment_path};
 use crate::disk::{Disk, DiskFile, OpenMode};
-use crate::log::{FILE_HEADER_LEN, FileHeader, FrameInfo, LogKind, Piece, scan};
+use crate::log::{FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameInfo, LogKind, Piece, scan};
+use crate::manifest::encode_tombstone;
 use rkyv::util::AlignedVec;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tidelog_model::{GroupId, Incarnation, Position};
+use tidelog_model::{GroupId, Incarnation, Position, StoreId};
 
 /// How much of the log is read at once, unless a record is larger.
 const WINDOW_BYTES: usize = 1 << 20;
@@ -89,6 +93,7 @@ pub enum TailError {
 pub struct Tail {
     wal: Arc<Wal>,
     disk: Arc<dyn Disk>,
+    store: StoreId,
     next: u64,
     segment: Option<OpenSegment>,
     ready: std::collections::VecDeque<TailRecord>,
@@ -119,6 +124,7 @@ impl Tail {
     pub(crate) fn new(
         wal: Arc<Wal>,
         disk: Arc<dyn Disk>,
+        store: StoreId,
         from: Position,
     ) -> Result<Self, TailError> {
         let (segments, end) = wal.segments();
@@ -130,7 +136,7 @@ impl Tail {
             return Err(TailError::Gone { asked: from, oldest });
         }
         let ready = std::collections::VecDeque::new();
-        Ok(Tail { wal, disk, next: from.offset, segment: None, ready })
+        Ok(Tail { wal, disk, store, next: from.offset, segment: None, ready })
     }
 
     /// The next record, waiting for it up to `timeout`; `None` when there is none by then.
@@ -213,17 +219,42 @@ impl Tail {
     }
 
     fn push(&mut self, info: FrameInfo, payload: &[u8]) {
-        if info.kind != KIND_ROWS && info.kind != KIND_TOMBSTONE {
+        if ![KIND_ROWS, KIND_TOMBSTONE, KIND_APPLIED].contains(&info.kind) {
             return;
         }
         let mut aligned = AlignedVec::with_capacity(payload.len());
         aligned.extend_from_slice(payload);
-        self.ready.push_back(TailRecord {
-            position: self.at(info.offset),
-            next: self.at(info.end()),
-            rows: info.kind == KIND_ROWS,
-            payload: aligned,
-        });
+        if info.kind == KIND_APPLIED {
+            self.push_own(info, &aligned);
+        } else {
+            self.push_record(info, info.kind == KIND_ROWS, aligned);
+        }
+    }
+
+    fn push_record(&mut self, info: FrameInfo, rows: bool, payload: AlignedVec) {
+        let (position, next) = (self.at(info.offset), self.at(info.end()));
+        self.ready.push_back(TailRecord { position, next, rows, payload });
+    }
+
+    /// What came from elsewhere is not told on, but for what is this store's own.
+    fn push_own(&mut self, info: FrameInfo, payload: &AlignedVec) {
+        let Ok(record) = AppliedPayload::read(payload) else { return };
+        if record.cursor.is_some() {
+            // Of another store's log, which holds nothing of this one.
+            return;
+        }
+        let (rows, deletes) = record.of(self.store);
+        for delete in deletes {
+            let frame = tombstone_payload(&encode_tombstone(delete));
+            let mut payload = AlignedVec::new();
+            payload.extend_from_slice(&frame[FRAME_HEADER_LEN..]);
+            self.push_record(info, false, payload);
+        }
+        if !rows.is_empty() {
+            let mut payload = AlignedVec::new();
+            rows.append_to(&mut payload);
+            self.push_record(info, true, payload);
+        }
     }
 
     fn open_segment(&mut self) -> Result<(), TailError> {
