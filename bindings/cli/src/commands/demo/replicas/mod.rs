@@ -182,7 +182,12 @@ impl Replicas {
     }
 
     /// Waits until other nodes differ than before.
-    fn wait_for_other_counts(&self, seen: Counts, begun: Instant) -> Result<Counts, String> {
+    fn wait_for_other_counts(
+        &self,
+        seen: Counts,
+        watch: &Watch,
+        begun: Instant,
+    ) -> Result<Counts, String> {
         loop {
             let request = json!({ "do": "digests", "level": "series", "windows": watch.windows });
             let series = levels::parse(&self.ask(KILLED, &request)?);
