@@ -84,6 +84,7 @@ pub mod frames;
 pub mod identity;
 mod limits;
 mod link;
+mod reset;
 mod socket;
 mod tls;
 pub mod topology;

@@ -139,6 +139,11 @@ impl Identity {
         Ok(Arc::new(CertifiedKey::new(self.chain.to_vec(), key)))
     }
 
+    /// A secret for another purpose, which stays the same as long as the key does.
+    pub(crate) fn secret(&self, purpose: &str) -> [u8; 32] {
+        blake3::derive_key(purpose, self.key.serialized_der())
+    }
+
     fn assemble(
         key: Arc<KeyPair>,
         chain: Vec<CertificateDer<'static>>,

@@ -188,6 +188,7 @@ impl ServerCertVerifier for TakesAnyone {
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
     cut: Arc<AtomicBool>,
+    back: Arc<UdpSocket>,
 }
 
 impl Relay {
@@ -196,7 +197,8 @@ impl Relay {
         let front = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
         let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
         back.connect(to.local_address()).await.unwrap();
-        let relay = Relay { address: front.local_addr().unwrap(), cut: Arc::default() };
+        let address = front.local_addr().unwrap();
+        let relay = Relay { address, cut: Arc::default(), back: Arc::clone(&back) };
         let dialler = Arc::new(Mutex::new(None));
         tokio::spawn(forth(
             [Arc::clone(&front), Arc::clone(&back)],
@@ -219,6 +221,12 @@ impl Relay {
 
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on it leads to another endpoint.
+    pub(crate) async fn turn_to(&self, to: &Endpoint) {
+        self.back.connect(to.local_address()).await.unwrap();
+        self.cut.store(false, Ordering::Relaxed);
     }
 }
 

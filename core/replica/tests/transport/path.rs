@@ -75,6 +75,34 @@ async fn a_cut_path_ends_the_link_on_both_sides_after_the_idle_time() {
     }
 }
 
+/// The demo found it: a replica was killed and came back at once, and its peer refused it for as long as the link to the one
+/// before was not silent for long enough, for it had dialled that one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_died_and_is_back_ends_the_links_of_the_one_before() {
+    let (key_a, key_b) = (identity(0xa), identity(0xb));
+    let a = Endpoint::bind(options(&key_a, pins(&[("b", &key_b)]))).unwrap();
+    let bind_b = || Endpoint::bind(options(&key_b, pins(&[("a", &key_a)]))).unwrap();
+    let b = bind_b();
+    let relay = Relay::new(&b, 100 * MIB, u64::MAX).await;
+    let to = relay.address.to_string();
+    let (from_a, from_b) = soon(async { tokio::join!(a.dial("b", &to), b.accept()) }).await;
+    let (from_a, from_b) = (from_a.unwrap(), from_b.unwrap());
+    let hello = Bytes::from_static(b"hello");
+    soon(from_a.sender().send(Channel::Control, hello.clone())).await.unwrap();
+    soon(from_b.recv()).await.unwrap();
+    // As if killed: nothing of its end is heard.
+    relay.cut();
+    drop(from_b);
+    soon(b.close()).await;
+    let back = bind_b();
+    relay.turn_to(&back).await;
+    let begun = Instant::now();
+    let _ = soon(from_a.sender().send(Channel::Control, hello)).await;
+    let end = soon(from_a.ended()).await;
+    assert!(matches!(&end, LinkEnd::Lost { what } if what.contains("knows it no more")), "{end}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_that_is_begun_and_left_is_given_up_on_both_sides() {
     let (a, b) = stores(Duration::from_secs(1), Duration::from_secs(20));
