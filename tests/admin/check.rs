@@ -17,7 +17,7 @@ fn a_healthy_store_is_clean_and_every_row_is_counted() {
         })
         .unwrap();
     assert_eq!(report.findings, []);
-    assert_eq!((report.files, report.rows), (4, (TICKS as u64) * DEVICES as u64));
+    assert_eq!((report.files, report.rows), (8, (TICKS as u64) * DEVICES as u64));
     assert!(report.pages > 4 && report.log_records > 0 && calls > 4);
     assert!(matches!(store.check(|_, _| false), Err(UpkeepError::Cancelled)));
     store.compact().unwrap();

@@ -42,7 +42,8 @@ fn every_test_that_the_ledger_names_exists() {
             let at = text.find(&format!("fn {name}("));
             let at = at.unwrap_or_else(|| panic!("{}: there is no {name} in {path}", entry.id));
             let above = text[..at].lines().rev().take(8).any(|line| {
-                line.trim() == "#[test]" || line.trim().starts_with("#![proptest_config")
+                let test = ["#[test]", "#[tokio::test", "#![proptest_config"];
+                test.iter().any(|attribute| line.trim().starts_with(attribute))
             });
             assert!(above, "{}: {name} in {path} is not a test", entry.id);
             count += 1;

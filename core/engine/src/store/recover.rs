@@ -409,7 +409,7 @@ impl Recovery<'_> {
     fn settle_files(&mut self, state: &mut State) -> Result<bool, Failure> {
         let mut moved = false;
         let mut misplaced = Vec::new();
-        state.files.clear();
+        let before = std::mem::take(&mut state.files);
         for (path, fate) in std::mem::take(&mut self.survey.files) {
             match fate {
                 Fate::Whole(content) if content.path() == path => self.list_found(state, *content),
@@ -457,6 +457,11 @@ impl Recovery<'_> {
             self.disk.sync_dir(directory_of(&path))?;
             self.report.findings.push(Finding::of_file(path, format!("it is {right}, moved back")));
             self.list_found(state, *content);
+        }
+        if moved {
+            forget_nodes(state);
+        } else {
+            keep_nodes(state, before);
         }
         Ok(moved)
     }
@@ -579,6 +584,17 @@ const FILE_ID_END: u64 = 1 << 63;
 /// Not a memory of other files.
 fn is_data(entry: &FileEntry) -> bool {
     entry.tier == Tier::Raw || entry.settled
+}
+
+/// The nodes that a store still lists stay, and so does which rows they count.
+fn keep_nodes(state: &mut State, listed: BTreeMap<FileId, Arc<FileEntry>>) {
+    for (id, entry) in listed {
+        if !is_data(&entry) {
+            state.files.insert(id, entry);
+        } else if let Some(found) = state.files.get_mut(&id) {
+            Arc::make_mut(found).uncounted.clone_from(&entry.uncounted);
+        }
+    }
 }
 
 /// The pyramid is made anew from rows: its files are no part of the store any more.

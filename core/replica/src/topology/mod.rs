@@ -10,7 +10,7 @@ mod fixed;
 mod rights;
 mod values;
 
-pub use config::{Config, ConfigError, NodeConfig, PeerConfig, SyncConfig, Window};
+pub use config::{Config, ConfigError, NodeConfig, PeerConfig, SyncConfig};
 pub use duration::{DurationError, parse_duration};
 pub use file::FileTopology;
 pub use fixed::FixedTopology;

@@ -1,6 +1,6 @@
 //! Values of the configuration as they are spelt, read into types at once, so that an error knows its line.
 
-use super::{Right, Selection, Window, parse_duration};
+use super::{Right, Selection, parse_duration};
 use crate::identity::{Fingerprint, parse_store};
 use crate::trust::KEYS_PER_PEER_MAX;
 use serde::de::{Error, SeqAccess, Visitor};
@@ -69,17 +69,6 @@ impl FromText for Duration {
     }
 }
 
-impl FromText for Window {
-    fn from_text(text: &str) -> Result<Self, String> {
-        match text {
-            "all" => Ok(Window::All),
-            text => parse_duration(text)
-                .map(Window::Last)
-                .map_err(|error| format!("{error}; or \"all\"")),
-        }
-    }
-}
-
 /// At least a second: what runs again and again may not run hot.
 pub(super) fn at_least_a_second<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let duration: Duration = text(from)?;
@@ -87,14 +76,6 @@ pub(super) fn at_least_a_second<'de, D: Deserializer<'de>>(from: D) -> Result<Du
         return Err(Error::custom("it is shorter than a second: give at least \"1s\""));
     }
     Ok(duration)
-}
-
-/// A number that is at least 1.
-pub(super) fn positive<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
-    match u32::deserialize(from)? {
-        0 => Err(Error::custom("it is 0: give at least 1")),
-        number => Ok(number),
-    }
 }
 
 /// `host:port`; whether the host exists is seen when it is dialled.

@@ -55,8 +55,10 @@ impl NodeCommand {
                 node.endpoint().local_address()
             ));
             let serving = serve(&config.node.store, &node);
-            tell_ready(&node, &config.sync).await?;
-            ended().await?;
+            tokio::select! {
+                ended = ended() => ended?,
+                () = tell_ready(&node, &config.sync) => {}
+            }
             watching.abort();
             if let Some(serving) = serving {
                 serving.abort();
@@ -82,16 +84,13 @@ fn protocol(sync: &SyncConfig) -> Config {
     }
 }
 
-/// Says when what is needed of the peers is here, or that it goes on in the background.
-async fn tell_ready(node: &Node, sync: &SyncConfig) -> Result<(), CommandError> {
-    tokio::select! {
-        () = node.ready() => say("ready"),
-        () = tokio::time::sleep(sync.startup_timeout) => {
-            say("no peer could be compared with yet: going on, and trying in the background");
-        }
-        ended = ended() => return ended,
+/// Says when what is needed of the peers is here, or that it goes on in the background. Never ends.
+async fn tell_ready(node: &Node, sync: &SyncConfig) {
+    match tokio::time::timeout(sync.startup_timeout, node.ready()).await {
+        Ok(()) => say("ready"),
+        Err(_) => say("no peer could be compared with yet: going on, and trying in the background"),
     }
-    Ok(())
+    std::future::pending().await
 }
 
 /// Waits until somebody wants the process to end.

@@ -119,29 +119,9 @@ pub struct SyncConfig {
     /// How long after the start for the first time. 30 s.
     #[serde(deserialize_with = "values::text")]
     pub initial_delay: Duration,
-    /// How far back comparison goes. All.
-    #[serde(deserialize_with = "values::text")]
-    pub window: Window,
-    /// Catch up with peers before answering as ready. On.
-    pub startup_sync: bool,
-    /// How long at most, before going on in the background. 5 min.
+    /// How long a start waits for its peers at most, before it says that it goes on without them. 5 min.
     #[serde(deserialize_with = "values::text")]
     pub startup_timeout: Duration,
-    /// Rows per message of a repair. 1000.
-    #[serde(deserialize_with = "values::positive")]
-    pub batch_rows: u32,
-    /// Groups that catch up at a time. 5.
-    #[serde(deserialize_with = "values::positive")]
-    pub groups_at_once: u32,
-}
-
-/// How far back comparison goes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Window {
-    /// To the first row.
-    All,
-    /// To so long before now.
-    Last(Duration),
 }
 
 impl Default for SyncConfig {
@@ -150,11 +130,7 @@ impl Default for SyncConfig {
             anti_entropy: true,
             interval: Duration::from_secs(3600),
             initial_delay: Duration::from_secs(30),
-            window: Window::All,
-            startup_sync: true,
             startup_timeout: Duration::from_secs(300),
-            batch_rows: 1000,
-            groups_at_once: 5,
         }
     }
 }

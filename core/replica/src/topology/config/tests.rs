@@ -62,11 +62,7 @@ rights = "all"
 anti_entropy = false
 interval = "2h"
 initial_delay = "1m30s"
-window = "30d"
-startup_sync = false
 startup_timeout = "10s"
-batch_rows = 10
-groups_at_once = 1
 "#
     );
     let config = parse(&text).unwrap();
@@ -82,10 +78,9 @@ groups_at_once = 1
     assert!(c.rights.len() == 3 && c.databases == Selection::All && c.fingerprints.is_empty());
     assert_eq!(config.node.authority.as_deref(), Some(Path::new("/etc/tidelog/ca.crt")));
     let sync = &config.sync;
-    assert_eq!(sync.window, Window::Last(Duration::from_secs(30 * 86_400)));
     assert_eq!(sync.initial_delay, Duration::from_secs(90));
-    assert_eq!((sync.batch_rows, sync.groups_at_once), (10, 1));
-    assert!(!sync.anti_entropy && !sync.startup_sync);
+    assert_eq!(sync.startup_timeout, Duration::from_secs(10));
+    assert!(!sync.anti_entropy);
     let names: Vec<_> = nodes.iter().map(|node| node.name.to_string()).collect();
     assert_eq!(names, ["a", "b", "c"]);
 }
@@ -103,8 +98,6 @@ fn what_cannot_be_is_refused_with_file_line_and_advice() {
         (format!("{NODE}[sync]\ninterval = \"5\"\n"), 5, "such as \"30s\""),
         (format!("{NODE}[sync]\ninterval = 5\n"), 5, "invalid type: integer `5`"),
         (format!("{NODE}[sync]\ninterval = \"10ms\"\n"), 5, "at least \"1s\""),
-        (format!("{NODE}[sync]\nbatch_rows = 0\n"), 5, "at least 1"),
-        (format!("{NODE}[sync]\nwindow = \"some\"\n"), 5, "or \"all\""),
         (peer("groups = \"some\"\n"), 8, "a list of group numbers"),
         (peer("groups = [-1]\n"), 8, "-1"),
         (peer("rights = [\"read\"]\n"), 8, "replicate, snapshot and repair"),
