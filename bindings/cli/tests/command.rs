@@ -545,6 +545,15 @@ fn the_demo_holds() {
     assert_eq!(demo["rounds"].as_array().unwrap().len(), 3);
     assert!(demo["rounds"][0]["acknowledged_rows"].as_u64() > Some(0), "{demo}");
     assert!(demo["rows_compared"].as_u64() > Some(50_000), "{demo}");
+    if cfg!(feature = "replication") {
+        let replicas = &demo["replicas"];
+        let catch_up = replicas["catch_up"].as_array().unwrap();
+        let differing = |at: usize| catch_up[at]["differing"].as_array().unwrap();
+        assert!(differing(0).iter().all(|level| level.as_u64() > Some(0)), "{replicas}");
+        assert!(differing(catch_up.len() - 1).iter().all(|level| *level == 0), "{replicas}");
+        assert!(replicas["bytes_compared"].as_u64() > Some(0), "{replicas}");
+        assert_eq!(shell.code(&["compare", "demo/replicas/a", "demo/replicas/c"]), 0);
+    }
     assert_eq!(shell.code(&["demo", "--dir", "demo"]), 2);
     assert_eq!(shell.code(&["verify", "demo/store"]), 0);
 }
