@@ -11,8 +11,15 @@ const HOMES: [(&[&str], &[&str]); 9] = [
         &["core/engine/src/clock.rs", "core/replica/src/clock.rs"],
     ),
     (&["getrandom"], &["core/engine/src/clock.rs"]),
-    // The threads sleep on real time; what they do then asks the clock.
-    (&["Instant::now"], &["core/engine/src/clock.rs", "core/engine/src/upkeep/threads.rs"]),
+    // Threads and the driver of a replica sleep on real time; what they do then asks the clock, or is told the time.
+    (
+        &["Instant::now"],
+        &[
+            "core/engine/src/clock.rs",
+            "core/engine/src/upkeep/threads.rs",
+            "core/replica/src/driver/",
+        ],
+    ),
     // The replica reads its keys and its configuration, and no file of a store.
     (
         &["std::fs", "fs::"],

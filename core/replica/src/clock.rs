@@ -1,4 +1,4 @@
-//! The wall clock, asked here only: certificates are valid from one day to another.
+//! The wall clock, asked here only: for certificates, which are valid from one day to another, and for the protocol.
 
 use rustls::pki_types::UnixTime;
 use std::time::SystemTime;

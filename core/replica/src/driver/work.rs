@@ -4,10 +4,11 @@ use super::lanes::Lanes;
 use super::links::{Linked, Links};
 use super::status::{Happening, PeerReport, Status};
 use crate::bridge::Access;
+use crate::clock;
 use crate::topology::{Right, Topology};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, UNIX_EPOCH};
 use tidelog_engine::Store;
 use tidelog_model::{GroupId, StoreId};
 use tidelog_protocol::{Event, Input, LinkId, Node, Now, Output};
@@ -79,7 +80,7 @@ impl Worker {
     fn now(&self) -> Now {
         let millis =
             |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis);
+        let wall = clock::now().duration_since(UNIX_EPOCH).map_or(0, millis);
         Now { monotonic: millis(self.started.elapsed()), wall }
     }
 
