@@ -28,13 +28,17 @@ pub(super) struct Round {
 /// The writer works at least so long, and longer in each round, so that the kill meets flushes and
 /// merges at different stages.
 const WRITING: Duration = Duration::from_millis(700);
+/// Or until so many batches are acknowledged, and more in each round: a fast machine would write so much that comparing it
+/// takes most of the demo.
+const ENOUGH: u64 = 400;
 /// A writer that has acknowledged nothing by then is stuck.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Round {
     pub(super) fn run(path: &Path, first_batch: u64, number: u64) -> Result<Self, CommandError> {
+        let writing = WRITING + WRITING * number as u32 / 3;
         let acknowledged =
-            write_and_kill(path, first_batch, WRITING + WRITING * number as u32 / 3)?;
+            write_and_kill(path, first_batch, writing, ENOUGH + ENOUGH * number / 3)?;
         let begun = Instant::now();
         let store = Store::open(path)?;
         let reopen_seconds = begun.elapsed().as_secs_f64();
@@ -105,8 +109,13 @@ impl Round {
     }
 }
 
-/// Runs a writer for a while and kills it; how many batches it acknowledged.
-fn write_and_kill(path: &Path, first: u64, writing: Duration) -> Result<u64, CommandError> {
+/// Runs a writer for a while, or until it has acknowledged enough, and kills it; how many batches it acknowledged.
+fn write_and_kill(
+    path: &Path,
+    first: u64,
+    writing: Duration,
+    enough: u64,
+) -> Result<u64, CommandError> {
     let failed = |source| CommandError::File { path: path.to_owned(), source };
     let mut child = Command::new(own_path()?)
         .arg("demo-writer")
@@ -130,9 +139,13 @@ fn write_and_kill(path: &Path, first: u64, writing: Duration) -> Result<u64, Com
         acknowledged
     });
     // The clock starts with the first acknowledgement, for a slow start must not end in nothing.
-    let is_writing = heard.recv_timeout(PATIENCE).is_ok();
-    if is_writing {
-        std::thread::sleep(writing);
+    if heard.recv_timeout(PATIENCE).is_ok() {
+        let until = Instant::now() + writing;
+        for _ in 1..enough {
+            if heard.recv_timeout(until.saturating_duration_since(Instant::now())).is_err() {
+                break;
+            }
+        }
     }
     child.kill().map_err(failed)?;
     child.wait().map_err(failed)?;
