@@ -1,4 +1,4 @@
-//! What comparisons cost, in bytes and turns: `cargo test -p tidelog-tests --test sim figures -- --ignored --nocapture`.
+//! What comparisons cost, in bytes and turns. Neither depends on the machine, so they are bounds; `--nocapture` shows them.
 
 use crate::rest::{alike, come_to_rest};
 use crate::world::World;
@@ -28,14 +28,16 @@ fn write(world: &World, rows: impl Iterator<Item = i64>, value: f64) {
 }
 
 #[test]
-#[ignore = "prints figures"]
-fn bytes_and_turns_by_rows_that_differ() {
+fn comparing_costs_no_more_bytes_and_turns_than_this() {
+    // Rows that differ; bytes both ways, and turns, that finding and sending them may take.
+    const BOUNDS: [(i64, u64, u32); 4] =
+        [(0, 300, 0), (1, 6_000, 3), (100, 45_000, 3), (10_000, 1_000_000, 4)];
     let mut world = World::new(2, 1);
     world.config = Config { interval: None, ..Config::default() };
     (0..2).for_each(|machine| assert!(world.start(machine)));
     write(&world, 0..DEVICES * ROWS, 0.0);
     come_to_rest(&mut world);
-    for (round, differing) in [0, 1, 100, 10_000].into_iter().enumerate() {
+    for (round, (differing, bytes_max, turns_max)) in BOUNDS.into_iter().enumerate() {
         world.store(0).flush().unwrap();
         world.store(0).seal().unwrap();
         world.stop(1);
@@ -61,8 +63,15 @@ fn bytes_and_turns_by_rows_that_differ() {
             _ => None,
         });
         let (messages, bytes) = *bytes.borrow();
+        assert!(bytes <= bytes_max, "{differing} rows that differ cost {bytes} B");
+        let mut compared = 0;
         for report in reports {
             let (turns, counts) = (report.turns, report.counts);
+            compared += 1;
+            assert!(turns <= turns_max, "{differing} rows that differ took {turns} turns");
+            // What differs goes, and nothing else.
+            let moved = (counts.rows_sent + counts.rows_taken, counts.rows_sent);
+            assert!(moved.0 == differing as u64 && [0, moved.0].contains(&moved.1), "{counts:?}");
             note(&format!(
                 "{differing} rows differ of {}: {messages} messages, {turns} turns, {bytes} bytes both ways, of them rows: {} sent, {} taken; {} ms",
                 DEVICES * ROWS,
@@ -71,6 +80,7 @@ fn bytes_and_turns_by_rows_that_differ() {
                 report.millis
             ));
         }
+        assert!(compared > 0, "nothing was compared");
     }
 }
 

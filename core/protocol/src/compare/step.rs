@@ -21,6 +21,8 @@ const SERIES_AT_ONCE: usize = 20;
 const PRINTS_AT_ONCE: usize = 48;
 /// The same when round trips cost more than bytes.
 const PRINTS_EAGERLY: usize = 512;
+/// Only until a turn has so many bytes: one difference is found at once, and many do not cost a window's prints each.
+const EAGER_BYTES: usize = 16 << 10;
 /// Of so few days that differ all leaf windows are described at once when round trips cost more than bytes.
 const DAYS_EAGERLY: usize = 2;
 /// Of so few collections of a group all days are said with their roots.
@@ -509,7 +511,8 @@ impl<S: Source> Stepper<'_, S> {
     ) -> Result<(), S::Error> {
         let rows = self.source.prints(scope, &device, range)?;
         let scope = scope.clone();
-        let at_once = if self.eager { PRINTS_EAGERLY } else { PRINTS_AT_ONCE };
+        let eager = self.eager && self.bytes < EAGER_BYTES;
+        let at_once = if eager { PRINTS_EAGERLY } else { PRINTS_AT_ONCE };
         if rows.len() <= at_once || range.first() == range.last() {
             let rows = rows.into_iter().map(|(print, _)| print).collect();
             self.say(Item::Prints { scope, device, range, rows });
