@@ -17,12 +17,9 @@ use tidelog_model::{Digest, GroupId, LeafWidth, Level, TimeRange};
 const DAYS_AT_ONCE: usize = 400;
 /// Up to so many series are named instead of being divided into buckets.
 const SERIES_AT_ONCE: usize = 20;
-/// Up to so many rows are printed instead of being divided into parts.
-const PRINTS_AT_ONCE: usize = 48;
-/// The same when round trips cost more than bytes.
-const PRINTS_EAGERLY: usize = 512;
-/// Only until a turn has so many bytes: one difference is found at once, and many do not cost a window's prints each.
-const EAGER_BYTES: usize = 16 << 10;
+/// Up to so many rows are printed instead of being divided into parts, while a turn says less than the bytes beside
+/// it: the more a turn says, the less one turn more costs. The first line is only for when round trips cost more than bytes.
+const PRINTS_AT_ONCE: [(usize, usize); 3] = [(8 << 10, 512), (128 << 10, 48), (usize::MAX, 16)];
 /// Of so few days that differ all leaf windows are described at once when round trips cost more than bytes.
 const DAYS_EAGERLY: usize = 2;
 /// Of so few collections of a group all days are said with their roots.
@@ -490,7 +487,7 @@ impl<S: Source> Stepper<'_, S> {
                 }
                 (Some(_), Some(_)) => {
                     self.step.counts.leaves += 1;
-                    self.claim_rows(&scope, device, range)?;
+                    self.claim_rows(&scope, device, range, false)?;
                 }
                 (Some(_), None) => self.have_alone(&scope, range, Some(device)),
                 (None, _) => self.lack(&scope, range, Some(device)),
@@ -502,17 +499,19 @@ impl<S: Source> Stepper<'_, S> {
         Ok(())
     }
 
-    /// Says which rows a series has in a range, in part or by prints.
+    /// Says which rows a series has in a range, in part or by prints. Where differences are dense, dividing saves nothing.
     fn claim_rows(
         &mut self,
         scope: &Scope,
         device: String,
         range: TimeRange,
+        dense: bool,
     ) -> Result<(), S::Error> {
         let rows = self.source.prints(scope, &device, range)?;
         let scope = scope.clone();
-        let eager = self.eager && self.bytes < EAGER_BYTES;
-        let at_once = if eager { PRINTS_EAGERLY } else { PRINTS_AT_ONCE };
+        let mut limits = PRINTS_AT_ONCE.iter().skip(usize::from(!self.eager));
+        let limit = limits.find(|(bytes, _)| dense || self.bytes < *bytes);
+        let at_once = limit.map_or(0, |(_, rows)| *rows);
         if rows.len() <= at_once || range.first() == range.last() {
             let rows = rows.into_iter().map(|(print, _)| print).collect();
             self.say(Item::Prints { scope, device, range, rows });
@@ -531,7 +530,10 @@ impl<S: Source> Stepper<'_, S> {
         theirs: &[u32; 16],
     ) -> Result<(), S::Error> {
         let rows = self.source.prints(&scope, &device, range)?;
-        for (at, (part, own)) in parts_of(range, &rows).into_iter().enumerate() {
+        let ours = parts_of(range, &rows);
+        let differing = ours.iter().zip(theirs).filter(|((_, own), other)| own != *other).count();
+        let dense = differing > theirs.len() / 2;
+        for (at, (part, own)) in ours.into_iter().enumerate() {
             if own == theirs[at] {
                 continue;
             }
@@ -544,7 +546,7 @@ impl<S: Source> Stepper<'_, S> {
                 let want = Item::WantRange { scope, device, range: part, after: None };
                 self.step.rest.push_back(want);
             } else {
-                self.claim_rows(&scope, device.clone(), part)?;
+                self.claim_rows(&scope, device.clone(), part, dense)?;
             }
         }
         Ok(())
@@ -647,7 +649,7 @@ impl<S: Source> Stepper<'_, S> {
         for (device, both) in devices {
             match ours.get(&device) {
                 // The other side tells from the rows whether they differ still.
-                Some(_) if both => self.claim_rows(&scope, device, range)?,
+                Some(_) if both => self.claim_rows(&scope, device, range, false)?,
                 own => entries.push((device, own.copied().unwrap_or(0))),
             }
         }
