@@ -1,0 +1,388 @@
+//! A store among its peers: what is heard, asked and said, from link to link. Decides and does nothing itself.
+//!
+//! `handle` takes what happened, with the time it happened at; `poll` gives what is to be done, until there is nothing
+//! more. Threads: none; whoever drives it calls it from one at a time.
+
+mod links;
+mod sessions;
+mod tails;
+
+use crate::ask::{Answer, Ask, AskId, Closed};
+use crate::event::{Event, PeerStatus, Reason};
+use crate::message::Channel;
+use crate::peer::{LinkId, Peer};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use tidelog_model::{GroupId, Incarnation, Position, Stamp, StoreId};
+
+/// Who this is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Me {
+    /// The store.
+    pub store: StoreId,
+    /// Its opening.
+    pub incarnation: Incarnation,
+    /// Over how many groups it spreads devices.
+    pub groups: u32,
+}
+
+/// How a node behaves. Times are milliseconds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Compares with each peer so often; none: only when it must or is asked to.
+    pub interval: Option<u64>,
+    /// The first comparison that is not needed comes so long after the link.
+    pub initial_delay: u64,
+    /// So long after a difference was seen it is looked at again, before anything is sent for it.
+    pub second_look: u64,
+    /// A peer that nothing is heard of for so long is gone.
+    pub silence: u64,
+    /// Says how far things have come so often.
+    pub pulse: u64,
+    /// One comparison with each peer, without following it.
+    pub once: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            interval: Some(3_600_000),
+            initial_delay: 30_000,
+            second_look: 250,
+            silence: 15_000,
+            pulse: 1_000,
+            once: false,
+        }
+    }
+}
+
+/// When something happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Now {
+    /// Milliseconds of a clock that never goes back.
+    pub monotonic: u64,
+    /// Milliseconds since the Unix epoch.
+    pub wall: u64,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// A peer is connected, and proven to be who it is.
+    Linked {
+        /// The peer.
+        peer: StoreId,
+        /// The connection.
+        link: LinkId,
+    },
+    /// A connection is gone.
+    Unlinked {
+        /// The peer.
+        peer: StoreId,
+        /// The connection.
+        link: LinkId,
+        /// Why.
+        why: String,
+    },
+    /// A message came.
+    Frame {
+        /// From whom.
+        peer: StoreId,
+        /// On which connection.
+        link: LinkId,
+        /// On which channel.
+        channel: Channel,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+    /// The store answered.
+    Answer {
+        /// Which question.
+        id: AskId,
+        /// What.
+        answer: Answer,
+    },
+    /// The store's log has grown.
+    LogGrew,
+    /// Time passed.
+    Tick,
+    /// The host wants a comparison now, with one peer or with all.
+    Check {
+        /// With whom.
+        peer: Option<StoreId>,
+    },
+    /// The groups that a peer shares with this store, from now on; none: it is no peer any more.
+    Shares {
+        /// The peer.
+        peer: StoreId,
+        /// The groups, ascending.
+        groups: Vec<GroupId>,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// Send a message; those of one channel in order.
+    Send {
+        /// To whom.
+        peer: StoreId,
+        /// On which connection.
+        link: LinkId,
+        /// On which channel.
+        channel: Channel,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+    /// Nothing more comes on this channel.
+    Finish {
+        /// To whom.
+        peer: StoreId,
+        /// On which connection.
+        link: LinkId,
+        /// Which channel.
+        channel: Channel,
+    },
+    /// Ask the store.
+    Ask {
+        /// To be given back with the answer.
+        id: AskId,
+        /// What.
+        ask: Ask,
+    },
+    /// Close a connection.
+    Close {
+        /// With whom.
+        peer: StoreId,
+        /// Which.
+        link: LinkId,
+        /// Why.
+        why: String,
+        /// It makes no sense to connect again soon.
+        for_good: bool,
+    },
+    /// Every peer's writes up to this stamp are here.
+    Agreed(Stamp),
+    /// Tell the host.
+    Event(Event),
+}
+
+/// What an answer is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum For {
+    Closed,
+    Session(StoreId, u32),
+    Responder(StoreId, u32),
+    Tail(StoreId, LinkId, Position),
+    Apply(StoreId, LinkId),
+    Nobody,
+}
+
+/// See the module documentation.
+#[derive(Debug)]
+pub struct Node {
+    me: Me,
+    config: Config,
+    peers: BTreeMap<StoreId, Peer>,
+    asks: BTreeMap<AskId, For>,
+    next_ask: u64,
+    closed: Option<Closed>,
+    /// Is the store being asked how far it has come?
+    closing: bool,
+    pulse_at: u64,
+    random: u64,
+    agreed: Stamp,
+    ready: bool,
+    out: VecDeque<Output>,
+    now: Now,
+    wake_at: Option<u64>,
+}
+
+impl Node {
+    /// A store without links. `seed` makes the jitter of its own.
+    #[must_use]
+    pub fn new(me: Me, config: Config, seed: u64) -> Self {
+        Node {
+            me,
+            config,
+            peers: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            next_ask: 0,
+            closed: None,
+            closing: false,
+            pulse_at: 0,
+            random: seed,
+            agreed: Stamp::ZERO,
+            ready: false,
+            out: VecDeque::new(),
+            now: Now { monotonic: 0, wall: 0 },
+            wake_at: None,
+        }
+    }
+
+    /// Takes what happened.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.now = now;
+        match input {
+            Input::Linked { peer, link } => self.linked(peer, link),
+            Input::Unlinked { peer, link, why } => self.unlinked(peer, link, why),
+            Input::Frame { peer, link, channel, bytes } => self.frame(peer, link, channel, &bytes),
+            Input::Answer { id, answer } => self.answered(id, answer),
+            Input::LogGrew => {
+                self.peers.values_mut().for_each(|peer| peer.tail_out.grew());
+                self.read_tails();
+            }
+            Input::Tick => self.tick(),
+            Input::Check { peer } => {
+                for one in self.peers.values_mut() {
+                    if peer.is_none_or(|peer| peer == one.store) {
+                        one.check_at = Some((now.monotonic, Reason::Asked));
+                    }
+                }
+                self.ask_closed();
+            }
+            Input::Shares { peer, groups } => self.shares(peer, groups),
+        }
+    }
+
+    /// What is to be done next; `None` when there is nothing until something happens.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When to say [`Input::Tick`], in milliseconds of the monotonic clock; none: nobody waits for time to pass.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<u64> {
+        let linked = self.peers.values().any(|peer| peer.link.is_some());
+        let pulse = linked.then_some(self.pulse_at);
+        let checks = self.peers.values().filter(|peer| peer.is_up() && peer.session.is_none());
+        let checks = checks.filter_map(|peer| peer.check_at.map(|(at, _)| at));
+        let retries = self.peers.values().filter_map(|peer| peer.tail_in.retry_at);
+        checks.chain(retries).chain(pulse).chain(self.wake_at).min()
+    }
+
+    /// How things stand with each peer.
+    #[must_use]
+    pub fn status(&self) -> Vec<PeerStatus> {
+        self.peers.values().map(|peer| peer.status(self.me.store)).collect()
+    }
+
+    /// Is what is needed of the peers here?
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Has a peer acknowledged everything that was written here?
+    #[must_use]
+    pub fn is_drained(&self, peer: StoreId) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.tail_out.is_drained())
+    }
+
+    fn event(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    fn ask(&mut self, ask: Ask, who: For) {
+        let id = AskId(self.next_ask);
+        self.next_ask += 1;
+        self.asks.insert(id, who);
+        self.out.push_back(Output::Ask { id, ask });
+    }
+
+    fn ask_unanswered(&mut self, ask: Ask) {
+        let id = AskId(self.next_ask);
+        self.next_ask += 1;
+        self.out.push_back(Output::Ask { id, ask });
+    }
+
+    fn forget(&mut self, peer: StoreId, session: u32) {
+        self.ask_unanswered(Ask::Forget { peer, session });
+    }
+
+    fn ask_closed(&mut self) {
+        if !self.closing {
+            self.closing = true;
+            self.ask(Ask::Closed, For::Closed);
+        }
+    }
+
+    fn send(&mut self, peer: StoreId, channel: Channel, bytes: Vec<u8>) {
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        let Some(link) = one.link else { return };
+        one.bytes.0 += bytes.len() as u64;
+        self.out.push_back(Output::Send { peer, link, channel, bytes });
+    }
+
+    /// A number from nowhere in `0..below`.
+    fn jitter(&mut self, below: u64) -> u64 {
+        // SplitMix64 (Steele, Lea and Flood, 2014).
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % below.max(1)
+    }
+
+    fn answered(&mut self, id: AskId, answer: Answer) {
+        let now = self.now.monotonic;
+        let Some(who) = self.asks.remove(&id) else { return };
+        let current = |node: &Node, peer: StoreId, link: LinkId| {
+            node.peers.get(&peer).is_some_and(|one| one.link == Some(link))
+        };
+        match who {
+            For::Closed => self.closed(answer),
+            For::Session(peer, number) => {
+                let session = self.peers.get_mut(&peer).and_then(|one| one.session.as_mut());
+                if let Some((_, session)) = session.filter(|(own, _)| *own == number) {
+                    let acts = session.answered(answer, now);
+                    self.act(peer, number, acts);
+                }
+            }
+            For::Responder(peer, number) => {
+                let one = self.peers.get_mut(&peer);
+                if let Some(responder) = one.and_then(|one| one.responders.get_mut(&number)) {
+                    let acts = responder.answered(answer, now);
+                    self.respond(peer, number, acts);
+                }
+            }
+            For::Tail(peer, link, from) if current(self, peer, link) => {
+                self.tail_read(peer, from, answer);
+            }
+            For::Apply(peer, link) if current(self, peer, link) => self.applied(peer, answer),
+            For::Tail(..) | For::Apply(..) | For::Nobody => {}
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.now.monotonic;
+        self.wake_at = None;
+        let silent = self.config.silence;
+        let peers: Vec<StoreId> = self.peers.keys().copied().collect();
+        for peer in peers {
+            let Some(one) = self.peers.get_mut(&peer) else { continue };
+            let Some(link) = one.link else { continue };
+            if now.saturating_sub(one.heard_at) > silent && !one.refused {
+                one.refused = true;
+                let why = format!("nothing was heard of it for {silent} ms");
+                self.out.push_back(Output::Close { peer, link, why, for_good: false });
+                continue;
+            }
+            self.tick_sessions(peer);
+            self.apply_next(peer);
+        }
+        if now >= self.pulse_at && self.peers.values().any(|one| one.link.is_some()) {
+            self.ask_closed();
+        }
+        self.read_tails();
+        self.begin_sessions();
+    }
+}
+
+impl core::fmt::Display for LinkId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.0.to_string())
+    }
+}

@@ -1,0 +1,323 @@
+//! Comparisons with peers: when they begin, up to which horizon, and what their end means.
+
+use super::{For, Node, Output};
+use crate::ask::{Ask, View};
+use crate::event::{Event, Reason};
+use crate::message::{Channel, SessionMessage};
+use crate::peer::{Peer, RESPONDERS_MAX};
+use crate::session::{Act, Begin, Initiator, Outcome, Responder};
+use alloc::string::String;
+use alloc::vec::Vec;
+use tidelog_model::{Horizon, Stamp, StoreId};
+
+/// A comparison waits so long for what tells a horizon; then it begins with what there is.
+const PATIENCE: u64 = 5_000;
+
+fn one_needs(one: Option<&Peer>) -> bool {
+    one.is_some_and(|one| one.tail_in.needs_comparison() && !one.is_once())
+}
+
+impl Node {
+    /// Something is missing that only a comparison finds.
+    pub(super) fn start_check(&mut self, peer: StoreId) {
+        let now = self.now.monotonic;
+        let first = self.me.store < peer;
+        if let Some(one) = self.peers.get_mut(&peer).filter(|_| first) {
+            one.check_at = Some((now, Reason::Startup));
+            self.ask_closed();
+        }
+    }
+
+    pub(super) fn session(
+        &mut self,
+        peer: StoreId,
+        number: u32,
+        message: SessionMessage,
+        bytes: usize,
+    ) {
+        let now = self.now.monotonic;
+        let Some(one) = self.peers.get_mut(&peer).filter(|one| one.is_up()) else { return };
+        let own = number % 2 == u32::from(self.me.store > peer);
+        if own {
+            let Some((_, session)) = one.session.as_mut().filter(|(own, _)| *own == number) else {
+                return;
+            };
+            session.report.received += bytes as u64;
+            let acts = session.hear(message, now);
+            let report = session.report.clone();
+            self.event(Event::Progress { peer, session: number, report });
+            self.act(peer, number, acts);
+            return;
+        }
+        if let SessionMessage::Open { epoch, eager, horizon, salt, groups, roots } = message {
+            if one.responders.len() >= RESPONDERS_MAX && !one.responders.contains_key(&number) {
+                let text = String::from("too many comparisons at once: end others first");
+                let bytes = SessionMessage::Abort(text).encode();
+                self.send(peer, Channel::Session(number), bytes);
+                return;
+            }
+            let view = View { peer, session: number, epoch, horizon, salt };
+            let shared = one.shared.clone();
+            let (responder, acts) = Responder::new((view, eager), &shared, (groups, roots), now);
+            if let Some(before) = one.responders.insert(number, responder) {
+                // Another pass.
+                one.counts.add(&before.counts);
+            }
+            self.respond(peer, number, acts);
+            return;
+        }
+        let Some(responder) = one.responders.get_mut(&number) else { return };
+        let acts = responder.hear(message, now);
+        self.respond(peer, number, acts);
+    }
+
+    pub(super) fn respond(&mut self, peer: StoreId, number: u32, acts: Vec<Act>) {
+        for act in acts {
+            match act {
+                Act::Say(message) => {
+                    self.send(peer, Channel::Session(number), message.encode());
+                    self.answered_agreed(peer, number);
+                }
+                Act::Ask(ask) => self.ask(ask, For::Responder(peer, number)),
+                Act::WakeAt(_) | Act::Again => {}
+                Act::End(_) => self.end_responder(peer, number),
+            }
+        }
+    }
+
+    /// The side that answers knows that both agree when it has told its roots.
+    pub(super) fn answered_agreed(&mut self, peer: StoreId, number: u32) {
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        let Some(responder) = one.responders.get_mut(&number) else { return };
+        if core::mem::take(&mut responder.agreed) {
+            let horizon = responder.view.horizon.clone();
+            self.end_responder(peer, number);
+            self.agreed(peer, &horizon);
+        }
+    }
+
+    pub(super) fn end_responder(&mut self, peer: StoreId, number: u32) {
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        if let Some(responder) = one.responders.remove(&number) {
+            one.counts.add(&responder.counts);
+            let link = one.link;
+            self.forget(peer, number);
+            if let Some(link) = link {
+                let channel = Channel::Session(number);
+                self.out.push_back(Output::Finish { peer, link, channel });
+            }
+        }
+    }
+
+    /// Begins the comparisons that are due.
+    pub(super) fn begin_sessions(&mut self) {
+        let now = self.now.monotonic;
+        let due = |one: &&Peer| {
+            one.is_up()
+                && one.session.is_none()
+                && one.check_at.is_some_and(|(at, _)| at <= now)
+                && (one.knows_enough(self.me.store) || now >= one.up_at + PATIENCE)
+        };
+        let due: Vec<StoreId> = self.peers.values().filter(due).map(|one| one.store).collect();
+        for peer in due {
+            let salt = self.jitter(u64::MAX);
+            let horizon = self.horizon(peer);
+            let Some(one) = self.peers.get_mut(&peer) else { continue };
+            let Some((_, reason)) = one.check_at.take() else { continue };
+            let number = one.next_session;
+            one.next_session = one.next_session.wrapping_add(2);
+            let follows = one.tail_out.is_on() || one.tail_in.is_on();
+            let begin = Begin {
+                peer,
+                session: number,
+                horizon,
+                salt,
+                groups: one.shared.clone(),
+                second_look: follows.then_some(self.config.second_look),
+                // Once stores have agreed differences are few, and bytes count.
+                eager: one.agreed_at.is_none(),
+            };
+            let groups = one.shared.clone();
+            let (session, acts) = Initiator::new(begin, now);
+            one.session = Some((number, session));
+            self.event(Event::Started { peer, session: number, reason, groups });
+            self.act(peer, number, acts);
+        }
+    }
+
+    /// Up to where both are expected to have everything.
+    pub(super) fn horizon(&self, peer: StoreId) -> Horizon {
+        let Some(one) = self.peers.get(&peer) else { return Horizon::default() };
+        let me = self.me.store;
+        let mut bounds: Vec<(StoreId, Stamp)> = Vec::new();
+        let ours = self.closed.as_ref().map_or(Stamp::MAX, |closed| closed.stamp);
+        let there = if one.tail_out.is_on() { one.known_there(me) } else { Some(ours) };
+        bounds.push((me, there.unwrap_or(Stamp::ZERO).min(ours)));
+        let theirs = one.pulse.as_ref().map(|pulse| pulse.closed);
+        let theirs = theirs.or(one.hello.as_ref().map(|hello| hello.closed));
+        let here = if one.tail_in.is_on() || !one.is_once() && !self.config.once {
+            Some(one.tail_in.known)
+        } else {
+            theirs
+        };
+        bounds.push((peer, here.unwrap_or(Stamp::ZERO)));
+        // What comes from others to both is in flight to both. As long as nothing is known of how far it has come, all
+        // of it is compared: a delete left out would let a row pass for one that was written again after it.
+        for other in self.peers.values().filter(|other| other.store != peer && other.is_up()) {
+            let there = one.known_there(other.store).unwrap_or_default();
+            let both = other.tail_in.known.min(there);
+            if both > Stamp::ZERO {
+                bounds.push((other.store, both));
+            }
+        }
+        bounds.truncate(Horizon::ORIGINS_MAX);
+        Horizon::new(bounds)
+    }
+
+    pub(super) fn act(&mut self, peer: StoreId, number: u32, acts: Vec<Act>) {
+        for act in acts {
+            match act {
+                Act::Say(message) => {
+                    let bytes = message.encode();
+                    if let Some((_, session)) =
+                        self.peers.get_mut(&peer).and_then(|one| one.session.as_mut())
+                    {
+                        session.report.sent += bytes.len() as u64;
+                    }
+                    self.send(peer, Channel::Session(number), bytes);
+                }
+                Act::Ask(ask) => self.ask(ask, For::Session(peer, number)),
+                Act::WakeAt(at) => {
+                    self.wake_at = Some(self.wake_at.map_or(at, |known| known.min(at)));
+                }
+                Act::Again => self.again(peer, number),
+                Act::End(outcome) => self.end_session(peer, number, outcome),
+            }
+        }
+    }
+
+    pub(super) fn again(&mut self, peer: StoreId, number: u32) {
+        let horizon = self.horizon(peer);
+        let one = self.peers.get_mut(&peer).and_then(|one| one.session.as_mut());
+        if let Some((_, session)) = one {
+            let acts = session.again(horizon);
+            self.act(peer, number, acts);
+        }
+    }
+
+    pub(super) fn end_session(&mut self, peer: StoreId, number: u32, outcome: Outcome) {
+        let now = self.now.monotonic;
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        let Some((_, session)) = one.session.take().filter(|(own, _)| *own == number) else {
+            return;
+        };
+        one.counts.add(&session.report.counts);
+        one.last_outcome = Some(outcome.clone());
+        let link = one.link;
+        let (report, horizon) = (session.report, session.view.horizon);
+        let failed = matches!(outcome, Outcome::Aborted { .. } | Outcome::Diverged);
+        if failed {
+            one.failures += 1;
+            one.sessions.1 += u64::from(matches!(outcome, Outcome::Aborted { .. }));
+        } else {
+            one.failures = 0;
+        }
+        let failures = one.failures;
+        let wait = if failed {
+            let ceiling = (1_000u64 << failures.min(6)).min(60_000);
+            Some((ceiling / 2 + self.jitter(ceiling), Reason::Retry))
+        } else {
+            let interval = self.config.interval;
+            interval.map(|every| (every - every / 10 + self.jitter(every / 5), Reason::Interval))
+        };
+        let once = self.config.once;
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        if one.check_at.is_none() && !once && (failed || self.me.store < peer) {
+            one.check_at = wait.map(|(wait, reason)| (now + wait, reason));
+        }
+        self.forget(peer, number);
+        if let Some(link) = link {
+            self.out.push_back(Output::Finish { peer, link, channel: Channel::Session(number) });
+        }
+        match outcome {
+            Outcome::Aborted { why } => {
+                self.event(Event::Failed { peer, session: number, why, report });
+            }
+            outcome => {
+                let settled = outcome != Outcome::Diverged;
+                if let Some(one) = self.peers.get_mut(&peer) {
+                    one.sessions.0 += 1;
+                }
+                self.event(Event::Completed { peer, session: number, outcome, report });
+                if settled {
+                    self.agreed(peer, &horizon);
+                }
+            }
+        }
+    }
+
+    /// Both sides hold the same up to a horizon.
+    pub(super) fn agreed(&mut self, peer: StoreId, horizon: &Horizon) {
+        let now = self.now.monotonic;
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        one.agreed_at = Some(now);
+        one.verdict = true;
+        let bound = horizon.bounds().iter().find(|(store, _)| *store == peer);
+        let up_to = bound.map_or(Stamp::MAX, |(_, stamp)| *stamp);
+        if let Some(position) = one.tail_in.agreed(up_to) {
+            let (tombstones, batches) = (Vec::new(), Vec::new());
+            let cursor = Some((peer, position));
+            self.ask(Ask::Apply { peer, cursor, tombstones, batches }, For::Nobody);
+        }
+        // What was written before the peer could be followed may have been beyond the horizon.
+        let again = one_needs(self.peers.get(&peer));
+        if let Some(one) = self.peers.get_mut(&peer).filter(|_| again) {
+            let soon = now + self.config.pulse;
+            if one.check_at.is_none_or(|(at, _)| at > soon) {
+                one.check_at = Some((soon, Reason::Startup));
+            }
+        }
+        self.agree();
+        self.look_ready();
+    }
+
+    /// Up to which stamp everything that any peer wrote is here.
+    pub(super) fn agree(&mut self) {
+        let known = |one: &Peer| match one.tail_in.is_whole() {
+            true => one.tail_in.known,
+            false => Stamp::ZERO,
+        };
+        let least = self.peers.values().map(known).min().unwrap_or(Stamp::ZERO);
+        if least > self.agreed {
+            self.agreed = least;
+            self.out.push_back(Output::Agreed(least));
+        }
+    }
+
+    pub(super) fn look_ready(&mut self) {
+        let any = self.peers.is_empty() || self.peers.values().any(|one| one.verdict);
+        if any && !self.ready {
+            self.ready = true;
+            self.event(Event::Ready);
+        }
+    }
+
+    pub(super) fn tick_sessions(&mut self, peer: StoreId) {
+        let now = self.now.monotonic;
+        let limit = 2 * self.config.silence;
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        if let Some((number, session)) = &mut one.session {
+            let number = *number;
+            let acts = if now.saturating_sub(session.active) > limit {
+                session.give_up(now)
+            } else {
+                session.tick(now)
+            };
+            self.act(peer, number, acts);
+        }
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        let stale = one.responders.iter().filter(|(_, r)| now.saturating_sub(r.active) > 2 * limit);
+        let stale: Vec<u32> = stale.map(|(number, _)| *number).collect();
+        stale.into_iter().for_each(|number| self.end_responder(peer, number));
+    }
+}
