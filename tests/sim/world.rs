@@ -324,6 +324,12 @@ impl World {
                 && up.node.wake_at().is_some_and(|at| at <= self.now)
             {
                 up.node.handle(now, Input::Tick);
+                // One that wants another tick at once would spin.
+                let next = up.node.wake_at();
+                assert!(
+                    next.is_none_or(|at| at > now.monotonic),
+                    "{next:?} after a tick at {now:?}"
+                );
             }
         }
     }

@@ -279,7 +279,10 @@ impl Node {
     /// The store said how far it has come: greet, say so to all, and begin what waits for it.
     pub(super) fn closed(&mut self, answer: Answer) {
         self.closing = false;
-        let Answer::Closed(closed) = answer else { return };
+        let Answer::Closed(closed) = answer else {
+            self.pulse_at = self.now.monotonic + self.config.pulse;
+            return;
+        };
         self.closed = Some(closed.clone());
         let ungreeted = |one: &&Peer| one.link.is_some() && !one.greeted;
         let ungreeted: Vec<StoreId> =

@@ -252,15 +252,19 @@ impl Node {
         self.out.pop_front()
     }
 
-    /// When to say [`Input::Tick`], in milliseconds of the monotonic clock; none: nobody waits for time to pass.
+    /// When to say [`Input::Tick`], in milliseconds of the monotonic clock; none: nobody waits for time to pass. After a
+    /// tick it lies ahead: what waits for something else than time is not waited for here.
     #[must_use]
     pub fn wake_at(&self) -> Option<u64> {
         let linked = self.peers.values().any(|peer| peer.link.is_some());
-        let pulse = linked.then_some(self.pulse_at);
-        let checks = self.peers.values().filter(|peer| peer.is_up() && peer.session.is_none());
-        let checks = checks.filter_map(|peer| peer.check_at.map(|(at, _)| at));
-        let retries = self.peers.values().filter_map(|peer| peer.tail_in.retry_at);
-        checks.chain(retries).chain(pulse).chain(self.wake_at).min()
+        // The answer to how far the store has come goes on to the pulse.
+        let pulse = (linked && !self.closing).then_some(self.pulse_at);
+        let checks = self.peers.values().filter_map(|peer| self.check_due(peer));
+        let retries = self.peers.values().filter(|peer| peer.link.is_some());
+        let retries = retries.filter_map(|peer| peer.tail_in.retry_at);
+        let silence = self.peers.values().filter(|peer| peer.link.is_some() && !peer.refused);
+        let silence = silence.map(|peer| peer.heard_at + self.config.silence + 1);
+        checks.chain(retries).chain(silence).chain(pulse).chain(self.wake_at).min()
     }
 
     /// How things stand with each peer.

@@ -109,15 +109,17 @@ impl Node {
         }
     }
 
+    /// When a comparison with a peer is to begin, unless something tells more before.
+    pub(super) fn check_due(&self, one: &Peer) -> Option<u64> {
+        let (at, _) = one.check_at.filter(|_| one.is_up() && one.session.is_none())?;
+        let patience = if one.knows_enough(self.me.store) { 0 } else { one.up_at + PATIENCE };
+        Some(at.max(patience))
+    }
+
     /// Begins the comparisons that are due.
     pub(super) fn begin_sessions(&mut self) {
         let now = self.now.monotonic;
-        let due = |one: &&Peer| {
-            one.is_up()
-                && one.session.is_none()
-                && one.check_at.is_some_and(|(at, _)| at <= now)
-                && (one.knows_enough(self.me.store) || now >= one.up_at + PATIENCE)
-        };
+        let due = |one: &&Peer| self.check_due(one).is_some_and(|at| at <= now);
         let due: Vec<StoreId> = self.peers.values().filter(due).map(|one| one.store).collect();
         for peer in due {
             let salt = self.jitter(u64::MAX);
