@@ -209,7 +209,7 @@ impl Planted {
             Ask::Summary { view, .. } | Ask::Collections { view, .. } => {
                 self.twist_horizon(&mut view.horizon);
             }
-            Ask::State { horizon } => self.twist_horizon(horizon),
+            Ask::State { view } => self.twist_horizon(&mut view.horizon),
             Ask::Step { view, pace, items } => {
                 self.twist_horizon(&mut view.horizon);
                 if self.plant == Plant::LookOnce {

@@ -222,7 +222,7 @@ fn find(runtime: &tokio::runtime::Runtime, dir: &Path, days: i64) -> Result<()> 
 
 /// Catching up by the log against writing the same batches.
 fn tail(runtime: &tokio::runtime::Runtime, dir: &Path) -> Result<()> {
-    const BATCHES: i64 = 2000;
+    const BATCHES: i64 = 10_000;
     let (a, b) = (Store::open(fresh(dir, "ta")?)?, Store::open(fresh(dir, "tb")?)?);
     let mut batches = Vec::new();
     for at in 0..BATCHES {

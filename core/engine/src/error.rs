@@ -278,6 +278,16 @@ pub enum ApplyError {
         /// How many this store has.
         own: u32,
     },
+    /// The peer may not send this.
+    #[error(
+        "the peer has no right to send {database} in group {group}: give it the right, or look at the peer"
+    )]
+    Forbidden {
+        /// The database.
+        database: String,
+        /// The group.
+        group: u32,
+    },
     /// Stamps are further ahead of this store's wall clock than is allowed.
     #[error(
         "the peer's stamps are {by_millis} ms ahead of the clock here, and {bound_millis} are allowed: set the clock that is wrong"
@@ -299,7 +309,9 @@ impl ApplyError {
     pub fn kind(&self) -> Kind {
         match self {
             ApplyError::ClockAhead { .. } => Kind::Retry,
-            ApplyError::Malformed { .. } | ApplyError::Groups { .. } => Kind::FixCall,
+            ApplyError::Malformed { .. }
+            | ApplyError::Groups { .. }
+            | ApplyError::Forbidden { .. } => Kind::FixCall,
             ApplyError::Write(error) => error.kind(),
         }
     }

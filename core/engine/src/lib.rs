@@ -41,6 +41,7 @@ pub use store::{
     CompareReport, Content, ContentRow, Delete, Difference, DigestRow, Finding, GroupInfo,
     Incoming, OpenReport, Receipt, RecoverError, RecoverReport, RowPacker, SealReport,
     StateApplied, StatePart, Stats, Store, Ticket, TierStats, adopt, adopt_on, recover, recover_on,
+    state_root,
 };
 /// Reads a delete as [`TailRecord::tombstone_bytes`] gives it.
 ///

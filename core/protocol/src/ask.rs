@@ -61,13 +61,15 @@ pub enum Ask {
         /// Which.
         session: u32,
     },
-    /// All parts of the state, up to a horizon as rows are.
+    /// All parts of the state that the peer may see, up to the horizon as rows are.
     State {
-        /// What is looked at.
-        horizon: Horizon,
+        /// The moment.
+        view: View,
     },
     /// Take parts of the state.
     TakeState {
+        /// The moment; of it, from whom.
+        view: View,
         /// Parts.
         parts: Vec<Part>,
     },

@@ -11,6 +11,8 @@ use tidelog_model::{Position, Stamp};
 pub(crate) const WINDOW_BYTES: usize = 8 << 20;
 /// About so many bytes of the log go into one message.
 pub(crate) const MESSAGE_BYTES: usize = 1 << 20;
+/// What has come meanwhile is taken together up to about so many bytes: one fsync serves it.
+const TAKE_BYTES: usize = 4 << 20;
 /// A pin follows the acknowledged position at such a distance: each move is an edit of the manifest.
 const PIN_STEP_BYTES: u64 = 64 << 20;
 
@@ -302,8 +304,18 @@ impl TailIn {
             self.taking = self.waiting.pop_front();
             self.passed = self.taken();
         }
-        let batch = self.waiting.pop_front()?;
-        self.bytes_waiting = self.bytes_waiting.saturating_sub(batch.encode_len());
+        let mut batch = self.waiting.pop_front()?;
+        let mut bytes = batch.encode_len();
+        self.bytes_waiting = self.bytes_waiting.saturating_sub(bytes);
+        while let Some(next) =
+            self.waiting.pop_front_if(|next| bytes + next.encode_len() <= TAKE_BYTES)
+        {
+            self.bytes_waiting = self.bytes_waiting.saturating_sub(next.encode_len());
+            bytes += next.encode_len();
+            batch.next = next.next;
+            batch.tombstones.extend(next.tombstones);
+            batch.batches.extend(next.batches);
+        }
         let cursor = self.floor.is_none().then_some(batch.next);
         self.taking = Some(batch);
         self.taking.as_ref().map(|batch| (batch, cursor))

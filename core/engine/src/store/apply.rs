@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use tidelog_model::{
-    Batch, CollectionName, Cutter, Device, FIELDS_MAX, Name, Placer, Position, Stamp, StoreId,
+    Batch, CollectionName, Cutter, Device, FIELDS_MAX, GroupId, Name, Position, Stamp, StoreId,
     SubBatch, Tombstone, Values,
 };
 
@@ -59,7 +59,20 @@ impl Store {
     /// # Errors
     /// See [`ApplyError`]; nothing was taken then.
     pub fn apply(&self, incoming: &Incoming) -> Result<Applied, ApplyError> {
-        self.inner.apply_incoming(incoming)
+        self.apply_allowed(incoming, |_, _| true)
+    }
+
+    /// [`Self::apply`] of what comes from somebody who may not send everything: `allowed` is asked for the group and
+    /// database of each sub-batch, and for the database of each delete, which has no group.
+    ///
+    /// # Errors
+    /// [`ApplyError::Forbidden`] for what is not allowed. See [`ApplyError`]; nothing was taken then.
+    pub fn apply_allowed(
+        &self,
+        incoming: &Incoming,
+        allowed: impl Fn(Option<GroupId>, &str) -> bool,
+    ) -> Result<Applied, ApplyError> {
+        self.inner.apply_incoming(incoming, &allowed)
     }
 
     /// How far the log of another store is followed here.
@@ -142,7 +155,11 @@ impl Inner {
         self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn apply_incoming(&self, incoming: &Incoming) -> Result<Applied, ApplyError> {
+    fn apply_incoming(
+        &self,
+        incoming: &Incoming,
+        allowed: &dyn Fn(Option<GroupId>, &str) -> bool,
+    ) -> Result<Applied, ApplyError> {
         let wal = self.writer()?;
         let mut subs = Vec::with_capacity(incoming.batches.len());
         for bytes in &incoming.batches {
@@ -150,6 +167,7 @@ impl Inner {
                 .map_err(|error| ApplyError::Malformed { what: error.to_string() })?;
             subs.push((sub, &bytes[..]));
         }
+        check_allowed(&subs, &incoming.tombstones, allowed)?;
         self.check_incoming(&subs, &incoming.tombstones)?;
         let room = subs.iter().map(|(sub, bytes)| memory_bytes(sub, bytes.len())).sum();
         self.make_room(wal, room)?;
@@ -171,7 +189,15 @@ impl Inner {
             wal.poison();
             WriteError::Poisoned
         })?;
-        self.take_in(&frame[crate::log::FRAME_HEADER_LEN..])?;
+        if applied.below_cut == 0 {
+            // What was logged is what came, and that was checked.
+            let subs: Vec<SubBatch<'_>> = subs.into_iter().map(|(sub, _)| sub).collect();
+            self.take_in(&incoming.tombstones, &subs, incoming.cursor);
+        } else {
+            let record = AppliedPayload::read(&frame[crate::log::FRAME_HEADER_LEN..])
+                .map_err(|error| ApplyError::Malformed { what: error.to_string() })?;
+            self.take_in(&record.tombstones, &record.subs, record.cursor);
+        }
         drop(arrival);
         self.counters.rows_applied.fetch_add(applied.rows, Relaxed);
         self.counters.rows_settled.fetch_add(applied.below_cut, Relaxed);
@@ -198,30 +224,32 @@ impl Inner {
     }
 
     /// Makes visible what a durable record holds: deletes first, so that no reader sees what they hide.
-    fn take_in(&self, payload: &[u8]) -> Result<(), ApplyError> {
-        let record = AppliedPayload::read(payload)
-            .map_err(|error| ApplyError::Malformed { what: error.to_string() })?;
-        let newest = newest_stamp(&record);
+    fn take_in(
+        &self,
+        tombstones: &[Tombstone],
+        subs: &[SubBatch<'_>],
+        cursor: Option<(StoreId, Position)>,
+    ) {
+        let newest = newest_stamp(tombstones, subs);
         {
             let mut catalog = self.catalog();
-            for tombstone in record.tombstones {
-                catalog.add_tombstone(Arc::new(tombstone));
+            for tombstone in tombstones {
+                catalog.add_tombstone(Arc::new(tombstone.clone()));
             }
         }
         let with = || {
             let mut catalog = self.catalog();
-            record.subs.iter().for_each(|sub| observe(&mut catalog, sub));
+            subs.iter().for_each(|sub| observe(&mut catalog, sub));
         };
-        let bytes = self.memory.apply(&record.subs, with);
+        let bytes = self.memory.apply(subs, with);
         if bytes >= self.options.memory_budget / 2 {
             self.threads.flush_soon();
         }
-        if let Some((origin, position)) = record.cursor {
+        if let Some((origin, position)) = cursor {
             self.cursors().insert(origin, position);
         }
         // What is written here from now on comes after what was seen.
         self.stamps.observe(newest);
-        Ok(())
     }
 
     /// Refuses what no store may take from another.
@@ -239,8 +267,8 @@ impl Inner {
                 return Err(ApplyError::Groups { found: groups, own: self.groups });
             }
             let name = sub.collection();
-            let placer = Placer::new(&name);
-            if sub.devices().any(|(device, _)| placer.place(device).group(groups).0 != group) {
+            let devices = sub.devices().map(|(device, _)| device);
+            if !self.placed.all_in(&name, GroupId(group), devices) {
                 return Err(malformed("a device is not of the group it was sent for"));
             }
             newest = newest.max(sub.version().stamp);
@@ -310,9 +338,26 @@ pub(super) fn observe(catalog: &mut super::catalog::Catalog, sub: &SubBatch<'_>)
 }
 
 /// The greatest stamp of anything in a record.
-pub(super) fn newest_stamp(record: &AppliedPayload<'_>) -> Stamp {
-    let subs = record.subs.iter().map(|sub| sub.version().stamp);
-    subs.chain(record.tombstones.iter().map(|one| one.version.stamp)).max().unwrap_or_default()
+pub(super) fn newest_stamp(tombstones: &[Tombstone], subs: &[SubBatch<'_>]) -> Stamp {
+    let of_subs = subs.iter().map(|sub| sub.version().stamp);
+    of_subs.chain(tombstones.iter().map(|one| one.version.stamp)).max().unwrap_or_default()
+}
+
+fn check_allowed(
+    subs: &[(SubBatch<'_>, &[u8])],
+    tombstones: &[Tombstone],
+    allowed: &dyn Fn(Option<GroupId>, &str) -> bool,
+) -> Result<(), ApplyError> {
+    for (sub, _) in subs {
+        let (group, name) = (sub.group().0, sub.collection());
+        if !allowed(Some(GroupId(group)), name.database()) {
+            return Err(ApplyError::Forbidden { database: name.database().to_string(), group });
+        }
+    }
+    match tombstones.iter().find(|one| !allowed(None, &one.database)) {
+        Some(one) => Err(ApplyError::Forbidden { database: one.database.to_string(), group: 0 }),
+        None => Ok(()),
+    }
 }
 
 /// What the rows of a sub-batch take in memory, about: its bytes where columns are plain, and what chunks and

@@ -11,6 +11,7 @@ mod content;
 mod digest;
 mod open;
 mod pending;
+mod placed;
 mod read;
 mod recover;
 mod rescue;
@@ -30,7 +31,7 @@ pub use content::{Content, ContentRow, RowPacker};
 pub use digest::{CompareError, CompareReport, Difference, DigestRow};
 pub use open::OpenReport;
 pub use recover::{RecoverError, RecoverReport, recover, recover_on};
-pub use state::{StateApplied, StatePart};
+pub use state::{StateApplied, StatePart, state_root};
 pub use stats::{CollectionStats, GroupInfo, Stats, TierStats};
 pub use write::{Receipt, Ticket};
 
@@ -103,6 +104,7 @@ pub(crate) struct Inner {
     pending: Pending,
     /// By store: all that it wrote to its log before this position is here.
     cursors: Mutex<std::collections::BTreeMap<StoreId, Position>>,
+    placed: placed::Placed,
     /// Every store that writes has agreed on what has a stamp up to this one.
     pub(crate) agreed: std::sync::atomic::AtomicU64,
     pub(crate) stamps: Stamps,

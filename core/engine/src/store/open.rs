@@ -206,10 +206,11 @@ impl Inner {
         old_segments: Vec<(u32, u32)>,
     ) -> Self {
         let manifest_next_file = manifest.state().next_file.0;
+        let groups = manifest.state().groups;
         Inner {
             disk,
             store_id: manifest.state().store,
-            groups: manifest.state().groups,
+            groups,
             wal: parts.wal,
             memory: parts.memory,
             files: Mutex::new(files),
@@ -221,6 +222,7 @@ impl Inner {
             latest: LatestCache::default(),
             pending: Pending::default(),
             cursors: Mutex::new(parts.cursors),
+            placed: super::placed::Placed::new(groups),
             agreed: std::sync::atomic::AtomicU64::default(),
             stamps: parts.stamps,
             cutting: std::sync::atomic::AtomicUsize::default(),
@@ -319,7 +321,7 @@ fn replay(
                 if record.subs.iter().any(|sub| sub.group().1 != state.groups) {
                     return Err("a record is of another number of groups");
                 }
-                newest = newest.max(newest_stamp(&record));
+                newest = newest.max(newest_stamp(&record.tombstones, &record.subs));
                 for tombstone in record.tombstones {
                     catalog.add_tombstone(Arc::new(tombstone));
                 }

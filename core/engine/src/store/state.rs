@@ -23,6 +23,21 @@ pub struct StatePart {
     pub bytes: Vec<u8>,
 }
 
+impl StatePart {
+    /// The database that the part is about.
+    ///
+    /// # Errors
+    /// [`ApplyError::Malformed`] when the bytes are not those of such a part.
+    pub fn database(&self) -> Result<String, ApplyError> {
+        let malformed = |error: Malformed| ApplyError::Malformed { what: error.to_string() };
+        if self.kind == StateKind::Tombstone {
+            let tombstone = decode_tombstone(&self.bytes).map_err(malformed)?;
+            return Ok(tombstone.database.to_string());
+        }
+        Reader::new(&self.bytes).text().map(str::to_owned).map_err(malformed)
+    }
+}
+
 /// What became of parts from another store.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -38,14 +53,21 @@ impl Store {
     /// difference, as rows are none. Memory: all deletes and fields there are.
     #[must_use]
     pub fn state_parts(&self, horizon: &Horizon) -> Vec<StatePart> {
+        self.state_parts_of(horizon, |_| true)
+    }
+
+    /// [`Self::state_parts`] of some databases.
+    #[must_use]
+    pub fn state_parts_of(&self, horizon: &Horizon, seen: impl Fn(&str) -> bool) -> Vec<StatePart> {
         let catalog = self.inner.catalog();
         let deletes = catalog.tombstones.iter().filter(|one| horizon.admits(one.version));
+        let deletes = deletes.filter(|one| seen(&one.database));
         let deletes = deletes.map(|tombstone| StatePart {
             kind: StateKind::Tombstone,
             bytes: encode_tombstone(tombstone),
         });
         let mut parts: Vec<StatePart> = deletes.collect();
-        for (name, entry) in &catalog.collections {
+        for (name, entry) in catalog.collections.iter().filter(|(name, _)| seen(name.database())) {
             parts.extend(parts_of(name, entry, horizon));
         }
         parts.sort_unstable();
@@ -56,9 +78,7 @@ impl Store {
     /// up to there.
     #[must_use]
     pub fn state_root(&self, content: Option<Digest>, horizon: &Horizon) -> Digest {
-        let mut root = StateRoot::new(content);
-        self.state_parts(horizon).iter().for_each(|part| root.push(part.kind, &part.bytes));
-        root.finish()
+        state_root(content, &self.state_parts(horizon))
     }
 
     /// Takes parts from another store: merged by the rule for cells, durable when this returns. Cuts are not made by
@@ -93,6 +113,14 @@ impl Store {
         self.inner.merge_entries(entries, &mut applied)?;
         Ok(applied)
     }
+}
+
+/// The state root over a content root and parts.
+#[must_use]
+pub fn state_root(content: Option<Digest>, parts: &[StatePart]) -> Digest {
+    let mut root = StateRoot::new(content);
+    parts.iter().for_each(|part| root.push(part.kind, &part.bytes));
+    root.finish()
 }
 
 /// What parts say of one collection.

@@ -131,7 +131,7 @@ impl Initiator {
                     Some(hashes) => {
                         self.want = hashes;
                         self.doing = Doing::Naming;
-                        vec![Act::Ask(Ask::State { horizon: self.view.horizon.clone() })]
+                        vec![Act::Ask(Ask::State { view: self.view.clone() })]
                     }
                 }
             }
@@ -144,7 +144,7 @@ impl Initiator {
                 let got: BTreeSet<u64> = parts.iter().map(hash_of).collect();
                 self.want.retain(|hash| !got.contains(hash));
                 self.doing = Doing::TakingState;
-                vec![Act::Ask(Ask::TakeState { parts })]
+                vec![Act::Ask(Ask::TakeState { view: self.view.clone(), parts })]
             }
             (Doing::Turn, SessionMessage::Reply { turn, items, later }) if turn == self.turn => {
                 self.sort(items);

@@ -86,10 +86,10 @@ impl Responder {
             SessionMessage::State { parts, want } => {
                 if parts.is_empty() {
                     self.doing = Doing::SendingState { want };
-                    return vec![Act::Ask(Ask::State { horizon: self.view.horizon.clone() })];
+                    return vec![Act::Ask(Ask::State { view: self.view.clone() })];
                 }
                 self.doing = Doing::TakingState { want };
-                vec![Act::Ask(Ask::TakeState { parts })]
+                vec![Act::Ask(Ask::TakeState { view: self.view.clone(), parts })]
             }
             SessionMessage::Close { epoch, roots } => {
                 self.view.epoch = self.view.epoch.max(epoch);
@@ -117,7 +117,7 @@ impl Responder {
             (Doing::Listing { ours, state }, Answer::Collections(items)) => {
                 if state {
                     self.doing = Doing::Naming { ours, items };
-                    return vec![Act::Ask(Ask::State { horizon: self.view.horizon.clone() })];
+                    return vec![Act::Ask(Ask::State { view: self.view.clone() })];
                 }
                 vec![Act::Say(SessionMessage::Opened { roots: ours, state: None, items })]
             }
@@ -134,7 +134,7 @@ impl Responder {
             }
             (Doing::TakingState { want }, Answer::StateTaken { .. }) => {
                 self.doing = Doing::SendingState { want };
-                vec![Act::Ask(Ask::State { horizon: self.view.horizon.clone() })]
+                vec![Act::Ask(Ask::State { view: self.view.clone() })]
             }
             (Doing::SendingState { want }, Answer::State(parts)) => {
                 let parts = wanted(parts, &want);

@@ -1,11 +1,13 @@
 //! What the protocol asks, answered from the engine: on a thread that may block, for it reads files and waits for
 //! fsyncs. Decides nothing.
 
+mod access;
 mod view;
+
+pub use access::Access;
 
 use rkyv::util::AlignedVec;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tidelog_engine::{
     Applied, ApplyError, Incoming, Kind, StatePart, Store, Tail, TailError, WriteError,
@@ -15,9 +17,6 @@ use tidelog_model::{GroupId, Horizon, Position, StoreId, SubBatch};
 use tidelog_protocol::compare;
 use tidelog_protocol::{Answer, Ask, Closed, Failure, FailureKind, Part};
 use view::Viewed;
-
-/// May a peer see and send this database in this group?
-pub type Access = Arc<dyn Fn(GroupId, &str) -> bool + Send + Sync>;
 
 /// Bytes of the log that are kept for a peer that is away, and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,8 +38,8 @@ impl Default for PinBudget {
 pub struct Bridge {
     store: Store,
     pins: PinBudget,
-    /// What the peer may see and send; none: everything.
-    access: Option<Access>,
+    /// What the peer may see and send.
+    access: Access,
     views: BTreeMap<(StoreId, u32), Viewed>,
     tails: BTreeMap<StoreId, Tail>,
 }
@@ -55,26 +54,23 @@ impl Bridge {
     /// A bridge to a store.
     #[must_use]
     pub fn new(store: Store, pins: PinBudget) -> Self {
-        Bridge { store, pins, access: None, views: BTreeMap::new(), tails: BTreeMap::new() }
+        Bridge { store, pins, access: Access::All, views: BTreeMap::new(), tails: BTreeMap::new() }
     }
 
     /// The same for a peer that may see and send only some databases.
     #[must_use]
-    pub fn allowing(mut self, access: Option<Access>) -> Self {
+    pub fn allowing(mut self, access: Access) -> Self {
         self.access = access;
         self
     }
 
-    /// May the peer see anything of a database?
-    fn sees(&self, database: &str) -> bool {
-        let Some(access) = &self.access else { return true };
-        (0..self.store.group_count()).any(|group| access(GroupId(group), database))
-    }
-
+    /// May an archive of the own log be sent to the peer?
     fn allows(&self, group: GroupId, archive: &[u8]) -> bool {
-        let Some(access) = &self.access else { return true };
-        let bytes = aligned(archive);
-        SubBatch::read(&bytes).is_ok_and(|sub| access(group, sub.collection().database()))
+        self.access.of_group(group).unwrap_or_else(|| {
+            let bytes = aligned(archive);
+            SubBatch::read(&bytes)
+                .is_ok_and(|sub| self.access.allows(Some(group), sub.collection().database()))
+        })
     }
 
     /// Does what is asked; `None` where nothing is to be answered. Blocks.
@@ -95,8 +91,8 @@ impl Bridge {
                 self.views.remove(&(peer, session));
                 return None;
             }
-            Ask::State { horizon } => Answer::State(self.state(&horizon)),
-            Ask::TakeState { parts } => self.take_state(&parts),
+            Ask::State { view } => Answer::State(self.state(&view.horizon)),
+            Ask::TakeState { parts, .. } => self.take_state(&parts),
             Ask::Apply { cursor, tombstones, batches, .. } => {
                 self.apply(cursor, &tombstones, &batches)
             }
@@ -136,7 +132,8 @@ impl Bridge {
     }
 
     fn state(&self, horizon: &Horizon) -> Vec<Part> {
-        let parts = self.store.state_parts(horizon).into_iter();
+        let seen = |database: &str| self.access.allows(None, database);
+        let parts = self.store.state_parts_of(horizon, seen).into_iter();
         parts.map(|part| (part.kind as u8, part.bytes)).collect()
     }
 
@@ -145,7 +142,18 @@ impl Bridge {
             let kind = StateKind::from_number(*kind)?;
             Some(StatePart { kind, bytes: bytes.clone() })
         });
-        match self.store.apply_state(&known.collect::<Vec<_>>()) {
+        let known: Vec<StatePart> = known.collect();
+        for part in &known {
+            match part.database() {
+                Err(error) => return Answer::Failed(failure(&error)),
+                Ok(database) if !self.access.allows(None, &database) => {
+                    let error = ApplyError::Forbidden { database, group: 0 };
+                    return Answer::Failed(failure(&error));
+                }
+                Ok(_) => {}
+            }
+        }
+        match self.store.apply_state(&known) {
             Ok(applied) => {
                 for name in &applied.conflicts {
                     tracing::warn!(%name, "a peer has leaves of another width: its options were not taken");
@@ -165,19 +173,8 @@ impl Bridge {
         let tombstones = tombstones.iter().map(|bytes| tidelog_engine::read_tombstone(bytes));
         let tombstones = tombstones.collect::<Result<Vec<_>, ApplyError>>();
         let batches: Vec<AlignedVec> = batches.iter().map(|bytes| aligned(bytes)).collect();
-        if let Some(access) = &self.access {
-            let forbidden = |bytes: &AlignedVec| {
-                SubBatch::read(bytes)
-                    .is_ok_and(|sub| !access(GroupId(sub.group().0), sub.collection().database()))
-            };
-            let names = tombstones.iter().flatten().map(|one| one.database.as_str());
-            // A delete in a database that the peer has no right in is refused whatever its groups.
-            if batches.iter().any(forbidden) || names.into_iter().any(|name| !self.sees(name)) {
-                return failed(FailureKind::Peer, "the peer has no right to send this database");
-            }
-        }
         let incoming = tombstones.map(|tombstones| Incoming { batches, tombstones, cursor });
-        match incoming.and_then(|incoming| apply_in_parts(&self.store, incoming)) {
+        match incoming.and_then(|incoming| apply_in_parts(&self.store, &self.access, incoming)) {
             Ok(applied) => Answer::Applied { rows: applied.rows },
             Err(error) => Answer::Failed(failure(&error)),
         }
@@ -207,7 +204,7 @@ impl Bridge {
                 Ok(None) => break true,
                 Err(error) => return of_tail(&error),
             };
-            let seen = record.tombstone().is_none_or(|one| self.sees(&one.database));
+            let seen = record.tombstone().is_none_or(|one| self.access.allows(None, &one.database));
             if let Some(delete) = record.tombstone_bytes().filter(|_| seen) {
                 bytes += delete.len();
                 tombstones.push(delete.to_vec());
@@ -242,7 +239,9 @@ fn settled(outcome: Result<Answer, Failure>) -> Answer {
 
 fn failure(error: &ApplyError) -> Failure {
     let kind = match error {
-        ApplyError::Malformed { .. } | ApplyError::Groups { .. } => FailureKind::Peer,
+        ApplyError::Malformed { .. } | ApplyError::Groups { .. } | ApplyError::Forbidden { .. } => {
+            FailureKind::Peer
+        }
         ApplyError::ClockAhead { by_millis, .. } => FailureKind::ClockAhead(*by_millis),
         other if other.kind() == Kind::Reopen => FailureKind::Store,
         _ => FailureKind::Later,
@@ -252,17 +251,21 @@ fn failure(error: &ApplyError) -> Failure {
 
 /// Applies what came, in halves where all together is more than memory may hold: each batch fitted into the memory of
 /// whoever wrote it, and how many travel together is not its doing. The cursor comes with the last.
-fn apply_in_parts(store: &Store, mut incoming: Incoming) -> Result<Applied, ApplyError> {
-    let applied = store.apply(&incoming);
+fn apply_in_parts(
+    store: &Store,
+    access: &Access,
+    mut incoming: Incoming,
+) -> Result<Applied, ApplyError> {
+    let applied = store.apply_allowed(&incoming, |group, database| access.allows(group, database));
     let too_large = matches!(applied, Err(ApplyError::Write(WriteError::TooLarge { .. })));
     if !too_large || incoming.batches.len() < 2 {
         return applied;
     }
     let rest = incoming.batches.split_off(incoming.batches.len() / 2);
     let cursor = incoming.cursor.take();
-    let mut first = apply_in_parts(store, incoming)?;
+    let mut first = apply_in_parts(store, access, incoming)?;
     let rest = Incoming { batches: rest, cursor, ..Incoming::default() };
-    let second = apply_in_parts(store, rest)?;
+    let second = apply_in_parts(store, access, rest)?;
     first.rows += second.rows;
     first.below_cut += second.below_cut;
     Ok(first)

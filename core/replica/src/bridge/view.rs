@@ -3,7 +3,9 @@
 use super::{Access, aligned, apply_in_parts, failure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidelog_engine::{Content, ContentRow, Incoming, QueryError, RowPacker, Store};
+use tidelog_engine::{
+    ApplyError, Content, ContentRow, Incoming, QueryError, RowPacker, Store, state_root,
+};
 use tidelog_model::digest::{Bucket, RowPrinter, TreeHasher};
 use tidelog_model::{
     CollectionName, Device, Digest, FieldType, GroupId, Horizon, LeafWidth, Level, SubBatch,
@@ -20,7 +22,7 @@ pub(super) struct Viewed {
     store: Store,
     view: View,
     horizon: Arc<Horizon>,
-    access: Option<Access>,
+    access: Access,
     contents: BTreeMap<Scope, Content>,
     /// The series of the leaf window that was asked for last.
     series: Option<(Scope, i64, Series)>,
@@ -38,7 +40,7 @@ fn unreadable(error: QueryError) -> Failure {
 }
 
 impl Viewed {
-    pub(super) fn new(store: Store, view: View, access: Option<Access>) -> Self {
+    pub(super) fn new(store: Store, view: View, access: Access) -> Self {
         let horizon = Arc::new(view.horizon.clone());
         let (contents, roots) = (BTreeMap::new(), BTreeMap::new());
         Viewed { store, view, horizon, access, contents, series: None, roots }
@@ -58,12 +60,20 @@ impl Viewed {
                 collections.iter().filter_map(|one| Some((&one.name, one.root?))).collect();
             roots.extend(hasher.group(&there).map(|root| (*group, root)));
         }
-        let (store, state) = (hasher.store(&roots), self.store.state_root(None, &self.horizon));
+        let seen = |database: &str| self.access.allows(None, database);
+        let state = state_root(None, &self.store.state_parts_of(&self.horizon, seen));
+        let store = hasher.store(&roots);
         Ok(Answer::Summary { store, groups: roots, state })
     }
 
     fn content(&mut self, scope: &Scope) -> Result<&mut Content, Failure> {
         if !self.contents.contains_key(scope) {
+            let (group, database) = (scope.group, scope.collection.database());
+            if !self.access.allows(Some(group), database) {
+                let error =
+                    ApplyError::Forbidden { database: database.to_string(), group: group.0 };
+                return Err(failure(&error));
+            }
             let content = self.store.content(&scope.collection, scope.group, &self.horizon);
             self.contents.insert(scope.clone(), content.map_err(unreadable)?);
         }
@@ -222,7 +232,7 @@ impl Source for Viewed {
         }
         let mut roots = Vec::new();
         for name in self.store.collection_names() {
-            if self.access.as_ref().is_some_and(|access| !access(group, name.database())) {
+            if !self.access.allows(Some(group), name.database()) {
                 continue;
             }
             let scope = Scope { group, collection: name.clone() };
@@ -326,7 +336,8 @@ impl Source for Viewed {
         let back = if contested { self.winners(archives)? } else { Packed::default() };
         let batches = archives.iter().map(|bytes| aligned(bytes)).collect();
         let incoming = Incoming { batches, ..Incoming::default() };
-        let applied = apply_in_parts(&self.store, incoming).map_err(|error| failure(&error))?;
+        let applied =
+            apply_in_parts(&self.store, &self.access, incoming).map_err(|error| failure(&error))?;
         let taken = Taken { rows: applied.rows, below_cut: applied.below_cut };
         Ok((taken, back))
     }

@@ -4,6 +4,7 @@
 use super::work::Work;
 use crate::bridge::{Access, Bridge, PinBudget};
 use std::collections::HashMap;
+use std::sync::Arc;
 use tidelog_engine::Store;
 use tidelog_model::StoreId;
 use tidelog_protocol::{Ask, AskId, Input};
@@ -26,10 +27,11 @@ fn lane_of(ask: &Ask) -> Lane {
         Ask::Summary { view, .. } | Ask::Collections { view, .. } | Ask::Step { view, .. } => {
             Lane::Session(view.peer, view.session)
         }
+        Ask::State { view } | Ask::TakeState { view, .. } => Lane::Session(view.peer, view.session),
         Ask::Forget { peer, session } => Lane::Session(*peer, *session),
         Ask::Apply { peer, .. } => Lane::Apply(*peer),
         Ask::Tail { peer, .. } | Ask::Pin { peer, .. } => Lane::Tail(*peer),
-        Ask::Closed | Ask::State { .. } | Ask::TakeState { .. } => Lane::General,
+        Ask::Closed => Lane::General,
     }
 }
 
@@ -68,11 +70,13 @@ impl Lanes {
         }
         let queue = self.open.entry(lane).or_insert_with(|| {
             let access = match lane {
-                Lane::General => None,
+                Lane::General => Some(Access::All),
                 Lane::Tail(peer) | Lane::Apply(peer) | Lane::Session(peer, _) => {
                     self.access.get(&peer).cloned()
                 }
             };
+            // Of a peer nothing is asked before its rights are known.
+            let access = access.unwrap_or_else(|| Access::Groups(Arc::new(|_| false)));
             let (queue, asks) = mpsc::unbounded_channel();
             let bridge = Bridge::new(self.store.clone(), self.pins).allowing(access);
             tokio::spawn(serve(bridge, asks, self.work.clone()));

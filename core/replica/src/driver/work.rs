@@ -5,7 +5,7 @@ use super::links::{Linked, Links};
 use super::status::{Happening, PeerReport, Status};
 use crate::bridge::Access;
 use crate::clock;
-use crate::topology::{Right, Topology};
+use crate::topology::{Right, Rights, Selection, Topology};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
@@ -152,11 +152,7 @@ impl Worker {
         };
         if let Some(node) = node {
             let rights = node.rights.clone();
-            let access: Access = Arc::new(move |group, database| {
-                rights.allows(Right::Replicate, group, database)
-                    || rights.allows(Right::Repair, group, database)
-            });
-            self.lanes.allow(peer, access);
+            self.lanes.allow(peer, access_of(rights));
         }
         let now = self.now();
         self.node.handle(now, Input::Shares { peer, groups });
@@ -221,6 +217,18 @@ impl Worker {
             (Arc::clone(&node.name), why)
         });
         Status { ready: self.node.is_ready(), peers: peers.collect(), unseen: unseen.collect() }
+    }
+}
+
+/// Who may replicate or repair may see and send.
+fn access_of(rights: Rights) -> Access {
+    let may = [Right::Replicate, Right::Repair].iter().any(|right| rights.rights.contains(right));
+    let Rights { groups, databases, .. } = rights;
+    match databases {
+        Selection::All => Access::Groups(Arc::new(move |group| may && groups.contains(&group))),
+        databases => Access::Databases(Arc::new(move |group, database| {
+            may && group.is_none_or(|group| groups.contains(&group)) && databases.contains(database)
+        })),
     }
 }
 
