@@ -111,7 +111,7 @@ impl Lies {
                 // The same once more, and again the next time.
                 later.extend(items.clone());
             }
-            SessionMessage::Close { roots, .. } | SessionMessage::Closed { roots } => {
+            SessionMessage::Close { roots, .. } | SessionMessage::Closed { roots, .. } => {
                 self.roots(roots);
             }
             SessionMessage::Abort(_) => {}

@@ -7,8 +7,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use tidelog_engine::{Batch, CollectionName, Delete, Durability};
 use tidelog_model::TimeRange;
+use tidelog_protocol::compare::{LeftOut, Only};
 use tidelog_protocol::message::Control;
-use tidelog_protocol::{Channel, Config, Event, Outcome, PeerState};
+use tidelog_protocol::{Channel, Config, Event, Input, Outcome, PeerState};
 
 const MINUTE: i64 = 60_000_000_000;
 const START: i64 = 1_700_000_000_000_000_000;
@@ -355,6 +356,113 @@ fn a_clock_far_ahead_is_parked_and_comes_in_when_it_is_set() {
     come_to_rest(&mut world);
     alike(&world);
     assert_eq!(cells(world.store(0)).len(), 40);
+}
+
+/// Rows of a clock far ahead that only a comparison can bring are left out of it, and all else is repaired; so are
+/// deletes. When the clock is set, or time has gone by, they come.
+#[test]
+fn a_comparison_leaves_out_what_is_too_far_ahead() {
+    let mut world = World::new(2, 15);
+    world.config = Config { interval: None, ..Config::default() };
+    assert!(world.start(0));
+    write(&world, 0, "a", minutes(0..10), 1.0);
+    world.skew(0, 60_000);
+    write(&world, 0, "ahead", minutes(0..10), 1.0);
+    let range = TimeRange::inclusive(0, 1).unwrap();
+    world.store(0).delete(&Delete::collection(&name()).range(range)).unwrap();
+    world.skew(0, 0);
+    // A log that begins anew says nothing of what was before: it has to be found.
+    world.stop(0);
+    assert!(world.start(0) && world.start(1));
+    write(&world, 1, "b", minutes(0..10), 1.0);
+    world.run(20_000);
+    let partial = world.machines.iter().flat_map(|one| &one.events).any(|event| {
+        matches!(event, Event::Completed { outcome: Outcome::Partial { left_out }, .. }
+            if left_out.contains_key(&LeftOut::ClockAhead))
+    });
+    assert!(partial, "nothing was left out");
+    let devices = |machine: usize| {
+        let cells = cells(world.store(machine)).into_keys();
+        cells.map(|key| key.1).collect::<std::collections::BTreeSet<_>>()
+    };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_string()).collect();
+    assert_eq!(devices(1), names(&["a", "b"]));
+    assert_eq!(devices(0), names(&["a", "ahead", "b"]));
+    world.run(120_000);
+    come_to_rest(&mut world);
+    alike(&world);
+    let all = cells(world.store(1)).into_keys().filter(|key| key.1 == "ahead").count();
+    assert!(all > 0);
+}
+
+/// What a laptop brings in one comparison with one of three stores reaches the other two without waiting for the next
+/// interval.
+#[test]
+fn what_a_visitor_brings_reaches_all() {
+    let mut world = World::new(4, 16);
+    world.config = Config { interval: None, ..Config::default() };
+    (0..3).for_each(|machine| assert!(world.start(machine)));
+    world.run(10_000);
+    world.config = Config { interval: None, once: true, ..Config::default() };
+    // The visitor knows only the first.
+    for other in [1, 2] {
+        world.net.cut(3, other);
+        world.net.cut(other, 3);
+    }
+    assert!(world.start(3));
+    write(&world, 3, "laptop", minutes(0..10), 1.0);
+    world.run(5_000);
+    world.stop(3);
+    world.run(20_000);
+    for machine in 0..3 {
+        let brought = cells(world.store(machine)).into_keys().filter(|key| key.1 == "laptop");
+        assert_eq!(brought.count(), 20, "existence and level of each row in store {machine}");
+    }
+}
+
+/// A part that was asked for is repaired, and nothing else; the whole then takes what is left.
+#[test]
+fn a_part_is_repaired_alone() {
+    let mut world = World::new(2, 17);
+    world.config = Config { interval: None, initial_delay: 1 << 40, ..Config::default() };
+    assert!(world.start(0));
+    let hours = 6;
+    write(&world, 0, "a", minutes(0..hours * 60), 1.0);
+    let mut other = Batch::new("plant.other").unwrap();
+    other.push("a", START, [("level", 1.0)]).unwrap();
+    world.store(0).write(&other, Durability::Sync).unwrap();
+    world.stop(0);
+    assert!(world.start(0) && world.start(1));
+    world.run(1);
+    let hour = 60 * MINUTE;
+    let first = START - START.rem_euclid(hour) + 2 * hour;
+    let range = TimeRange::inclusive(first + MINUTE, first + 2 * MINUTE).unwrap();
+    let partial = |event: &Event| match event {
+        Event::Completed { outcome: Outcome::Partial { left_out }, .. } => {
+            left_out.keys().eq([&LeftOut::NotAsked])
+        }
+        _ => false,
+    };
+    for _ in 0..400 {
+        // Before the comparison that begins by itself.
+        for machine in 0..2 {
+            let now = world.now_of(machine);
+            let node = &mut world.machines[machine].up.as_mut().unwrap().node;
+            let only = Some(Only::new(name(), range));
+            node.handle(now, Input::Check { peer: None, only });
+        }
+        world.run(10);
+        if world.machines.iter().flat_map(|one| &one.events).any(partial) {
+            break;
+        }
+    }
+    let events: Vec<&Event> = world.machines.iter().flat_map(|one| &one.events).collect();
+    assert!(events.iter().any(|event| partial(event)), "{events:#?}");
+    let times: Vec<i64> = cells(world.store(1)).into_keys().map(|key| key.2).collect();
+    let inside = |time: &&i64| (first..first + hour).contains(*time);
+    assert_eq!((times.len(), times.iter().filter(inside).count()), (120, 120), "{times:?}");
+    come_to_rest(&mut world);
+    alike(&world);
 }
 
 /// The directory of a store is copied to another machine, and both are opened.

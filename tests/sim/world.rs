@@ -215,7 +215,7 @@ impl World {
             if number.is_none_or(|number| number == at)
                 && let Some(up) = &mut self.machines[at].up
             {
-                up.node.handle(now, Input::Check { peer: None });
+                up.node.handle(now, Input::Check { peer: None, only: None });
             }
         }
     }

@@ -143,6 +143,8 @@ pub enum Answer {
     StateTaken {
         /// Collections whose leaves have another width there.
         conflicts: u64,
+        /// Parts with stamps too far ahead of the clock here, left out.
+        ahead: u64,
     },
     /// To [`Ask::Apply`].
     Applied {

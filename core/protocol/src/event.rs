@@ -17,6 +17,8 @@ pub enum Reason {
     Asked,
     /// The one before did not come to its end.
     Retry,
+    /// A peer that comes now and then brought rows that the others lack.
+    PassOn,
 }
 
 /// Something that happened with a peer.

@@ -175,6 +175,8 @@ pub enum SessionMessage {
     Closed {
         /// What the sender has.
         roots: Roots,
+        /// Rows and parts of the state that the sender did not take, for their stamps are too far ahead of its clock.
+        ahead: u64,
     },
     /// The comparison ends here.
     Abort(String),
@@ -351,7 +353,10 @@ impl SessionMessage {
             SessionMessage::Close { epoch, roots } => {
                 write_roots(writer.u8(CLOSE).varint(u64::from(*epoch)), roots);
             }
-            SessionMessage::Closed { roots } => write_roots(writer.u8(CLOSED), roots),
+            SessionMessage::Closed { roots, ahead } => {
+                write_roots(writer.u8(CLOSED), roots);
+                writer.varint(*ahead);
+            }
             SessionMessage::Abort(text) => {
                 writer.u8(ABORT).text(text);
             }
@@ -404,7 +409,10 @@ impl SessionMessage {
                 epoch: reader_ref.varint32()?,
                 roots: read_roots(reader_ref)?,
             },
-            CLOSED => SessionMessage::Closed { roots: read_roots(reader_ref)? },
+            CLOSED => SessionMessage::Closed {
+                roots: read_roots(reader_ref)?,
+                ahead: reader_ref.varint()?,
+            },
             ABORT => SessionMessage::Abort(read_text(reader_ref)?),
             _ => return Err(Malformed("a message of a session of an unknown kind")),
         };

@@ -1,6 +1,6 @@
 //! One peer: its link, its log being followed and ours by it, and the comparisons with it.
 
-use crate::compare::Counts;
+use crate::compare::{Counts, Only};
 use crate::event::{PeerState, PeerStatus};
 use crate::message::{Channel, Hello, Pulse};
 use crate::session::{Initiator, Outcome, Responder};
@@ -36,6 +36,8 @@ pub(crate) struct Peer {
     pub(crate) next_session: u32,
     /// When to compare, and why.
     pub(crate) check_at: Option<(u64, crate::event::Reason)>,
+    /// Of the comparison that the host asked for.
+    pub(crate) only: Option<Only>,
     pub(crate) failures: u32,
     pub(crate) agreed_at: Option<u64>,
     pub(crate) last_outcome: Option<Outcome>,
@@ -75,6 +77,7 @@ impl Peer {
             responders: BTreeMap::new(),
             next_session: first_session,
             check_at: None,
+            only: None,
             failures: 0,
             agreed_at: None,
             last_outcome: None,

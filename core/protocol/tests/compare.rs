@@ -50,6 +50,10 @@ impl Held {
 impl Source for Held {
     type Error = Infallible;
 
+    fn shares(&self, _: &Scope) -> bool {
+        true
+    }
+
     fn collections(&mut self, _: GroupId) -> Result<Vec<CollectionRoot>, Infallible> {
         let root = (!self.0.is_empty()).then(|| digest(&self.0));
         Ok(vec![CollectionRoot { name: name(), leaf: LeafWidth::Hour, cut: i64::MIN, root }])
@@ -182,7 +186,7 @@ impl Source for Held {
                 self.0.insert(key, theirs);
             }
         }
-        Ok((Taken { rows: archives.len() as u64, below_cut: 0 }, back))
+        Ok((Taken { rows: archives.len() as u64, below_cut: 0, ahead: 0 }, back))
     }
 }
 

@@ -168,7 +168,7 @@ fn session() -> impl Strategy<Value = SessionMessage> {
             later
         }),
         (any::<u32>(), roots()).prop_map(|(epoch, roots)| SessionMessage::Close { epoch, roots }),
-        roots().prop_map(|roots| SessionMessage::Closed { roots }),
+        (roots(), any::<u64>()).prop_map(|(roots, ahead)| SessionMessage::Closed { roots, ahead }),
         texts().prop_map(SessionMessage::Abort),
     ]
 }

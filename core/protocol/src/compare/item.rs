@@ -16,6 +16,25 @@ pub struct Scope {
     pub collection: CollectionName,
 }
 
+/// What a comparison is about, when that is not everything.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Only {
+    /// The collection.
+    pub collection: CollectionName,
+    /// The times: whole UTC hours, which are whole leaves.
+    pub range: TimeRange,
+}
+
+impl Only {
+    /// A collection, or the hours of it that a range touches.
+    #[must_use]
+    pub fn new(collection: CollectionName, range: TimeRange) -> Self {
+        let hour = |time| Level::Window.window_of(time, LeafWidth::Hour);
+        let range = hour(range.first()).hull(hour(range.last()));
+        Only { collection, range }
+    }
+}
+
 /// The first eight bytes of a digest: enough to find a difference, not to deny one.
 pub type Short = u64;
 
@@ -171,15 +190,25 @@ pub enum LeftOut {
     LeafWidth = 1,
     /// Rows were cut off on one side or on both, and rollups stand for them.
     Settled = 2,
-    /// The peer may not see it.
+    /// The peer has no right to it.
     Forbidden = 3,
+    /// It is stamped too far ahead of the clock of the side that was to take it.
+    ClockAhead = 4,
+    /// Only a part was asked for.
+    NotAsked = 5,
 }
 
 impl LeftOut {
     fn from_number(number: u8) -> Option<Self> {
-        [LeftOut::LeafWidth, LeftOut::Settled, LeftOut::Forbidden]
-            .into_iter()
-            .find(|why| *why as u8 == number)
+        [
+            LeftOut::LeafWidth,
+            LeftOut::Settled,
+            LeftOut::Forbidden,
+            LeftOut::ClockAhead,
+            LeftOut::NotAsked,
+        ]
+        .into_iter()
+        .find(|why| *why as u8 == number)
     }
 }
 

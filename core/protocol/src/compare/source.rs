@@ -122,6 +122,9 @@ pub trait Source {
         bytes_max: usize,
     ) -> Result<(Packed, usize), Self::Error>;
 
+    /// Has the other side a right to a collection in a group?
+    fn shares(&self, scope: &Scope) -> bool;
+
     /// Takes rows: durable when it returns. Of contested ones, what wins over them here and the sender does not have
     /// is given back.
     ///
@@ -141,4 +144,6 @@ pub struct Taken {
     pub rows: u64,
     /// Of them, rows before a cut, left out.
     pub below_cut: u64,
+    /// Rows with stamps too far ahead of the clock here, left out.
+    pub ahead: u64,
 }

@@ -71,6 +71,8 @@ pub struct Counts {
     pub rows_taken: u64,
     /// Of those, rows before a cut.
     pub below_cut: u64,
+    /// Rows and parts of the state that were not taken, for their stamps are too far ahead.
+    pub ahead: u64,
 }
 
 impl Counts {
@@ -82,6 +84,7 @@ impl Counts {
         self.row_bytes_sent += other.row_bytes_sent;
         self.rows_taken += other.rows_taken;
         self.below_cut += other.below_cut;
+        self.ahead += other.ahead;
     }
 }
 
@@ -193,9 +196,10 @@ impl<S: Source> Stepper<'_, S> {
             if all.is_empty() {
                 continue;
             }
-            let (Taken { rows, below_cut }, back) = self.source.take(&all, contested)?;
+            let (Taken { rows, below_cut, ahead }, back) = self.source.take(&all, contested)?;
             self.step.counts.rows_taken += rows;
             self.step.counts.below_cut += below_cut;
+            self.step.counts.ahead += ahead;
             self.send(false, back);
         }
         Ok(())
@@ -257,6 +261,10 @@ impl<S: Source> Stepper<'_, S> {
                 continue;
             }
             let scope = Scope { group, collection: name.clone() };
+            if !self.source.shares(&scope) {
+                self.say(Item::LeftOut { scope, why: LeftOut::Forbidden, windows: 1 });
+                continue;
+            }
             let known = leaves.get(&name).copied();
             if let (Some((leaf, _)), Some(other)) = (known, other)
                 && leaf != other.leaf

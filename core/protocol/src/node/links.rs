@@ -58,8 +58,13 @@ impl Node {
         let Some(one) = self.peers.get_mut(&peer).filter(|one| one.link == Some(link)) else {
             return;
         };
+        let brought: u64 = one.responders.values().map(|one| one.counts.rows_taken).sum();
         let session = one.session.take();
+        let brought =
+            brought + session.as_ref().map_or(0, |(_, session)| session.report.counts.rows_taken);
         let responders: Vec<u32> = one.responders.keys().copied().collect();
+        self.pass_on(peer, brought);
+        let Some(one) = self.peers.get_mut(&peer) else { return };
         let was_up = one.is_up();
         one.unlink();
         if let Some((number, session)) = session {

@@ -8,6 +8,7 @@ mod sessions;
 mod tails;
 
 use crate::ask::{Answer, Ask, AskId, Closed};
+use crate::compare::Only;
 use crate::event::{Event, PeerStatus, Reason};
 use crate::message::Channel;
 use crate::peer::{LinkId, Peer};
@@ -112,6 +113,8 @@ pub enum Input {
     Check {
         /// With whom.
         peer: Option<StoreId>,
+        /// Of what, when not of everything.
+        only: Option<Only>,
     },
     /// The groups that a peer shares with this store, from now on; none: it is no peer any more.
     Shares {
@@ -235,10 +238,11 @@ impl Node {
                 self.read_tails();
             }
             Input::Tick => self.tick(),
-            Input::Check { peer } => {
+            Input::Check { peer, only } => {
                 for one in self.peers.values_mut() {
                     if peer.is_none_or(|peer| peer == one.store) {
                         one.check_at = Some((now.monotonic, Reason::Asked));
+                        one.only.clone_from(&only);
                     }
                 }
                 self.ask_closed();

@@ -2,6 +2,7 @@
 
 use super::{For, Node, Output};
 use crate::ask::{Ask, View};
+use crate::compare::LeftOut;
 use crate::event::{Event, Reason};
 use crate::message::{Channel, SessionMessage};
 use crate::peer::{Peer, RESPONDERS_MAX};
@@ -101,10 +102,25 @@ impl Node {
         if let Some(responder) = one.responders.remove(&number) {
             one.counts.add(&responder.counts);
             let link = one.link;
+            self.pass_on(peer, responder.counts.rows_taken);
             self.forget(peer, number);
             if let Some(link) = link {
                 let channel = Channel::Session(number);
                 self.out.push_back(Output::Finish { peer, link, channel });
+            }
+        }
+    }
+
+    /// Nobody follows the log of a peer that comes for one comparison: what it brought reaches the others by comparing
+    /// with them, soon.
+    pub(super) fn pass_on(&mut self, peer: StoreId, rows: u64) {
+        if rows == 0 || !self.peers.get(&peer).is_some_and(Peer::is_once) {
+            return;
+        }
+        let soon = self.now.monotonic + self.config.pulse;
+        for other in self.peers.values_mut().filter(|one| one.store != peer && one.is_up()) {
+            if other.check_at.is_none_or(|(at, _)| at > soon) {
+                other.check_at = Some((soon, Reason::PassOn));
             }
         }
     }
@@ -138,6 +154,7 @@ impl Node {
                 second_look: follows.then_some(self.config.second_look),
                 // Once stores have agreed differences are few, and bytes count.
                 eager: one.agreed_at.is_none(),
+                only: one.only.take().filter(|_| reason == Reason::Asked),
             };
             let groups = one.shared.clone();
             let (session, acts) = Initiator::new(begin, now);
@@ -225,7 +242,12 @@ impl Node {
             one.failures = 0;
         }
         let failures = one.failures;
-        let wait = if failed {
+        // Of what was left out because of a clock more is to come, as soon as the clock is set.
+        let ahead = matches!(&outcome, Outcome::Partial { left_out }
+            if left_out.contains_key(&LeftOut::ClockAhead));
+        let wait = if ahead {
+            Some((30_000 + self.jitter(30_000), Reason::Retry))
+        } else if failed {
             let ceiling = (1_000u64 << failures.min(6)).min(60_000);
             Some((ceiling / 2 + self.jitter(ceiling), Reason::Retry))
         } else {
@@ -234,9 +256,10 @@ impl Node {
         };
         let once = self.config.once;
         let Some(one) = self.peers.get_mut(&peer) else { return };
-        if one.check_at.is_none() && !once && (failed || self.me.store < peer) {
+        if one.check_at.is_none() && !once && (failed || ahead || self.me.store < peer) {
             one.check_at = wait.map(|(wait, reason)| (now + wait, reason));
         }
+        self.pass_on(peer, report.counts.rows_taken);
         self.forget(peer, number);
         if let Some(link) = link {
             self.out.push_back(Output::Finish { peer, link, channel: Channel::Session(number) });
@@ -246,7 +269,10 @@ impl Node {
                 self.event(Event::Failed { peer, session: number, why, report });
             }
             outcome => {
-                let settled = outcome != Outcome::Diverged;
+                let settled = outcome.settles();
+                if !settled && !once && one_needs(self.peers.get(&peer)) {
+                    self.check_soon(peer);
+                }
                 if let Some(one) = self.peers.get_mut(&peer) {
                     one.sessions.0 += 1;
                 }
@@ -272,15 +298,19 @@ impl Node {
             self.ask(Ask::Apply { peer, cursor, tombstones, batches }, For::Nobody);
         }
         // What was written before the peer could be followed may have been beyond the horizon.
-        let again = one_needs(self.peers.get(&peer));
-        if let Some(one) = self.peers.get_mut(&peer).filter(|_| again) {
-            let soon = now + self.config.pulse;
-            if one.check_at.is_none_or(|(at, _)| at > soon) {
-                one.check_at = Some((soon, Reason::Startup));
-            }
+        if one_needs(self.peers.get(&peer)) {
+            self.check_soon(peer);
         }
         self.agree();
         self.look_ready();
+    }
+
+    fn check_soon(&mut self, peer: StoreId) {
+        let soon = self.now.monotonic + self.config.pulse;
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        if one.check_at.is_none_or(|(at, _)| at > soon) {
+            one.check_at = Some((soon, Reason::Startup));
+        }
     }
 
     /// Up to which stamp everything that any peer wrote is here.

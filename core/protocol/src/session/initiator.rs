@@ -3,7 +3,7 @@
 use super::responder::too_many_parts;
 use super::{Act, Outcome, PASSES_MAX, Report, TURN_BYTES, cut, hash_of, roots};
 use crate::ask::{Answer, Ask, Failure, View};
-use crate::compare::{Item, LeftOut, Look, Pace};
+use crate::compare::{Item, LeftOut, Look, Only, Pace, Scope};
 use crate::message::{Part, Roots, STATE_PARTS_MAX, SessionMessage};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
@@ -13,6 +13,10 @@ use tidelog_model::{GroupId, Horizon, StoreId};
 
 /// Differences that are noted at the first look; beyond, they are found again in the next pass.
 const SUSPECT_BYTES_MAX: usize = 4 << 20;
+
+/// Turns in which no row moves, one after the other. A turn says half a MiB, so honest sides have described terabytes
+/// by then; a peer that makes up differences could go on for ever.
+const TURNS_IDLE_MAX: u32 = 4096;
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -24,6 +28,7 @@ pub(crate) struct Initiator {
     /// Looks twice, and how long after the first look the second is.
     second_look: Option<u64>,
     eager: bool,
+    only: Option<Only>,
     /// Said by the other side, to be held against what is here.
     local: Vec<Item>,
     /// To be said to the other side.
@@ -42,6 +47,8 @@ pub(crate) struct Initiator {
     first_leaves: u64,
     /// Rows that had moved before this pass.
     moved_before: u64,
+    /// In which turn rows moved last, and how many had then.
+    moved_at: (u32, u64),
     pub(crate) report: Report,
     started: u64,
     pub(crate) active: u64,
@@ -77,11 +84,13 @@ pub(crate) struct Begin {
     pub(crate) second_look: Option<u64>,
     /// Says more than is asked for, to save round trips.
     pub(crate) eager: bool,
+    /// Only a part is compared.
+    pub(crate) only: Option<Only>,
 }
 
 impl Initiator {
     pub(crate) fn new(begin: Begin, now: u64) -> (Self, Vec<Act>) {
-        let Begin { peer, session, horizon, salt, groups, second_look, eager } = begin;
+        let Begin { peer, session, horizon, salt, groups, second_look, eager, only } = begin;
         let view = View { peer, session, epoch: 0, horizon, salt };
         let ask = Ask::Summary { view: view.clone(), groups: groups.clone() };
         let initiator = Initiator {
@@ -91,6 +100,7 @@ impl Initiator {
             look: if second_look.is_some() { Look::First } else { Look::Second },
             second_look,
             eager,
+            only,
             local: Vec::new(),
             remote: Vec::new(),
             suspects: Vec::new(),
@@ -104,6 +114,7 @@ impl Initiator {
             pass_leaves: 0,
             first_leaves: 0,
             moved_before: 0,
+            moved_at: (0, 0),
             report: Report::default(),
             started: now,
             active: now,
@@ -125,7 +136,7 @@ impl Initiator {
                 if roots.store == self.ours.store && roots.state == self.ours.state {
                     return self.end(Outcome::Agreed, now);
                 }
-                self.local = items;
+                self.local = self.narrowed(items);
                 match state {
                     None => self.go_on(now),
                     Some(hashes) => {
@@ -151,7 +162,9 @@ impl Initiator {
                 self.remote.extend(later);
                 self.go_on(now)
             }
-            (Doing::Closing, SessionMessage::Closed { roots }) => self.closed(&roots, now),
+            (Doing::Closing, SessionMessage::Closed { roots, ahead }) => {
+                self.closed(&roots, ahead, now)
+            }
             // Late or twice.
             _ => Vec::new(),
         }
@@ -161,11 +174,7 @@ impl Initiator {
     pub(crate) fn answered(&mut self, answer: Answer, now: u64) -> Vec<Act> {
         self.active = now;
         match (self.doing, answer) {
-            (_, Answer::Failed(Failure { text, .. })) => {
-                let mut acts = vec![Act::Say(SessionMessage::Abort(text.clone()))];
-                acts.extend(self.end(Outcome::Aborted { why: text }, now));
-                acts
-            }
+            (_, Answer::Failed(Failure { text, .. })) => self.say_and_abort(&text, now),
             (Doing::Summing, Answer::Summary { store, groups, state }) => {
                 self.ours = roots(store, &groups, state, self.groups.len());
                 self.report.root = store;
@@ -181,10 +190,7 @@ impl Initiator {
             }
             (Doing::Naming, Answer::State(parts)) => {
                 if parts.len() > STATE_PARTS_MAX {
-                    let why = too_many_parts();
-                    let mut acts = vec![Act::Say(SessionMessage::Abort(why.clone()))];
-                    acts.extend(self.end(Outcome::Aborted { why }, now));
-                    return acts;
+                    return self.say_and_abort(&too_many_parts(), now);
                 }
                 let theirs: BTreeSet<u64> = self.want.iter().copied().collect();
                 let ours: BTreeSet<u64> = parts.iter().map(hash_of).collect();
@@ -193,7 +199,10 @@ impl Initiator {
                 self.owed.retain(|part| !theirs.contains(&hash_of(part)));
                 self.exchange_state(now)
             }
-            (Doing::TakingState, Answer::StateTaken { .. }) => self.exchange_state(now),
+            (Doing::TakingState, Answer::StateTaken { ahead, .. }) => {
+                self.report.counts.ahead += ahead;
+                self.exchange_state(now)
+            }
             (Doing::Stepping, Answer::Stepped(step)) => {
                 self.report.counts.add(&step.counts);
                 self.pass_leaves += step.counts.leaves;
@@ -247,6 +256,16 @@ impl Initiator {
         vec![Act::Say(SessionMessage::State { parts, want: self.want.clone() })]
     }
 
+    /// What is held against what is here at first: what the other side claims, or the part that was asked for.
+    fn narrowed(&self, items: Vec<Item>) -> Vec<Item> {
+        let Some(Only { collection, range }) = &self.only else { return items };
+        let of = |group: &GroupId| {
+            let scope = Scope { group: *group, collection: collection.clone() };
+            Item::Suspects { scope, range: *range, devices: Vec::new() }
+        };
+        self.groups.iter().map(of).collect()
+    }
+
     /// The next thing to do for rows.
     fn go_on(&mut self, now: u64) -> Vec<Act> {
         let waiting: usize = self.remote.iter().map(Item::bytes).sum();
@@ -262,6 +281,13 @@ impl Initiator {
             self.remote = rest;
             self.turn += 1;
             self.report.turns += 1;
+            let moved = self.report.counts.rows_sent + self.report.counts.rows_taken;
+            if moved > self.moved_at.1 {
+                self.moved_at = (self.turn, moved);
+            } else if self.turn - self.moved_at.0 > TURNS_IDLE_MAX {
+                return self
+                    .say_and_abort("the peer goes on differing and nothing comes of it", now);
+            }
             self.doing = Doing::Turn;
             let (turn, epoch, look) = (self.turn, self.view.epoch, self.look);
             return vec![Act::Say(SessionMessage::Turn { turn, epoch, look, items })];
@@ -318,7 +344,7 @@ impl Initiator {
         }
     }
 
-    fn closed(&mut self, theirs: &Roots, now: u64) -> Vec<Act> {
+    fn closed(&mut self, theirs: &Roots, ahead: u64, now: u64) -> Vec<Act> {
         // Where nothing moved, what was seen at the first look was on its way.
         let moved = self.report.counts.rows_sent + self.report.counts.rows_taken;
         if moved == self.moved_before {
@@ -330,6 +356,16 @@ impl Initiator {
             let outcome =
                 if left_out.is_empty() { Outcome::Agreed } else { Outcome::Partial { left_out } };
             return self.end(outcome, now);
+        }
+        // Of what is too far ahead no pass brings more, until a clock is set.
+        let ahead = ahead.saturating_add(self.report.counts.ahead);
+        if ahead > 0 {
+            self.left_out.insert(LeftOut::ClockAhead, ahead);
+            let left_out = core::mem::take(&mut self.left_out);
+            return self.end(Outcome::Partial { left_out }, now);
+        }
+        if self.only.is_some() {
+            self.left_out.insert(LeftOut::NotAsked, 1);
         }
         let repaired = self.pass_leaves > 0 || theirs.state != self.ours.state;
         if !repaired && !self.left_out.is_empty() {
@@ -366,7 +402,11 @@ impl Initiator {
 
     /// Nothing was heard for too long.
     pub(crate) fn give_up(&mut self, now: u64) -> Vec<Act> {
-        let why = "nothing was heard of the peer for too long".to_string();
+        self.say_and_abort("nothing was heard of the peer for too long", now)
+    }
+
+    fn say_and_abort(&mut self, why: &str, now: u64) -> Vec<Act> {
+        let why = why.to_string();
         let mut acts = vec![Act::Say(SessionMessage::Abort(why.clone()))];
         acts.extend(self.end(Outcome::Aborted { why }, now));
         acts

@@ -57,6 +57,20 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Is everything up to the horizon settled, but for what cannot be held against each other at all?
+    pub(crate) fn settles(&self) -> bool {
+        match self {
+            Outcome::Agreed => true,
+            Outcome::Partial { left_out } => {
+                !left_out.contains_key(&LeftOut::ClockAhead)
+                    && !left_out.contains_key(&LeftOut::NotAsked)
+            }
+            Outcome::Diverged | Outcome::Aborted { .. } => false,
+        }
+    }
+}
+
 /// What a comparison has done.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]

@@ -132,7 +132,8 @@ impl Responder {
                 let state = Some(parts.iter().map(hash_of).collect());
                 vec![Act::Say(SessionMessage::Opened { roots: ours, state, items })]
             }
-            (Doing::TakingState { want }, Answer::StateTaken { .. }) => {
+            (Doing::TakingState { want }, Answer::StateTaken { ahead, .. }) => {
+                self.counts.ahead += ahead;
                 self.doing = Doing::SendingState { want };
                 vec![Act::Ask(Ask::State { view: self.view.clone() })]
             }
@@ -148,7 +149,7 @@ impl Responder {
             (Doing::Closing(theirs), Answer::Summary { store, groups, state }) => {
                 self.agreed = theirs.store == store && theirs.state == Some(state);
                 let roots = roots(store, &groups, state, self.groups.len());
-                vec![Act::Say(SessionMessage::Closed { roots })]
+                vec![Act::Say(SessionMessage::Closed { roots, ahead: self.counts.ahead })]
             }
             _ => vec![Act::End(Outcome::Aborted { why: "answered out of turn".to_string() })],
         }

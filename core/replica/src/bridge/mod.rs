@@ -153,15 +153,31 @@ impl Bridge {
                 Ok(_) => {}
             }
         }
-        match self.store.apply_state(&known) {
+        let mut taken = (0, 0);
+        match self.apply_state(&known, &mut taken) {
+            Ok(()) => Answer::StateTaken { conflicts: taken.0, ahead: taken.1 },
+            Err(error) => Answer::Failed(failure(&error)),
+        }
+    }
+
+    /// Takes parts but those with stamps too far ahead; counts those that are in conflict, and those too far ahead.
+    fn apply_state(&self, parts: &[StatePart], counts: &mut (u64, u64)) -> Result<(), ApplyError> {
+        match self.store.apply_state(parts) {
+            Err(ApplyError::ClockAhead { .. }) if parts.len() == 1 => counts.1 += 1,
+            Err(ApplyError::ClockAhead { .. }) => {
+                let (first, second) = parts.split_at(parts.len() / 2);
+                self.apply_state(first, counts)?;
+                self.apply_state(second, counts)?;
+            }
+            Err(error) => return Err(error),
             Ok(applied) => {
+                counts.0 += applied.conflicts.len() as u64;
                 for name in &applied.conflicts {
                     tracing::warn!(%name, "a peer has leaves of another width: its options were not taken");
                 }
-                Answer::StateTaken { conflicts: applied.conflicts.len() as u64 }
             }
-            Err(error) => Answer::Failed(failure(&error)),
         }
+        Ok(())
     }
 
     fn apply(
@@ -247,6 +263,32 @@ fn failure(error: &ApplyError) -> Failure {
         _ => FailureKind::Later,
     };
     Failure { kind, text: error.to_string() }
+}
+
+/// The same of rows without a cursor, without those whose stamps are too far ahead; how many those are.
+fn apply_but_ahead(
+    store: &Store,
+    access: &Access,
+    mut incoming: Incoming,
+) -> Result<(Applied, u64), ApplyError> {
+    let rest = match store.apply_allowed(&incoming, |group, name| access.allows(group, name)) {
+        Err(ApplyError::ClockAhead { .. }) if incoming.batches.len() == 1 => {
+            let rows = SubBatch::read(&incoming.batches[0]).map_or(0, |sub| sub.rows() as u64);
+            return Ok((Applied::default(), rows));
+        }
+        Err(ApplyError::ClockAhead { .. } | ApplyError::Write(WriteError::TooLarge { .. }))
+            if incoming.batches.len() > 1 =>
+        {
+            incoming.batches.split_off(incoming.batches.len() / 2)
+        }
+        other => return other.map(|applied| (applied, 0)),
+    };
+    let (mut first, ahead) = apply_but_ahead(store, access, incoming)?;
+    let rest = Incoming { batches: rest, ..Incoming::default() };
+    let (second, more) = apply_but_ahead(store, access, rest)?;
+    first.rows += second.rows;
+    first.below_cut += second.below_cut;
+    Ok((first, ahead + more))
 }
 
 /// Applies what came, in halves where all together is more than memory may hold: each batch fitted into the memory of

@@ -1,6 +1,6 @@
 //! A moment of the store, as a comparison looks at it: what was read of it stays for as long as the moment does.
 
-use super::{Access, aligned, apply_in_parts, failure};
+use super::{Access, aligned, apply_but_ahead, failure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidelog_engine::{
@@ -332,13 +332,17 @@ impl Source for Viewed {
         Ok((Packed { archives, rows, more }, begun))
     }
 
+    fn shares(&self, scope: &Scope) -> bool {
+        self.access.allows(Some(scope.group), scope.collection.database())
+    }
+
     fn take(&mut self, archives: &[Vec<u8>], contested: bool) -> Result<(Taken, Packed), Failure> {
         let back = if contested { self.winners(archives)? } else { Packed::default() };
         let batches = archives.iter().map(|bytes| aligned(bytes)).collect();
         let incoming = Incoming { batches, ..Incoming::default() };
-        let applied =
-            apply_in_parts(&self.store, &self.access, incoming).map_err(|error| failure(&error))?;
-        let taken = Taken { rows: applied.rows, below_cut: applied.below_cut };
+        let (applied, ahead) = apply_but_ahead(&self.store, &self.access, incoming)
+            .map_err(|error| failure(&error))?;
+        let taken = Taken { rows: applied.rows, below_cut: applied.below_cut, ahead };
         Ok((taken, back))
     }
 }

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tidelog_engine::{Store, WriteError};
+use tidelog_protocol::compare::Only;
 use tidelog_protocol::{Config, Input, Me};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
@@ -195,9 +196,15 @@ impl Node {
         status.await.ok()
     }
 
-    /// Compares now, with the peer of this name or with all that are linked. Tells by events what comes of it.
+    /// Compares now, with the peer of this name or with all that are linked, and repairs what differs. Tells by events what
+    /// comes of it.
     pub async fn check(&self, peer: Option<&str>) {
-        let _ = self.work.send(Work::Check(peer.map(Arc::from))).await;
+        let _ = self.work.send(Work::Check(peer.map(Arc::from), None)).await;
+    }
+
+    /// The same of a part. Ends as `Partial` where stores differ outside of it.
+    pub async fn check_only(&self, peer: Option<&str>, only: Only) {
+        let _ = self.work.send(Work::Check(peer.map(Arc::from), Some(only))).await;
     }
 
     /// Leaves: links are closed, tasks end. The store stays open.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
 use tidelog_engine::Store;
 use tidelog_model::{GroupId, StoreId};
+use tidelog_protocol::compare::Only;
 use tidelog_protocol::{Event, Input, LinkId, Node, Now, Output};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -26,8 +27,8 @@ pub(super) enum Work {
     Topology,
     /// How do things stand?
     Status(oneshot::Sender<Status>),
-    /// A comparison is wanted.
-    Check(Option<Arc<str>>),
+    /// A comparison is wanted, with a peer or all, of a part or everything.
+    Check(Option<Arc<str>>, Option<Only>),
     /// A dial failed.
     NotDialled(Arc<str>, String),
     /// It is over.
@@ -104,12 +105,12 @@ impl Worker {
             Work::Status(to) => {
                 let _ = to.send(self.status());
             }
-            Work::Check(name) => {
+            Work::Check(name, only) => {
                 let peer = name.as_ref().and_then(|name| {
                     self.names.iter().find(|(_, own)| *own == name).map(|(peer, _)| *peer)
                 });
                 if name.is_none() || peer.is_some() {
-                    self.node.handle(now, Input::Check { peer });
+                    self.node.handle(now, Input::Check { peer, only });
                 }
             }
             Work::NotDialled(name, why) => {

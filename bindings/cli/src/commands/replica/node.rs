@@ -12,9 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tidelog::replication::identity::Authority;
+use tidelog::replication::protocol::compare::Only;
 use tidelog::replication::protocol::{Config, Event, Outcome as SyncOutcome};
 use tidelog::replication::topology::{FileTopology, SyncConfig, Topology};
 use tidelog::replication::{Node, NodeOptions};
+use tidelog::{CollectionName, TimeRange};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -147,7 +149,9 @@ async fn answer(stream: UnixStream, node: Arc<Node>) -> std::io::Result<()> {
             let status = status.unwrap_or_else(|| json!({ "error": "the node is ending" }));
             write.write_all(format!("{status}\n").as_bytes()).await
         }
-        Some("check") => check(&node, request["peer"].as_str(), &mut write).await,
+        Some("check") => {
+            check(&node, request["peer"].as_str(), part_of(&request), &mut write).await
+        }
         _ => {
             let error =
                 json!({ "error": "this node does not know the request: is it an older one?" });
@@ -156,10 +160,19 @@ async fn answer(stream: UnixStream, node: Arc<Node>) -> std::io::Result<()> {
     }
 }
 
+/// What a request for a comparison is about, when that is not everything.
+fn part_of(request: &Value) -> Option<Only> {
+    let collection = CollectionName::parse(request["collection"].as_str()?).ok()?;
+    let bound = |name: &str| request[name].as_i64();
+    let range = TimeRange::inclusive(bound("first_ns")?, bound("last_ns")?)?;
+    Some(Only::new(collection, range))
+}
+
 /// Compares with peers, and tells of each when it is over.
 async fn check(
     node: &Node,
     only: Option<&str>,
+    part: Option<Only>,
     write: &mut (impl AsyncWriteExt + Unpin),
 ) -> std::io::Result<()> {
     let linked = node.status().await.map(|status| status.peers).unwrap_or_default();
@@ -176,7 +189,10 @@ async fn check(
         return write.write_all(format!("{}\n", json!({ "error": error })).as_bytes()).await;
     }
     let mut events = node.events();
-    node.check(only).await;
+    match part {
+        Some(part) => node.check_only(only, part).await,
+        None => node.check(only).await,
+    }
     while !waiting.is_empty() {
         let Ok(Ok(happening)) = tokio::time::timeout(CHECK, events.recv()).await else {
             return Ok(());
