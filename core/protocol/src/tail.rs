@@ -34,6 +34,10 @@ pub(crate) struct TailOut {
     /// The store is reading the log from here.
     reading: Option<Position>,
     at_end: bool,
+    /// The log has grown since the store was asked to read: its answer may not know.
+    grew: bool,
+    /// The log could not be read.
+    failed: bool,
     pub(crate) acked: Option<Position>,
     pinned: Option<Position>,
 }
@@ -71,12 +75,14 @@ impl TailOut {
             return None;
         }
         self.reading = self.next;
+        self.grew = false;
         self.next
     }
 
     /// The log has grown.
     pub(crate) fn grew(&mut self) {
         self.at_end = false;
+        self.grew = true;
     }
 
     /// Does this wait for what was read from there? It does not where it began elsewhere meanwhile.
@@ -93,7 +99,7 @@ impl TailOut {
         at_end: bool,
     ) -> Option<TailBatch> {
         self.reading = None;
-        self.at_end = at_end;
+        self.at_end = at_end && !self.grew;
         self.next = Some(next);
         if tombstones.is_empty() && batches.is_empty() && self.floor.is_none() {
             return None;
@@ -123,11 +129,18 @@ impl TailOut {
         Some(batch)
     }
 
-    /// The log could not be read now.
+    /// The log could not be read now. Not at once again: with the next pulse.
     pub(crate) fn failed(&mut self) {
         self.reading = None;
-        // Not at once again: with whatever is written next.
         self.at_end = true;
+        self.failed = true;
+    }
+
+    /// Reads again what could not be read.
+    pub(crate) fn retry(&mut self) {
+        if core::mem::take(&mut self.failed) {
+            self.at_end = false;
+        }
     }
 
     /// The log does not reach back so far.
@@ -361,5 +374,43 @@ impl TailIn {
             return self.expected;
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use tidelog_model::Incarnation;
+
+    fn at(offset: u64) -> Position {
+        Position { incarnation: Incarnation([1; 16]), offset }
+    }
+
+    #[test]
+    fn what_is_logged_while_the_log_is_read_is_read_next() {
+        let mut tail = TailOut::default();
+        tail.begin(at(0));
+        assert_eq!(tail.read_next(), Some(at(0)));
+        // The store came to its end before this, and answers after it.
+        tail.grew();
+        assert!(tail.read(at(10), vec![], vec![vec![0; 8]], true).is_some());
+        assert_eq!(tail.read_next(), Some(at(10)));
+        assert!(tail.read(at(20), vec![], vec![vec![0; 8]], true).is_some());
+        assert_eq!(tail.read_next(), None);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_read_with_the_next_pulse() {
+        let mut tail = TailOut::default();
+        tail.begin(at(0));
+        assert_eq!(tail.read_next(), Some(at(0)));
+        tail.failed();
+        assert_eq!(tail.read_next(), None);
+        tail.retry();
+        assert_eq!(tail.read_next(), Some(at(0)));
+        assert!(tail.read(at(10), vec![], vec![], true).is_none());
+        tail.retry();
+        assert_eq!(tail.read_next(), None);
     }
 }

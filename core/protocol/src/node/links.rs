@@ -328,11 +328,15 @@ impl Node {
         let up: Vec<StoreId> =
             self.peers.values().filter(|one| one.is_up()).map(|one| one.store).collect();
         for peer in up {
-            let passed = self.peers.get_mut(&peer).and_then(|one| one.tail_out.pass_over());
+            let passed = self.peers.get_mut(&peer).and_then(|one| {
+                one.tail_out.retry();
+                one.tail_out.pass_over()
+            });
             if let Some(batch) = passed {
                 self.send(peer, Channel::Tail, batch.encode());
             }
             self.send(peer, Channel::Control, bytes.clone());
         }
+        self.read_tails();
     }
 }

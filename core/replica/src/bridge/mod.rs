@@ -241,7 +241,10 @@ impl Bridge {
 fn of_tail(error: &TailError) -> Answer {
     match error {
         TailError::Gone { .. } => Answer::TailGone,
-        error => failed(FailureKind::Later, &error.to_string()),
+        error => {
+            tracing::warn!(%error, "the log cannot be read for a peer; it is tried again");
+            failed(FailureKind::Later, &error.to_string())
+        }
     }
 }
 
