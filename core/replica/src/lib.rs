@@ -97,7 +97,7 @@ pub use backoff::{Backoff, BackoffOptions};
 pub use close::{CloseCode, LinkEnd};
 pub use counters::Counters;
 pub use dial_error::{DialError, Distrust, Permanence, RefusedHandshake};
-pub use driver::{Happening, Node, NodeOptions, PeerReport, StartError, Status};
+pub use driver::{Happening, Node, NodeOptions, PeerReport, StartError, Status, Unseen};
 pub use endpoint::{BindError, Endpoint, EndpointOptions};
 pub use limits::Limits;
 pub use link::{Dialler, Link, LinkFigures, LinkId};

@@ -246,8 +246,7 @@ pub(super) async fn keep(
             Err(error) => {
                 let wait = backoff.failed(error.permanence());
                 tracing::debug!(peer = %name, %error, wait_ms = wait.as_millis() as u64, "not linked");
-                if work.send(Work::NotDialled(Arc::clone(&name), error.to_string())).await.is_err()
-                {
+                if work.send(Work::NotDialled(Arc::clone(&name), error)).await.is_err() {
                     return;
                 }
                 tokio::time::sleep(wait).await;

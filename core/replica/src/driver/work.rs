@@ -2,10 +2,11 @@
 
 use super::lanes::Lanes;
 use super::links::{Linked, Links};
-use super::status::{Happening, PeerReport, Status};
+use super::status::{Happening, PeerReport, Status, Unseen};
 use crate::bridge::Access;
 use crate::clock;
 use crate::topology::{Right, Topology};
+use crate::{DialError, Permanence};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
@@ -29,7 +30,7 @@ pub(super) enum Work {
     /// A comparison is wanted.
     Check(Option<Arc<str>>),
     /// A dial failed.
-    NotDialled(Arc<str>, String),
+    NotDialled(Arc<str>, DialError),
     /// It is over.
     Stop(oneshot::Sender<()>),
 }
@@ -45,7 +46,7 @@ pub(super) struct Worker {
     pub(super) ready: watch::Sender<bool>,
     pub(super) started: Instant,
     pub(super) names: HashMap<StoreId, Arc<str>>,
-    pub(super) unseen: HashMap<Arc<str>, String>,
+    pub(super) unseen: HashMap<Arc<str>, (String, Permanence)>,
 }
 
 impl Worker {
@@ -112,8 +113,8 @@ impl Worker {
                     self.node.handle(now, Input::Check { peer });
                 }
             }
-            Work::NotDialled(name, why) => {
-                self.unseen.insert(name, why);
+            Work::NotDialled(name, error) => {
+                self.unseen.insert(name, (error.to_string(), error.permanence()));
             }
             Work::Stop(_) => {}
         }
@@ -217,8 +218,8 @@ impl Worker {
         let seen: Vec<&Arc<str>> = self.names.values().collect();
         let unseen = self.topology.nodes().into_iter().filter(|node| !node.is_self);
         let unseen = unseen.filter(|node| !seen.contains(&&node.name)).map(|node| {
-            let why = self.unseen.get(&node.name).cloned().unwrap_or_default();
-            (Arc::clone(&node.name), why)
+            let why = self.unseen.get(&node.name).cloned();
+            Unseen { name: Arc::clone(&node.name), why }
         });
         Status { ready: self.node.is_ready(), peers: peers.collect(), unseen: unseen.collect() }
     }
