@@ -1,0 +1,1 @@
+//! What takes minutes, with `TIDELOG_LONG=1`.
