@@ -99,7 +99,7 @@ pub use counters::Counters;
 pub use dial_error::{DialError, Distrust, Permanence, RefusedHandshake};
 pub use driver::{Happening, Node, NodeOptions, PeerReport, StartError, Status, Unseen};
 pub use endpoint::{BindError, Endpoint, EndpointOptions};
-pub use limits::Limits;
+pub use limits::{Congestion, Limits};
 pub use link::{Dialler, Link, LinkFigures, LinkId};
 pub use socket::SocketBuffers;
 pub use tls::ALPN;
