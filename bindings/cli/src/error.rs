@@ -80,6 +80,10 @@ pub(crate) enum CommandError {
     #[cfg(feature = "replication")]
     #[error("{peer} cannot be compared with: {why}")]
     Peer { peer: String, why: String },
+    /// The node that did the command says so.
+    #[cfg(feature = "replication")]
+    #[error("{text}")]
+    ByNode { text: String, code: u8 },
     #[cfg(feature = "replication")]
     #[error("no node serves {}: start one with `tidelog node`", .store.display())]
     NotRunning {
@@ -138,6 +142,8 @@ impl CommandError {
             | CommandError::Peer { .. }
             | CommandError::NotRunning { .. }
             | CommandError::Network { .. } => FAILED,
+            #[cfg(feature = "replication")]
+            CommandError::ByNode { code, .. } => *code,
             CommandError::Recover(RecoverError::TooNew { .. }) => DAMAGED,
             CommandError::Recover(_)
             | CommandError::Backup(_)
@@ -152,8 +158,13 @@ impl CommandError {
         matches!(self, CommandError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// Prints the error and its causes to stderr, each once.
+    /// Prints the error and its causes to stderr.
     pub(crate) fn report(&self) {
+        say(&format!("error: {}", self.text()));
+    }
+
+    /// The error and its causes, each once.
+    pub(crate) fn text(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
@@ -164,7 +175,7 @@ impl CommandError {
             }
             cause = error.source();
         }
-        say(&format!("error: {text}"));
+        text
     }
 }
 

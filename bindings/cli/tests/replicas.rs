@@ -141,6 +141,14 @@ fn two_nodes_become_equal_and_say_how_they_stand() {
     assert!(a.text(&["status", "plant"]).starts_with("ready\nb "));
     let repair = a.json(&["repair", "plant", "--peer", "b", "--json"]);
     assert_eq!((&repair["peer"], &repair["outcome"]), (&"b".into(), &"agreed".into()), "{repair}");
+    // Beside the nodes, which write then: both arrive on the other side.
+    a.import("pump,2,3.5\npump,3,4.5\n");
+    let deleted = b.text(&["delete", "plant", "db.tank", "--device", "fan"]);
+    assert!(deleted.starts_with("deleted"), "{deleted}");
+    wait_until("b has what a wrote and a lacks what b deleted", || {
+        let rows = |machine: &Machine| machine.text(&["export", "plant", "db.tank"]);
+        a.root() == b.root() && rows(&a).lines().count() == 5 && !rows(&a).contains("fan")
+    });
     let stranger = a.run(&["repair", "plant", "--peer", "c"]);
     assert!(!stranger.status.success() && told(&stranger).contains("no link with a peer c"));
 }
@@ -169,16 +177,25 @@ fn a_wrong_fingerprint_is_refused_and_the_error_says_what_to_do() {
     let (a, b) = paired();
     let other = Machine::new("");
     a.import("pump,0,1.5\n");
-    let _node = b.node();
+    let node = b.node();
     wait_until("b answers", || b.run(&["status", "plant"]).status.success());
-    let output = a.sync(&b, &other.fingerprint, "3");
+    // At once, and not when the time is over: no other dial could end differently.
+    let begun = Instant::now();
+    let output = a.sync(&b, &other.fingerprint, "300");
     assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     assert!(told(&output).contains("fingerprint"), "{}", told(&output));
     // A machine that b does not know is told so, too.
-    let output = other.sync(&b, &b.fingerprint, "3");
+    let output = other.sync(&b, &b.fingerprint, "300");
     assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     assert!(told(&output).contains("list this store's fingerprint"), "{}", told(&output));
     assert_eq!(b.root(), "no rows\n", "nothing came");
+    assert!(begun.elapsed() < Duration::from_secs(20), "after {:?}", begun.elapsed());
+    // Where nobody listens now somebody may listen soon: that is waited for, up to the limit.
+    drop(node);
+    let begun = Instant::now();
+    let output = a.sync(&b, &b.fingerprint, "3");
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(begun.elapsed() >= Duration::from_secs(3), "after {:?}", begun.elapsed());
 }
 
 #[test]
@@ -190,6 +207,32 @@ fn status_without_a_node_says_how_to_start_one() {
         let told = told(&output);
         assert!(told.contains("no node serves plant: start one with `tidelog node`"), "{told}");
     }
+}
+
+#[test]
+fn what_a_node_is_handed_fails_as_it_would_have_without_one() {
+    let machine = Machine::new("");
+    machine.import("pump,0,1.5\n");
+    let _node = machine.node();
+    wait_until("it answers", || machine.run(&["status", "plant"]).status.success());
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&["import", "plant", "db.tank", "absent.csv"], 3, "absent.csv"),
+        (&["import", "plant", "db.tank", "-"], 2, "name a file"),
+        (&["delete", "plant", "db.vat", "--device", "pump"], 2, "db.vat"),
+        (&["compact", "plant"], 3, "open for writing elsewhere"),
+    ];
+    for (arguments, code, why) in cases {
+        let output = machine.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", told(&output));
+        assert!(told(&output).contains(why), "{arguments:?}: {}", told(&output));
+    }
+    // Bad lines are told to whoever asked, and the others are kept.
+    std::fs::write(machine.path("bad.csv"), "device,timestamp_ns,level\npump,1,2.5\npump,x,1\n")
+        .unwrap();
+    let output = machine.run(&["import", "plant", "db.tank", "bad.csv"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("bad.csv:3"), "{}", told(&output));
+    assert_eq!(machine.text(&["export", "plant", "db.tank"]).lines().count(), 3);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Bounds of links and handshakes, and quinn told of all of them.
 
 use crate::frames::Kind;
+use quinn::congestion::{BbrConfig, CubicConfig};
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,20 @@ pub struct Limits {
     pub handshakes_unproven: u16,
     /// Asked of the system for the socket, in each direction. 8 MiB.
     pub socket_bytes: u32,
+    /// How much is sent at a time. Cubic.
+    pub congestion: Congestion,
+}
+
+/// How a sender finds out how much the path takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum Congestion {
+    /// Goes by loss (RFC 9438): shares a path with TCP as TCP does, and is slow where packets are lost for other reasons
+    /// than too much traffic.
+    #[default]
+    Cubic,
+    /// Goes by the rate and the round trip that it measures (BBR version 1, draft-cardwell-iccrg-bbr-congestion-control-00).
+    Bbr,
 }
 
 /// The largest UDP payload that is tried and taken: what fits into an Ethernet jumbo frame of 9000 bytes behind IPv6 and UDP.
@@ -58,6 +73,7 @@ impl Default for Limits {
             handshakes: 64,
             handshakes_unproven: 16,
             socket_bytes: 8 << 20,
+            congestion: Congestion::default(),
         }
     }
 }
@@ -92,6 +108,14 @@ impl Limits {
             .send_fairness(true)
             .crypto_buffer_size(16 << 10)
             .mtu_discovery_config(Some(mtu));
+        match self.congestion {
+            Congestion::Cubic => {
+                transport.congestion_controller_factory(Arc::new(CubicConfig::default()))
+            }
+            Congestion::Bbr => {
+                transport.congestion_controller_factory(Arc::new(BbrConfig::default()))
+            }
+        };
         Arc::new(transport)
     }
 }

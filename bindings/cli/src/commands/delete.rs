@@ -1,17 +1,21 @@
 //! `tidelog delete`: hides rows at once; compaction frees their space.
 
 use super::print;
+#[cfg(feature = "replication")]
+use super::replica::Written;
 use crate::arguments::{Devices, Opener, Range, schema};
 use crate::error::{CommandError, Outcome};
 use clap::Args;
 use std::path::PathBuf;
 use tidelog::{CollectionName, Delete, QueryError, Store};
 
+const DONE: &str = "deleted; `tidelog compact` frees the space\n";
+
 /// Delete rows, or named fields of rows, of a collection or a whole database.
 #[derive(Args, Debug)]
 pub(crate) struct DeleteArguments {
     /// The store's directory.
-    store: PathBuf,
+    pub(super) store: PathBuf,
     /// The collection, as database.collection; a database alone means all its collections.
     #[arg(value_name = "DB[.COLLECTION]")]
     target: String,
@@ -29,6 +33,23 @@ pub(crate) struct DeleteArguments {
 
 impl DeleteArguments {
     pub(super) fn run(self, opener: &Opener) -> Result<Outcome, CommandError> {
+        self.check()?;
+        let store = opener.write(&self.store, false)?;
+        self.delete_from(&store)?;
+        store.close()?;
+        print(DONE)?;
+        Ok(Outcome::Done)
+    }
+
+    /// The same for a store that this process serves.
+    #[cfg(feature = "replication")]
+    pub(super) fn from_served(&self, store: &Store) -> Result<Written, CommandError> {
+        self.check()?;
+        self.delete_from(store)?;
+        Ok(Written { outcome: Outcome::Done, text: DONE.to_owned(), said: Vec::new() })
+    }
+
+    fn check(&self) -> Result<(), CommandError> {
         let narrows =
             !self.devices.selector().is_all() || !self.fields.is_empty() || !self.range.is_open();
         if narrows == self.all {
@@ -39,16 +60,17 @@ impl DeleteArguments {
                 format!("this deletes everything in {target}: say so with --all, or narrow it")
             }));
         }
+        Ok(())
+    }
+
+    fn delete_from(&self, store: &Store) -> Result<(), CommandError> {
         let range = self.range.time_range()?;
-        let store = opener.write(&self.store, false)?;
-        let mut delete = self.whole(&store)?.devices(self.devices.selector()).range(range);
+        let mut delete = self.whole(store)?.devices(self.devices.selector()).range(range);
         if !self.fields.is_empty() {
             delete = delete.fields(self.fields.iter().map(String::as_str))?;
         }
         store.delete(&delete)?;
-        store.close()?;
-        print("deleted; `tidelog compact` frees the space\n")?;
-        Ok(Outcome::Done)
+        Ok(())
     }
 
     /// All of the target, which must exist: a mistyped name must not look like a success.

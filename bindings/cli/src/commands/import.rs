@@ -3,12 +3,14 @@
 //! Batches are submitted and waited for later, so that reading goes on while the log is synced; the
 //! files end up in group files, because the import flushes at its end.
 
-use super::{bytes_on_disk, grouped, print, print_json};
+#[cfg(feature = "replication")]
+use super::replica::Written;
+use super::{bytes_on_disk, grouped, print};
 use crate::arguments::{Opener, schema};
 use crate::error::{CommandError, Outcome};
 use crate::input::{
-    BadLine, BatchReader, Counts, CsvOptions, CsvPlan, Input, LineOptions, LineReader, SameTime,
-    TypesError, parse_target, parse_types,
+    BatchReader, Counts, CsvOptions, CsvPlan, Input, LineOptions, LineReader, SameTime, TypesError,
+    parse_target, parse_types,
 };
 use crate::progress::Progress;
 use crate::time::parse_duration;
@@ -21,11 +23,11 @@ use tidelog::{CollectionName, Durability, FieldType, Store, Ticket};
 /// Import CSV or InfluxDB line protocol, plain, gzip or zstd. Bad lines are reported and left out.
 ///
 /// The first line of CSV names the columns. Types are inferred from whole files; an empty field is
-/// absent, "" is the empty string. Times are RFC 3339 or nanoseconds since 1970.
+/// absent, "" is the empty string. Times are RFC 3339 or nanoseconds since 1970. A node that serves the store does the import.
 #[derive(Args, Debug)]
 pub(crate) struct Import {
     /// The store's directory; created when there is none.
-    store: PathBuf,
+    pub(super) store: PathBuf,
     /// The collection, as database.collection; of line protocol database.*, for each measurement is a
     /// collection.
     #[arg(value_name = "DB.COLLECTION")]
@@ -76,22 +78,12 @@ struct Types(HashMap<String, FieldType>);
 impl Import {
     pub(super) fn run(self, opener: &Opener) -> Result<Outcome, CommandError> {
         let begun = Instant::now();
-        let format = self.format()?;
         // What the arguments get wrong must not leave an empty store behind.
-        let destination = match format {
-            InputFormat::Csv => Destination::Collection(CollectionName::parse(&self.target)?),
-            InputFormat::Line => Destination::Database(
-                parse_target(&self.target)
-                    .map_err(|error| CommandError::Usage(error.to_string()))?,
-            ),
-        };
+        let destination = self.destination()?;
         let inputs = self.inputs()?;
         let store = opener.write(&self.store, true)?;
         let mut sink = Sink::new(&store, self.durability);
-        let read = match &destination {
-            Destination::Collection(collection) => self.read_csv(collection, inputs, &mut sink),
-            Destination::Database(database) => self.read_lines(database, &inputs, &mut sink),
-        };
+        let read = self.read(&destination, inputs, &mut sink);
         // What was submitted before a bad line or a damaged file is kept.
         sink.wait_for_all()?;
         sink.progress.turn_to("flushing");
@@ -101,8 +93,61 @@ impl Import {
         drop(sink);
         store.close()?;
         read?;
-        self.print_counts(counts, begun)?;
-        Ok(if counts.rejected == 0 { Outcome::Done } else { Outcome::Found })
+        print(&self.count_text(counts, begun)?)?;
+        Ok(outcome(counts))
+    }
+
+    /// The same into a store that this process serves, with files named from a folder. Its node flushes when it is time.
+    #[cfg(feature = "replication")]
+    pub(super) fn into_served(
+        mut self,
+        store: &Store,
+        folder: &std::path::Path,
+    ) -> Result<Written, CommandError> {
+        let begun = Instant::now();
+        if self.files.iter().any(|file| file == "-") {
+            return Err(CommandError::Usage(
+                "a node serves the store, and it reads files and no stdin: name a file".to_owned(),
+            ));
+        }
+        for file in &mut self.files {
+            *file = folder.join(&*file).to_string_lossy().into_owned();
+        }
+        // What bytes_on_disk is asked of: where the node has the store, and not where the caller saw it.
+        self.store = folder.join(&self.store);
+        let destination = self.destination()?;
+        let inputs = self.inputs()?;
+        let mut sink = Sink::new(store, self.durability);
+        sink.heard = Some(Vec::new());
+        let read = self.read(&destination, inputs, &mut sink);
+        sink.wait_for_all()?;
+        sink.summarise_bad_lines();
+        read?;
+        let text = self.count_text(sink.counts, begun)?;
+        let said = sink.heard.take().unwrap_or_default();
+        Ok(Written { outcome: outcome(sink.counts), text, said })
+    }
+
+    fn destination(&self) -> Result<Destination, CommandError> {
+        Ok(match self.format()? {
+            InputFormat::Csv => Destination::Collection(CollectionName::parse(&self.target)?),
+            InputFormat::Line => Destination::Database(
+                parse_target(&self.target)
+                    .map_err(|error| CommandError::Usage(error.to_string()))?,
+            ),
+        })
+    }
+
+    fn read(
+        &self,
+        destination: &Destination,
+        inputs: Vec<Input>,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), CommandError> {
+        match destination {
+            Destination::Collection(collection) => self.read_csv(collection, inputs, sink),
+            Destination::Database(database) => self.read_lines(database, &inputs, sink),
+        }
     }
 
     fn format(&self) -> Result<InputFormat, CommandError> {
@@ -209,20 +254,21 @@ impl Import {
         Ok(())
     }
 
-    fn print_counts(&self, counts: Counts, begun: Instant) -> Result<(), CommandError> {
+    fn count_text(&self, counts: Counts, begun: Instant) -> Result<String, CommandError> {
         let bytes = bytes_on_disk(&self.store)
             .map_err(|source| CommandError::File { path: self.store.clone(), source })?;
         let seconds = begun.elapsed().as_secs_f64();
         if self.json {
-            return print_json(&serde_json::json!({
+            let counts = serde_json::json!({
                 "rows": counts.rows,
                 "values": counts.values,
                 "rejected": counts.rejected,
                 "seconds": seconds,
                 "bytes_on_disk": bytes,
-            }));
+            });
+            return Ok(format!("{counts}\n"));
         }
-        print(&format!(
+        Ok(format!(
             "{} rows, {} values, {} rejected, {seconds:.2} s, {} bytes on disk\n",
             grouped(counts.rows),
             grouped(counts.values),
@@ -230,6 +276,10 @@ impl Import {
             grouped(bytes)
         ))
     }
+}
+
+fn outcome(counts: Counts) -> Outcome {
+    if counts.rejected == 0 { Outcome::Done } else { Outcome::Found }
 }
 
 /// Where rows go.
@@ -246,6 +296,8 @@ struct Sink<'s> {
     counts: Counts,
     /// Bad lines that were shown.
     shown: u64,
+    /// What is said, kept for whoever handed the command over.
+    heard: Option<Vec<String>>,
     progress: Progress,
 }
 
@@ -257,6 +309,7 @@ impl<'s> Sink<'s> {
             in_flight: VecDeque::new(),
             counts: Counts::default(),
             shown: 0,
+            heard: None,
             progress: Progress::new("reading"),
         }
     }
@@ -287,8 +340,12 @@ impl<'s> Sink<'s> {
         all: u64,
     ) -> Result<(), CommandError> {
         loop {
-            let (progress, shown) = (&self.progress, &mut self.shown);
-            let is_more = reader.read(&mut |line| show(line, shown, progress))?;
+            let is_more = reader.read(&mut |line| {
+                self.shown += 1;
+                if self.shown <= BAD_LINES_SHOWN {
+                    say(&mut self.heard, &self.progress, line.to_string());
+                }
+            })?;
             if !is_more {
                 return Ok(());
             }
@@ -311,19 +368,19 @@ impl<'s> Sink<'s> {
         Ok(())
     }
 
-    fn summarise_bad_lines(&self) {
+    fn summarise_bad_lines(&mut self) {
         if self.shown > BAD_LINES_SHOWN {
             let more = self.shown - BAD_LINES_SHOWN;
-            self.progress.say(&format!("… and {}", super::counted(more, "more bad line")));
+            let text = format!("… and {}", super::counted(more, "more bad line"));
+            say(&mut self.heard, &self.progress, text);
         }
     }
 }
 
-/// Shows the first bad lines; the others are counted.
-fn show(line: &BadLine, shown: &mut u64, progress: &Progress) {
-    *shown += 1;
-    if *shown <= BAD_LINES_SHOWN {
-        progress.say(&line.to_string());
+fn say(heard: &mut Option<Vec<String>>, progress: &Progress, text: String) {
+    match heard {
+        Some(heard) => heard.push(text),
+        None => progress.say(&text),
     }
 }
 

@@ -28,6 +28,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tidelog::Explain;
+#[cfg(feature = "replication")]
+use tidelog::OpenError;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
@@ -72,12 +74,18 @@ pub(crate) enum Command {
 pub(crate) fn run(arguments: Arguments) -> Result<Outcome, CommandError> {
     let opener = Opener::new(arguments.memory);
     match arguments.command {
-        Command::Import(command) => command.run(&opener),
+        Command::Import(command) => {
+            let store = command.store.clone();
+            or_by_node(&store, command.run(&opener))
+        }
         Command::Query(command) => command.run(&opener),
         Command::Export(command) => command.run(&opener),
         Command::Latest(command) => command.run(&opener),
         Command::Plot(command) => command.run(&opener),
-        Command::Delete(command) => command.run(&opener),
+        Command::Delete(command) => {
+            let store = command.store.clone();
+            or_by_node(&store, command.run(&opener))
+        }
         Command::Retain(command) => command.run(&opener),
         Command::Info(command) => command.run(&opener),
         Command::Groups(command) => command.run(&opener),
@@ -105,6 +113,19 @@ pub(crate) fn run(arguments: Arguments) -> Result<Outcome, CommandError> {
         #[cfg(feature = "replication")]
         Command::DemoReplica(command) => command.run(&opener),
     }
+}
+
+/// What a command that writes came to; a store that a node serves is written by the node.
+fn or_by_node(store: &Path, done: Result<Outcome, CommandError>) -> Result<Outcome, CommandError> {
+    #[cfg(feature = "replication")]
+    if let Err(CommandError::Open(OpenError::Locked { .. })) = &done
+        && let Some(by_node) = replica::by_node(store)
+    {
+        return by_node;
+    }
+    #[cfg(not(feature = "replication"))]
+    let _ = store;
+    done
 }
 
 /// Text to stdout.

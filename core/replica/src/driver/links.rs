@@ -6,7 +6,7 @@ use crate::{Backoff, BackoffOptions, CloseCode, Dialler, Endpoint, Link, LinkFig
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tidelog_model::StoreId;
 use tidelog_protocol::{Channel, Input, LinkId};
 use tokio::sync::{mpsc, watch};
@@ -15,6 +15,9 @@ use tokio::sync::{mpsc, watch};
 const CLOSED: CloseCode = CloseCode::FIRST_OF_PROTOCOL;
 /// The other of two links stays.
 const DOUBLE: CloseCode = CloseCode(CloseCode::FIRST_OF_PROTOCOL.0 + 1);
+
+/// Links of two that dial each other at one time are made within so long.
+const TOGETHER: Duration = Duration::from_millis(500);
 
 /// A link that was just made.
 pub(super) struct Linked(Arc<Link>);
@@ -134,7 +137,7 @@ impl Links {
         tokio::spawn(async move {
             let sender = link.sender();
             let said = sender.finish(frames::Channel::Control);
-            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), said).await;
+            let _ = tokio::time::timeout(Duration::from_secs(1), said).await;
             link.close(CLOSED, &why);
         });
     }
@@ -180,6 +183,22 @@ async fn write(
     }
     if channel != frames::Channel::Control {
         let _ = sender.finish(channel).await;
+    }
+}
+
+/// Waits until the peer's own dial gave a link that ours does not join at once. Given up then: a dial whose first packets
+/// were lost would, seconds later, take the place of a link that works, and all that is on its way would be sent again.
+async fn overtaken(mut linked: watch::Receiver<Vec<Arc<str>>>, name: &Arc<str>) {
+    loop {
+        if linked.wait_for(|names| names.contains(name)).await.is_err() {
+            // The node ends, and the dial with it.
+            return std::future::pending().await;
+        }
+        // Two that dial at one time are done at about one time, and then both sides choose the same link.
+        tokio::time::sleep(TOGETHER).await;
+        if linked.borrow().contains(name) {
+            return;
+        }
     }
 }
 
@@ -233,7 +252,11 @@ pub(super) async fn keep(
                 continue;
             }
         }
-        match endpoint.dial(&name, &address).await {
+        let dialled = tokio::select! {
+            dialled = endpoint.dial(&name, &address) => dialled,
+            () = overtaken(linked.clone(), &name) => continue,
+        };
+        match dialled {
             Ok(link) => {
                 since = Some(Instant::now());
                 if work.send(Work::Linked(Linked(Arc::new(link)))).await.is_err() {
@@ -241,13 +264,12 @@ pub(super) async fn keep(
                 }
                 // Until it is known to be there or refused in favour of another one.
                 let there = linked.wait_for(|names| names.contains(&name));
-                let _ = tokio::time::timeout(std::time::Duration::from_secs(1), there).await;
+                let _ = tokio::time::timeout(Duration::from_secs(1), there).await;
             }
             Err(error) => {
                 let wait = backoff.failed(error.permanence());
                 tracing::debug!(peer = %name, %error, wait_ms = wait.as_millis() as u64, "not linked");
-                if work.send(Work::NotDialled(Arc::clone(&name), error.to_string())).await.is_err()
-                {
+                if work.send(Work::NotDialled(Arc::clone(&name), error)).await.is_err() {
                     return;
                 }
                 tokio::time::sleep(wait).await;

@@ -8,4 +8,4 @@ mod status;
 mod work;
 
 pub use node::{Node, NodeOptions, StartError};
-pub use status::{Happening, PeerReport, Status};
+pub use status::{Happening, PeerReport, Status, Unseen};

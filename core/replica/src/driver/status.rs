@@ -1,6 +1,6 @@
 //! What a node tells: how things stand, and what happens.
 
-use crate::LinkFigures;
+use crate::{LinkFigures, Permanence};
 use std::sync::Arc;
 use tidelog_protocol::{Event, PeerStatus};
 
@@ -12,8 +12,18 @@ pub struct Status {
     pub ready: bool,
     /// Each peer that was linked since the start.
     pub peers: Vec<PeerReport>,
-    /// Peers of the topology that were never linked since the start, and why not, as far as known.
-    pub unseen: Vec<(Arc<str>, String)>,
+    /// Peers of the topology that were never linked since the start.
+    pub unseen: Vec<Unseen>,
+}
+
+/// A peer that was never linked since the start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Unseen {
+    /// Its name in the topology.
+    pub name: Arc<str>,
+    /// Why the last dial did not give a link, and whether another one soon could; none before the first has ended.
+    pub why: Option<(String, Permanence)>,
 }
 
 /// How things stand with one peer.

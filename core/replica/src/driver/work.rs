@@ -2,10 +2,11 @@
 
 use super::lanes::Lanes;
 use super::links::{Linked, Links};
-use super::status::{Happening, PeerReport, Status};
+use super::status::{Happening, PeerReport, Status, Unseen};
 use crate::bridge::Access;
 use crate::clock;
 use crate::topology::{Right, Rights, Selection, Topology};
+use crate::{DialError, Permanence};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
@@ -30,7 +31,7 @@ pub(super) enum Work {
     /// A comparison is wanted, with a peer or all, of a part or everything.
     Check(Option<Arc<str>>, Option<Only>),
     /// A dial failed.
-    NotDialled(Arc<str>, String),
+    NotDialled(Arc<str>, DialError),
     /// It is over.
     Stop(oneshot::Sender<()>),
 }
@@ -46,7 +47,7 @@ pub(super) struct Worker {
     pub(super) ready: watch::Sender<bool>,
     pub(super) started: Instant,
     pub(super) names: HashMap<StoreId, Arc<str>>,
-    pub(super) unseen: HashMap<Arc<str>, String>,
+    pub(super) unseen: HashMap<Arc<str>, (String, Permanence)>,
 }
 
 impl Worker {
@@ -113,8 +114,8 @@ impl Worker {
                     self.node.handle(now, Input::Check { peer, only });
                 }
             }
-            Work::NotDialled(name, why) => {
-                self.unseen.insert(name, why);
+            Work::NotDialled(name, error) => {
+                self.unseen.insert(name, (error.to_string(), error.permanence()));
             }
             Work::Stop(_) => {}
         }
@@ -214,8 +215,8 @@ impl Worker {
         let seen: Vec<&Arc<str>> = self.names.values().collect();
         let unseen = self.topology.nodes().into_iter().filter(|node| !node.is_self);
         let unseen = unseen.filter(|node| !seen.contains(&&node.name)).map(|node| {
-            let why = self.unseen.get(&node.name).cloned().unwrap_or_default();
-            (Arc::clone(&node.name), why)
+            let why = self.unseen.get(&node.name).cloned();
+            Unseen { name: Arc::clone(&node.name), why }
         });
         Status { ready: self.node.is_ready(), peers: peers.collect(), unseen: unseen.collect() }
     }

@@ -15,14 +15,21 @@ fn free_port() -> u16 {
 
 /// Nodes that all know each other, each with a store in a directory of its own.
 fn nodes(folder: &std::path::Path, count: usize) -> Vec<Node> {
-    let stores: Vec<Store> =
+    nodes_one_by_one(folder, count).collect()
+}
+
+/// Starts the next node when it is asked for; their stores ascend.
+fn nodes_one_by_one(folder: &std::path::Path, count: usize) -> impl Iterator<Item = Node> {
+    let mut stores: Vec<Store> =
         (0..count).map(|number| Store::open(folder.join(format!("{number}"))).unwrap()).collect();
+    stores.sort_by_key(Store::store_id);
     let identities: Vec<Identity> = stores
         .iter()
         .map(|store| Identity::generate(store.store_id(), SystemTime::now(), LIFETIME).unwrap())
         .collect();
+    let own_identities = identities.clone();
     let ports: Vec<u16> = (0..count).map(|_| free_port()).collect();
-    let node = |own: usize, number: usize| {
+    let node = move |own: usize, number: usize| {
         NodeInfo::new(
             format!("node{number}"),
             own == number,
@@ -30,14 +37,14 @@ fn nodes(folder: &std::path::Path, count: usize) -> Vec<Node> {
             vec![identities[number].fingerprint()],
         )
     };
-    let start = |(own, store): (usize, Store)| {
-        let nodes = (0..count).map(|number| node(own, number)).collect();
+    let start = move |(own, store): (usize, Store)| {
+        let nodes: Vec<NodeInfo> = (0..count).map(|number| node(own, number)).collect();
+        let listen = nodes[own].address.parse().unwrap();
         let topology = FixedTopology::new(nodes).unwrap();
-        let listen = ([127, 0, 0, 1], ports[own]).into();
-        let options = NodeOptions::new(listen, identities[own].clone());
+        let options = NodeOptions::new(listen, own_identities[own].clone());
         Node::start(store, Arc::new(topology), options).unwrap()
     };
-    stores.into_iter().enumerate().map(start).collect()
+    stores.into_iter().enumerate().map(start)
 }
 
 fn write(store: &Store, device: &str, first: i64, rows: i64) {
@@ -93,6 +100,27 @@ async fn what_was_written_before_and_while_linked_is_on_all() {
     for node in nodes {
         node.stop().await;
     }
+}
+
+/// Of two links both sides keep the one that the lesser store dialled. Its first packets are lost here, for nobody listens yet;
+/// they are sent again after a second, when the other store's dial has long made a link. It must not be replaced by then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dial_that_comes_late_does_not_replace_the_link_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut starting = nodes_one_by_one(folder.path(), 2);
+    let lesser = starting.next().unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut events = lesser.events();
+    let _greater = starting.next().unwrap();
+    let mut linked = 0;
+    let _ = tokio::time::timeout(Duration::from_secs(3), async {
+        loop {
+            let event = events.recv().await.unwrap().event;
+            linked += u32::from(matches!(event, tidelog_protocol::Event::Connected { .. }));
+        }
+    })
+    .await;
+    assert_eq!(linked, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,6 @@
 //! The commands of replicas: keys, peers, the node that serves them, and what asks it.
 
+mod by_node;
 mod cert;
 mod node;
 mod pair;
@@ -9,6 +10,7 @@ mod socket;
 mod status;
 mod sync;
 
+pub(super) use by_node::{Written, by_node};
 pub(super) use cert::Cert;
 pub(super) use node::NodeCommand;
 pub(super) use pair::Pair;

@@ -1,7 +1,7 @@
 //! `tidelog node`: serves a store to its peers until it is told to end.
 
 use super::print::{report_json, status_json};
-use super::{identity_of, runtime, socket};
+use super::{by_node, identity_of, runtime, socket};
 use crate::arguments::Opener;
 use crate::error::{CommandError, Outcome, say};
 use clap::Args;
@@ -28,7 +28,7 @@ const CHECK: Duration = Duration::from_secs(3600);
 
 /// Serve a store to its peers: follow them, be followed, compare and repair, until SIGTERM or Ctrl-C.
 ///
-/// `tidelog status` and `tidelog repair` reach it through a socket in the store's directory.
+/// `tidelog status`, `repair`, `import` and `delete` reach it through a socket in the store's directory.
 #[derive(Args, Debug)]
 pub(crate) struct NodeCommand {
     /// The configuration: this store, its peers, how it keeps in step.
@@ -148,6 +148,13 @@ async fn answer(stream: UnixStream, node: Arc<Node>) -> std::io::Result<()> {
             let status = node.status().await.map(|status| status_json(&status));
             let status = status.unwrap_or_else(|| json!({ "error": "the node is ending" }));
             write.write_all(format!("{status}\n").as_bytes()).await
+        }
+        Some("write") => {
+            let store = node.store().clone();
+            drop(node);
+            let writing = tokio::task::spawn_blocking(move || by_node::write(&store, &request));
+            let done = writing.await.map_err(std::io::Error::other)?;
+            write.write_all(format!("{done}\n").as_bytes()).await
         }
         Some("check") => {
             check(&node, request["peer"].as_str(), part_of(&request), &mut write).await

@@ -4,7 +4,7 @@ use super::super::{counted, grouped};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use tidelog::replication::protocol::{Outcome, PeerState, Report};
-use tidelog::replication::{PeerReport, Status};
+use tidelog::replication::{PeerReport, Permanence, Status};
 
 pub(super) fn state_name(state: PeerState) -> &'static str {
     match state {
@@ -20,7 +20,11 @@ pub(super) fn state_name(state: PeerState) -> &'static str {
 }
 
 pub(super) fn status_json(status: &Status) -> Value {
-    let unseen = status.unseen.iter().map(|(name, why)| json!({ "name": &**name, "why": why }));
+    let unseen = status.unseen.iter().map(|peer| {
+        let (why, permanence) = peer.why.clone().unzip();
+        let permanent = permanence.map(|permanence| permanence == Permanence::Permanent);
+        json!({ "name": &*peer.name, "why": why, "permanent": permanent })
+    });
     json!({
         "ready": status.ready,
         "peers": status.peers.iter().map(peer_json).collect::<Vec<_>>(),
@@ -74,7 +78,7 @@ pub(super) fn status_text(status: &Value) -> String {
         );
     }
     for peer in status["unseen"].as_array().into_iter().flatten() {
-        let why = peer["why"].as_str().filter(|why| !why.is_empty()).unwrap_or("not reached yet");
+        let why = peer["why"].as_str().unwrap_or("not reached yet");
         let _ = writeln!(text, "{:<16} not seen     {why}", peer["name"].as_str().unwrap_or("?"));
     }
     text

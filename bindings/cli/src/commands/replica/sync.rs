@@ -13,7 +13,10 @@ use std::time::Duration;
 use tidelog::replication::identity::Fingerprint;
 use tidelog::replication::protocol::{Config, Event, Outcome as SyncOutcome};
 use tidelog::replication::topology::{FixedTopology, NodeInfo};
-use tidelog::replication::{Node, NodeOptions};
+use tidelog::replication::{Node, NodeOptions, Permanence};
+
+/// How often it is looked whether the peer can be linked at all.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Compare a store with a running node once, repair what differs in both, and end. What was just written goes too.
 ///
@@ -53,18 +56,18 @@ impl Sync {
         let outcome = runtime()?.block_on(async {
             let node = Node::start(store.clone(), Arc::new(topology), options)?;
             let limit = Duration::from_secs(self.timeout);
-            let ended = tokio::time::timeout(limit, one_comparison(&node)).await;
-            let status = node.status().await;
+            let ended = tokio::select! {
+                ended = one_comparison(&node) => ended.map_err(Some),
+                why = hopeless(&node) => Err(Some(why)),
+                () = tokio::time::sleep(limit) => Err(None),
+            };
+            let last = not_linked(&node).await;
             node.stop().await;
-            match ended {
-                Ok(ended) => ended,
-                Err(_) => {
-                    let unseen = status.and_then(|status| status.unseen.into_iter().next());
-                    let why = unseen.map(|(_, why)| why).unwrap_or_default();
-                    let why = if why.is_empty() { "it does not answer".to_owned() } else { why };
-                    Err(CommandError::Peer { peer: self.peer.clone(), why })
-                }
-            }
+            ended.map_err(|why| {
+                let why = why.or(last.map(|(why, _)| why));
+                let why = why.unwrap_or_else(|| "it does not answer".to_owned());
+                CommandError::Peer { peer: self.peer.clone(), why }
+            })
         });
         store.close()?;
         let (outcome, report) = outcome?;
@@ -78,19 +81,32 @@ impl Sync {
     }
 }
 
-/// Waits until a comparison came to its end; one that did not is tried again by the node.
+/// Waits until a comparison came to its end; one that did not is tried again by the node. An error is the peer's refusal.
 async fn one_comparison(
     node: &Node,
-) -> Result<(SyncOutcome, tidelog::replication::protocol::Report), CommandError> {
+) -> Result<(SyncOutcome, tidelog::replication::protocol::Report), String> {
     let mut events = node.events();
     loop {
         let Ok(happening) = events.recv().await else { continue };
         match happening.event {
             Event::Completed { outcome, report, .. } => return Ok((outcome, report)),
-            Event::Refused { why, .. } => {
-                return Err(CommandError::Peer { peer: "the peer".to_owned(), why });
-            }
+            Event::Refused { why, .. } => return Err(why),
             _ => {}
         }
     }
+}
+
+/// Waits until it is known that dialling again cannot help before somebody changes something, and says why.
+async fn hopeless(node: &Node) -> String {
+    loop {
+        if let Some((why, Permanence::Permanent)) = not_linked(node).await {
+            return why;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Why the last dial gave no link, if there never was one.
+async fn not_linked(node: &Node) -> Option<(String, Permanence)> {
+    node.status().await?.unseen.into_iter().next()?.why
 }
