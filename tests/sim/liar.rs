@@ -150,6 +150,7 @@ impl Lies {
                     devices.clear();
                 }
                 Item::LeftOut { windows, .. } => *windows = u64::MAX,
+                Item::Difference(one) => one.rows = (u64::MAX, any),
             }
         }
     }

@@ -465,6 +465,50 @@ fn a_part_is_repaired_alone() {
     alike(&world);
 }
 
+/// A comparison that only looks tells what differs, window by window, and changes neither store.
+#[test]
+fn what_differs_is_told_and_left_as_it_is() {
+    let mut world = World::new(2, 18);
+    world.config = Config { interval: None, ..Config::default() };
+    assert!(world.start(0));
+    let all = || minutes(0..180);
+    write(&world, 0, "both", all(), 1.0);
+    write(&world, 0, "here", all(), 1.0);
+    // Not linked while it writes: its log begins anew below.
+    world.net.cut(0, 1);
+    world.net.cut(1, 0);
+    assert!(world.start(1));
+    write(&world, 1, "there", all(), 1.0);
+    write(&world, 1, "both", all().filter(|time| *time != all().nth(7).unwrap()), 1.0);
+    write(&world, 1, "both", all().skip(70).take(1), 2.0);
+    let before = [0, 1].map(|machine| cells(world.store(machine)));
+    world.stop(0);
+    world.stop(1);
+    world.config.once = true;
+    world.config.tell = true;
+    world.net.heal(0);
+    assert!(world.start(1));
+    world.config.once = false;
+    world.config.tell = false;
+    assert!(world.start(0));
+    world.run(5_000);
+    let report = world.machines[1].events.iter().find_map(|event| match event {
+        Event::Completed { outcome: Outcome::Different, report, .. } => Some(report.clone()),
+        _ => None,
+    });
+    let report = report.unwrap_or_else(|| panic!("{:?}", world.machines[1].events));
+    let mut told = std::collections::BTreeMap::<_, (u64, u64, u64)>::new();
+    for one in &report.differences {
+        let sum = told.entry(one.device.as_str()).or_default();
+        *sum = (sum.0 + one.missing, sum.1 + one.extra, sum.2 + one.mismatched);
+        assert_eq!(one.rows.0 + one.missing, one.rows.1 + one.extra, "{one:?}");
+    }
+    let expected =
+        [("both", (1, 0, 1)), ("here", (180, 0, 0)), ("there", (0, 180, 0))].into_iter().collect();
+    assert_eq!(told, expected);
+    assert_eq!([0, 1].map(|machine| cells(world.store(machine))), before);
+}
+
 /// The directory of a store is copied to another machine, and both are opened.
 #[test]
 fn a_copied_directory_is_refused_by_name() {

@@ -173,6 +173,56 @@ fn sync_brings_what_was_just_written_in_both_directions() {
 }
 
 #[test]
+fn compare_over_an_address_tells_what_differs_and_changes_nothing() {
+    let (a, b) = paired();
+    b.import("fan,0,7.5\npump,0,1.5\n");
+    a.import("pump,0,1.5\npump,1,2.5\n");
+    let (own, other) = (a.root(), b.root());
+    let _node = b.node();
+    wait_until("b answers", || b.run(&["status", "plant"]).status.success());
+    let to = ["--peer", &b.address, "--fingerprint", &b.fingerprint, "--identity", "keys"];
+    let output = a.run(&[&["compare", "plant"][..], &to].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let hour = "from 1970-01-01T00:00:00.000000000Z";
+    assert_eq!(
+        lines[0],
+        format!("db.tank fan {hour}: 0 and 1 rows, 1 missing, 0 extra, 0 mismatched")
+    );
+    assert_eq!(
+        lines[1],
+        format!("db.tank pump {hour}: 2 and 1 rows, 0 missing, 1 extra, 0 mismatched")
+    );
+    assert!(lines.last().unwrap().starts_with("different: 2 windows of devices"), "{text}");
+    assert_eq!((a.root(), b.root()), (own, other));
+    assert!(a.sync(&b, &b.fingerprint, "60").status.success());
+    let output = a.run(&[&["compare", "plant", "--json"][..], &to].concat());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &report["equal"]), (Some(0), &true.into()), "{report}");
+    let both = a.run(&[&["compare", "plant", "plant"][..], &to].concat());
+    assert!(!both.status.success() && told(&both).contains("--peer"), "{}", told(&both));
+}
+
+#[test]
+fn a_part_is_repaired_by_name() {
+    let (a, b) = paired();
+    let _nodes = (a.node(), b.node());
+    wait_until("a is linked", || {
+        let status = a.run(&["status", "plant", "--json"]);
+        let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
+        status["peers"][0]["address"].is_string()
+    });
+    a.import("pump,0,1.5\n");
+    wait_until("b has the row", || a.root() == b.root());
+    let part = ["--collection", "db.tank", "--from", "0", "--to", "3600000000000", "--json"];
+    let report = a.json(&[&["repair", "plant"][..], &part].concat());
+    assert_eq!(report["outcome"], "agreed", "{report}");
+    let unnamed = a.run(&["repair", "plant", "--from", "0"]);
+    assert!(!unnamed.status.success() && told(&unnamed).contains("--collection"));
+}
+
+#[test]
 fn a_wrong_fingerprint_is_refused_and_the_error_says_what_to_do() {
     let (a, b) = paired();
     let other = Machine::new("");

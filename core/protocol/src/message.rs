@@ -342,7 +342,7 @@ impl SessionMessage {
             }
             SessionMessage::Turn { turn, epoch, look, items } => {
                 writer.u8(TURN).varint(u64::from(*turn)).varint(u64::from(*epoch));
-                writer.u8(u8::from(*look == Look::Second));
+                writer.u8(*look as u8);
                 write_items(&mut writer, items);
             }
             SessionMessage::Reply { turn, items, later } => {
@@ -397,7 +397,7 @@ impl SessionMessage {
             },
             TURN => {
                 let (turn, epoch) = (reader_ref.varint32()?, reader_ref.varint32()?);
-                let look = if reader_ref.u8()? == 0 { Look::First } else { Look::Second };
+                let look = Look::from_number(reader_ref.u8()?).ok_or(Malformed("no such look"))?;
                 SessionMessage::Turn { turn, epoch, look, items: read_items(reader_ref)? }
             }
             REPLY => SessionMessage::Reply {

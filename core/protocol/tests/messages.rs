@@ -8,7 +8,7 @@ use tidelog_model::{
     CollectionName, Digest, GroupId, Horizon, Incarnation, LeafWidth, Level, Position, Stamp,
     StoreId, TimeRange,
 };
-use tidelog_protocol::compare::{CollectionClaim, Item, LeftOut, Look, Print, Scope};
+use tidelog_protocol::compare::{CollectionClaim, Difference, Item, LeftOut, Look, Print, Scope};
 use tidelog_protocol::message::{Control, Hello, Pulse, Roots, SessionMessage, TailBatch};
 
 fn store() -> impl Strategy<Value = StoreId> {
@@ -83,7 +83,13 @@ fn item() -> impl Strategy<Value = Item> {
     let level = select(vec![Level::Year, Level::Month, Level::Day, Level::Window]);
     let sixteen = || proptest::array::uniform16(prop_oneof![Just(0u64), any::<u64>()]);
     let parts = proptest::array::uniform16(prop_oneof![Just(0u32), any::<u32>()]);
-    let why = select(vec![LeftOut::LeafWidth, LeftOut::Settled, LeftOut::Forbidden]);
+    let why = select(vec![
+        LeftOut::LeafWidth,
+        LeftOut::Settled,
+        LeftOut::Forbidden,
+        LeftOut::ClockAhead,
+        LeftOut::NotAsked,
+    ]);
     let buckets = (any::<u8>(), any::<u8>()).prop_map(|(a, b)| (a.min(b), a.max(b)));
     prop_oneof![
         (0u32..9, claim(), any::<bool>()).prop_map(|(group, entries, claimed)| {
@@ -121,6 +127,21 @@ fn item() -> impl Strategy<Value = Item> {
             .prop_map(|(contested, archives)| Item::Rows { contested, archives }),
         (scope(), range(), vec((device(), any::<bool>()), 0..4))
             .prop_map(|(scope, range, devices)| Item::Suspects { scope, range, devices }),
+        (scope(), device(), range(), any::<[u64; 5]>()).prop_map(
+            |(scope, device, range, counts)| {
+                let [ours, theirs, missing, extra, mismatched] = counts;
+                let rows = (ours, theirs);
+                Item::Difference(Difference {
+                    scope,
+                    device,
+                    range,
+                    rows,
+                    missing,
+                    extra,
+                    mismatched,
+                })
+            }
+        ),
         (scope(), why, any::<u64>()).prop_map(|(scope, why, windows)| Item::LeftOut {
             scope,
             why,

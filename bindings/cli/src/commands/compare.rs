@@ -6,7 +6,7 @@ use crate::error::{CommandError, Outcome};
 use crate::time::print_time;
 use clap::Args;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 use tidelog::{CollectionName, CompareReport, Difference, Store};
@@ -14,13 +14,22 @@ use tidelog::{CollectionName, CompareReport, Difference, Store};
 /// Compare two stores, by their digest trees: exit code 0 when they hold the same rows, 1 when not.
 ///
 /// Each line is a device and a leaf window in which they differ, with the rows on both sides, and how many of
-/// them are missing in the first store, extra in it, or have other values.
+/// them are missing in the first store, extra in it, or have other values. The second store may be one that a
+/// node serves elsewhere (--peer); then what was written a moment ago is left out, and neither store is changed.
 #[derive(Args, Debug)]
 pub(crate) struct Compare {
     /// A store's directory.
     a: PathBuf,
     /// Another.
-    b: PathBuf,
+    #[cfg_attr(
+        feature = "replication",
+        arg(required_unless_present = "peer", conflicts_with = "peer")
+    )]
+    #[cfg_attr(not(feature = "replication"), arg(required = true))]
+    b: Option<PathBuf>,
+    #[cfg(feature = "replication")]
+    #[command(flatten)]
+    visit: Option<super::replica::Visit>,
     /// Only this collection, as database.collection. [default: all]
     #[arg(long, value_name = "DB.COLLECTION", value_parser = parse_collection)]
     collection: Option<CollectionName>,
@@ -41,7 +50,14 @@ struct Compared {
 
 impl Compare {
     pub(super) fn run(self, opener: &Opener) -> Result<Outcome, CommandError> {
-        let (a, b) = (opener.read(&self.a)?, opener.read(&self.b)?);
+        #[cfg(feature = "replication")]
+        if let Some(visit) = &self.visit {
+            return self.visit(opener, visit);
+        }
+        let Some(b) = &self.b else {
+            return Err(CommandError::Usage("name two stores".to_owned()));
+        };
+        let (a, b) = (opener.read(&self.a)?, opener.read(b)?);
         let names = match self.collection {
             Some(name) => BTreeSet::from([name]),
             None => names(&a)?.into_iter().chain(names(&b)?).collect(),
@@ -63,7 +79,7 @@ impl Compare {
             print_json(&json!({ "equal": equal, "collections": all, "digests_loaded": digests }))?;
         } else {
             let mut text = String::new();
-            all.iter().for_each(|one| write_text(&mut text, one));
+            all.iter().for_each(|one| write_lines(&mut text, &one.name, &one.found));
             let loaded = counted(digests, "digest");
             let _ = if equal {
                 writeln!(text, "equal ({loaded} loaded)")
@@ -77,18 +93,82 @@ impl Compare {
     }
 }
 
+#[cfg(feature = "replication")]
+impl Compare {
+    /// Compares with a store that a node serves.
+    fn visit(
+        &self,
+        opener: &Opener,
+        visit: &super::replica::Visit,
+    ) -> Result<Outcome, CommandError> {
+        use tidelog::replication::protocol::{Config, Outcome as Ended, compare::Only};
+        let store = opener.write(&self.a, false)?;
+        let only = self.collection.clone().map(|name| Only::new(name, tidelog::TimeRange::ALL));
+        let ended = visit.compare(&store, Config { tell: true, only, ..Config::default() });
+        store.close()?;
+        let (outcome, report) = ended?;
+        let equal =
+            outcome == Ended::Agreed || self.collection.is_some() && report.differences.is_empty();
+        let mut found: BTreeMap<CollectionName, Vec<Difference>> = BTreeMap::new();
+        for one in report.differences.into_iter().take(self.limit) {
+            let difference = Difference {
+                window: one.range,
+                group: one.scope.group,
+                device: one.device.into(),
+                rows: one.rows,
+                missing: one.missing,
+                extra: one.extra,
+                mismatched: one.mismatched,
+            };
+            found.entry(one.scope.collection).or_default().push(difference);
+        }
+        for found in found.values_mut() {
+            found.sort_by(|a, b| (a.window.first(), &a.device).cmp(&(b.window.first(), &b.device)));
+        }
+        let count: usize = found.values().map(Vec::len).sum();
+        if self.json {
+            let all: Vec<Value> = found
+                .iter()
+                .map(|(name, found)| json!({ "collection": name.to_string(), "differences": list(found) }))
+                .collect();
+            print_json(&json!({
+                "equal": equal,
+                "collections": all,
+                "deletes_or_schemas_differ": report.state_differs,
+                "bytes_sent": report.sent,
+                "bytes_received": report.received,
+            }))?;
+        } else {
+            let mut text = String::new();
+            found.iter().for_each(|(name, found)| write_lines(&mut text, name, found));
+            if report.state_differs {
+                let _ = writeln!(text, "deletes, schemas or options differ");
+            }
+            let bytes = super::grouped(report.sent + report.received);
+            let _ = if equal {
+                writeln!(text, "equal ({bytes} bytes)")
+            } else {
+                let windows = counted(count as u64, "window");
+                writeln!(text, "different: {windows} of devices ({bytes} bytes)")
+            };
+            print(&text)?;
+        }
+        Ok(if equal { Outcome::Done } else { Outcome::Found })
+    }
+}
+
 fn names(store: &Store) -> Result<Vec<CollectionName>, CommandError> {
     Ok(store.collections()?.into_iter().map(|stats| stats.name).collect())
 }
 
-fn write_text(text: &mut String, compared: &Compared) {
-    for found in &compared.found {
+fn write_lines(text: &mut String, name: &CollectionName, found: &[Difference]) {
+    for found in found {
         let device = tidelog::model::device::to_text(&found.device);
         let (ours, theirs) = found.rows;
         let _ = writeln!(
             text,
             "{} {device} from {}: {ours} and {theirs} rows, {} missing, {} extra, {} mismatched",
-            compared.name,
+            name,
             print_time(found.window.first()),
             found.missing,
             found.extra,
@@ -100,8 +180,16 @@ fn write_text(text: &mut String, compared: &Compared) {
 fn to_json(compared: &Compared) -> Value {
     let root = |root: Option<tidelog::Digest>| root.map(|digest| digest.to_string());
     let (a, b) = compared.report.roots;
-    let differences: Vec<Value> = compared
-        .found
+    json!({
+        "collection": compared.name.to_string(),
+        "root_a": root(a),
+        "root_b": root(b),
+        "differences": list(&compared.found),
+    })
+}
+
+fn list(found: &[Difference]) -> Vec<Value> {
+    found
         .iter()
         .map(|found| {
             json!({
@@ -116,11 +204,5 @@ fn to_json(compared: &Compared) -> Value {
                 "mismatched": found.mismatched,
             })
         })
-        .collect();
-    json!({
-        "collection": compared.name.to_string(),
-        "root_a": root(a),
-        "root_b": root(b),
-        "differences": differences,
-    })
+        .collect()
 }

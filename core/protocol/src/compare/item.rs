@@ -170,6 +170,8 @@ pub enum Item {
         /// Devices, and whether both sides have something of them; none: all of the range.
         devices: Vec<(String, bool)>,
     },
+    /// What differs of a series in a leaf window, or a part of one, where that is only looked at.
+    Difference(Difference),
     /// What cannot be compared, and is no difference either.
     LeftOut {
         /// Where.
@@ -179,6 +181,34 @@ pub enum Item {
         /// How many windows.
         windows: u64,
     },
+}
+
+/// Where two sides differ, and by how much. Counts are rows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Difference {
+    /// Where.
+    pub scope: Scope,
+    /// The device, canonical.
+    pub device: String,
+    /// The times; inside one leaf window.
+    pub range: TimeRange,
+    /// Those of this side and of the other one.
+    pub rows: (u64, u64),
+    /// Only the other side has them.
+    pub missing: u64,
+    /// Only this side has them.
+    pub extra: u64,
+    /// Both have them, with other values.
+    pub mismatched: u64,
+}
+
+impl Difference {
+    /// The same seen from the other side.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        let (rows, missing, extra) = ((self.rows.1, self.rows.0), self.extra, self.missing);
+        Difference { rows, missing, extra, ..self }
+    }
 }
 
 /// Why something was left out of a comparison.
@@ -223,6 +253,7 @@ const WANT_TIMES: u8 = 8;
 const ROWS: u8 = 9;
 const SUSPECTS: u8 = 10;
 const LEFT_OUT: u8 = 11;
+const DIFFERENCE: u8 = 12;
 
 impl Item {
     /// The tree it is about.
@@ -238,7 +269,8 @@ impl Item {
             | Item::WantRange { scope, .. }
             | Item::WantTimes { scope, .. }
             | Item::Suspects { scope, .. }
-            | Item::LeftOut { scope, .. } => Some(scope),
+            | Item::LeftOut { scope, .. }
+            | Item::Difference(Difference { scope, .. }) => Some(scope),
         }
     }
 
@@ -260,6 +292,7 @@ impl Item {
             Item::Rows { archives, .. } => archives.iter().map(|one| one.len() + 20).sum(),
             Item::Suspects { devices, .. } => devices.iter().map(|(d, _)| d.len() + 3).sum(),
             Item::LeftOut { .. } => 8,
+            Item::Difference(one) => one.device.len() + 32,
         }
     }
 }
@@ -347,6 +380,11 @@ fn write_item<'a>(writer: &mut Writer, item: &'a Item, last: &mut Option<&'a Sco
         Item::LeftOut { why, windows, .. } => {
             writer.u8(*why as u8).varint(*windows);
         }
+        Item::Difference(one) => {
+            write_range(writer.text(&one.device), one.range);
+            writer.varint(one.rows.0).varint(one.rows.1);
+            writer.varint(one.missing).varint(one.extra).varint(one.mismatched);
+        }
     }
 }
 
@@ -395,6 +433,7 @@ fn kind_of(item: &Item) -> u8 {
         Item::Rows { .. } => ROWS,
         Item::Suspects { .. } => SUSPECTS,
         Item::LeftOut { .. } => LEFT_OUT,
+        Item::Difference(_) => DIFFERENCE,
     }
 }
 
@@ -478,6 +517,13 @@ fn read_scoped(reader: &mut Reader<'_>, kind: u8, scope: Scope) -> Result<Item, 
         LEFT_OUT => {
             let why = LeftOut::from_number(reader.u8()?).ok_or(Malformed("no such reason"))?;
             Item::LeftOut { scope, why, windows: reader.varint()? }
+        }
+        DIFFERENCE => {
+            let (device, range) = (read_device(reader)?, read_range(reader)?);
+            let rows = (reader.varint()?, reader.varint()?);
+            let (missing, extra) = (reader.varint()?, reader.varint()?);
+            let mismatched = reader.varint()?;
+            Item::Difference(Difference { scope, device, range, rows, missing, extra, mismatched })
         }
         _ => return Err(Malformed("an item of an unknown kind")),
     })

@@ -4,7 +4,7 @@
 //! begin anew. The descent is that of range-based set reconciliation (Meyer, "Range-Based Set Reconciliation", 2023)
 //! along a tree that is kept anyway.
 
-use super::item::{CollectionClaim, Item, LeftOut, Print, Scope, Short};
+use super::item::{CollectionClaim, Difference, Item, LeftOut, Print, Scope, Short};
 use super::source::{CollectionRoot, More, Pack, Source, Taken};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
@@ -38,11 +38,20 @@ pub struct Pace {
 
 /// How differences are met.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub enum Look {
     /// They are noted: rows may still be on their way.
     First,
     /// They are repaired.
     Second,
+    /// They are told, and nothing is sent for them.
+    Tell,
+}
+
+impl Look {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        [Look::First, Look::Second, Look::Tell].into_iter().find(|look| *look as u8 == number)
+    }
 }
 
 /// What a step came to.
@@ -233,10 +242,13 @@ impl<S: Source> Stepper<'_, S> {
                 self.parts(scope, device, range, &entries)
             }
             Item::Prints { scope, device, range, rows } => self.prints(scope, device, range, &rows),
+            Item::WantRange { scope, device, range, .. } if self.look == Look::Tell => {
+                self.tell_all(&scope, device.as_deref(), range)
+            }
             want @ (Item::WantRange { .. } | Item::WantTimes { .. }) => self.give(want),
             Item::Suspects { scope, range, devices } => self.suspects(scope, range, devices),
             // Counted by whoever counts a session; rows were taken before.
-            Item::LeftOut { .. } | Item::Rows { .. } => Ok(()),
+            Item::LeftOut { .. } | Item::Rows { .. } | Item::Difference(_) => Ok(()),
         }
     }
 
@@ -520,6 +532,7 @@ impl<S: Source> Stepper<'_, S> {
         let mut limits = PRINTS_AT_ONCE.iter().skip(usize::from(!self.eager));
         let limit = limits.find(|(bytes, _)| dense || self.bytes < *bytes);
         let at_once = limit.map_or(0, |(_, rows)| *rows);
+        let at_once = if self.look == Look::Tell { usize::MAX } else { at_once };
         if rows.len() <= at_once || range.first() == range.last() {
             let rows = rows.into_iter().map(|(print, _)| print).collect();
             self.say(Item::Prints { scope, device, range, rows });
@@ -576,6 +589,15 @@ impl<S: Source> Stepper<'_, S> {
         let theirs: BTreeMap<i64, Print> =
             theirs.iter().map(|print| (print.time, *print)).collect();
         let times: BTreeSet<i64> = ours.keys().chain(theirs.keys()).copied().collect();
+        if self.look == Look::Tell {
+            let both = ours.iter().filter_map(|(time, own)| Some((own, theirs.get(time)?)));
+            let mismatched = both.filter(|(own, other)| own.print != other.print).count() as u64;
+            let rows = (ours.len() as u64, theirs.len() as u64);
+            let (missing, extra) = (times.len() as u64 - rows.0, times.len() as u64 - rows.1);
+            let one = Difference { scope, device, range, rows, missing, extra, mismatched };
+            self.say(Item::Difference(one));
+            return Ok(());
+        }
         // What is wanted and what is given, each where only one side has a row and where both have.
         let mut want: [Vec<i64>; 2] = [vec![], vec![]];
         let mut give: [Vec<i64>; 2] = [vec![], vec![]];
@@ -600,6 +622,39 @@ impl<S: Source> Stepper<'_, S> {
                 let (scope, device) = (scope.clone(), device.clone());
                 let item = Item::WantTimes { scope, device, times, contested };
                 self.step.rest.push_back(item);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of all rows of a range, for the other side has none there.
+    fn tell_all(
+        &mut self,
+        scope: &Scope,
+        only: Option<&str>,
+        range: TimeRange,
+    ) -> Result<(), S::Error> {
+        let width = self.source.leaf(scope)?;
+        for (window, _) in self.source.windows(scope, Level::Window, range)? {
+            let series = self.source.series(scope, window.first())?;
+            let whole = Level::Window.window_of(window.first(), width);
+            let Some(part) = whole.intersection(range) else { continue };
+            for (device, ..) in series {
+                if only.is_some_and(|only| only != device) {
+                    continue;
+                }
+                let rows = self.source.prints(scope, &device, part)?.len() as u64;
+                let (scope, rows, extra) = (scope.clone(), (rows, 0), rows);
+                let one = Difference {
+                    scope,
+                    device,
+                    range: part,
+                    rows,
+                    missing: 0,
+                    extra,
+                    mismatched: 0,
+                };
+                self.say(Item::Difference(one));
             }
         }
         Ok(())

@@ -44,6 +44,10 @@ pub struct Config {
     pub pulse: u64,
     /// One comparison with each peer, without following it.
     pub once: bool,
+    /// Comparisons tell where the stores differ, and change neither.
+    pub tell: bool,
+    /// Comparisons are about a part, unless the host asks for another one.
+    pub only: Option<Only>,
 }
 
 impl Default for Config {
@@ -55,6 +59,8 @@ impl Default for Config {
             silence: 15_000,
             pulse: 1_000,
             once: false,
+            tell: false,
+            only: None,
         }
     }
 }

@@ -154,7 +154,12 @@ impl Node {
                 second_look: follows.then_some(self.config.second_look),
                 // Once stores have agreed differences are few, and bytes count.
                 eager: one.agreed_at.is_none(),
-                only: one.only.take().filter(|_| reason == Reason::Asked),
+                only: one
+                    .only
+                    .take()
+                    .filter(|_| reason == Reason::Asked)
+                    .or_else(|| self.config.only.clone()),
+                tell: self.config.tell,
             };
             let groups = one.shared.clone();
             let (session, acts) = Initiator::new(begin, now);

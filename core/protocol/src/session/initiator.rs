@@ -3,7 +3,7 @@
 use super::responder::too_many_parts;
 use super::{Act, Outcome, PASSES_MAX, Report, TURN_BYTES, cut, hash_of, roots};
 use crate::ask::{Answer, Ask, Failure, View};
-use crate::compare::{Item, LeftOut, Look, Only, Pace, Scope};
+use crate::compare::{Difference, Item, LeftOut, Look, Only, Pace, Scope};
 use crate::message::{Part, Roots, STATE_PARTS_MAX, SessionMessage};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
@@ -18,6 +18,9 @@ const SUSPECT_BYTES_MAX: usize = 4 << 20;
 /// by then; a peer that makes up differences could go on for ever.
 const TURNS_IDLE_MAX: u32 = 4096;
 
+/// So many differences are told.
+const DIFFERENCES_MAX: usize = 10_000;
+
 /// See the module documentation.
 #[derive(Debug)]
 pub(crate) struct Initiator {
@@ -29,6 +32,7 @@ pub(crate) struct Initiator {
     second_look: Option<u64>,
     eager: bool,
     only: Option<Only>,
+    tell: bool,
     /// Said by the other side, to be held against what is here.
     local: Vec<Item>,
     /// To be said to the other side.
@@ -86,21 +90,29 @@ pub(crate) struct Begin {
     pub(crate) eager: bool,
     /// Only a part is compared.
     pub(crate) only: Option<Only>,
+    /// Tells where the sides differ, and changes neither.
+    pub(crate) tell: bool,
 }
 
 impl Initiator {
     pub(crate) fn new(begin: Begin, now: u64) -> (Self, Vec<Act>) {
-        let Begin { peer, session, horizon, salt, groups, second_look, eager, only } = begin;
+        let Begin { peer, session, horizon, salt, groups, second_look, eager, only, tell } = begin;
+        let second_look = second_look.filter(|_| !tell);
         let view = View { peer, session, epoch: 0, horizon, salt };
         let ask = Ask::Summary { view: view.clone(), groups: groups.clone() };
         let initiator = Initiator {
             view,
             groups,
             doing: Doing::Summing,
-            look: if second_look.is_some() { Look::First } else { Look::Second },
+            look: match second_look {
+                _ if tell => Look::Tell,
+                Some(_) => Look::First,
+                None => Look::Second,
+            },
             second_look,
             eager,
             only,
+            tell,
             local: Vec::new(),
             remote: Vec::new(),
             suspects: Vec::new(),
@@ -137,7 +149,8 @@ impl Initiator {
                     return self.end(Outcome::Agreed, now);
                 }
                 self.local = self.narrowed(items);
-                match state {
+                self.report.state_differs = self.tell && state.is_some();
+                match state.filter(|_| !self.tell) {
                     None => self.go_on(now),
                     Some(hashes) => {
                         self.want = hashes;
@@ -298,6 +311,7 @@ impl Initiator {
                 self.doing = Doing::Waiting(until);
                 vec![Act::WakeAt(until)]
             }
+            _ if self.tell => self.end(Outcome::Different, now),
             _ => {
                 self.view.epoch += 1;
                 self.doing = Doing::SummingAgain;
@@ -312,6 +326,7 @@ impl Initiator {
         for item in items {
             match item {
                 Item::Suspects { .. } | Item::LeftOut { .. } => self.keep(item),
+                Item::Difference(one) => self.tell(one),
                 item => self.remote.push(item),
             }
         }
@@ -327,8 +342,15 @@ impl Initiator {
                     }
                     self.keep(item);
                 }
+                Item::Difference(one) => self.tell(one.turned()),
                 item => self.local.push(item),
             }
+        }
+    }
+
+    fn tell(&mut self, one: Difference) {
+        if self.tell && self.report.differences.len() < DIFFERENCES_MAX {
+            self.report.differences.push(one);
         }
     }
 

@@ -7,7 +7,7 @@ pub(crate) use initiator::{Begin, Initiator};
 pub(crate) use responder::Responder;
 
 use crate::ask::Ask;
-use crate::compare::{Counts, Item, LeftOut};
+use crate::compare::{Counts, Difference, Item, LeftOut};
 use crate::message::{Part, Roots, SessionMessage};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -50,6 +50,8 @@ pub enum Outcome {
     },
     /// They still differ after all that was repaired.
     Diverged,
+    /// They differ, and it was only looked where.
+    Different,
     /// It did not come to its end.
     Aborted {
         /// Why.
@@ -66,7 +68,7 @@ impl Outcome {
                 !left_out.contains_key(&LeftOut::ClockAhead)
                     && !left_out.contains_key(&LeftOut::NotAsked)
             }
-            Outcome::Diverged | Outcome::Aborted { .. } => false,
+            Outcome::Diverged | Outcome::Different | Outcome::Aborted { .. } => false,
         }
     }
 }
@@ -87,6 +89,10 @@ pub struct Report {
     pub received: u64,
     /// The root over all shared groups at its end.
     pub root: Option<Digest>,
+    /// Where they differ, when that is only looked at; the first 10,000.
+    pub differences: Vec<Difference>,
+    /// Deletes, schemas, options or cuts differ, when that is only looked at.
+    pub state_differs: bool,
     /// Milliseconds it took.
     pub millis: u64,
 }

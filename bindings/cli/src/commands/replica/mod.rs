@@ -9,6 +9,7 @@ mod repair;
 mod socket;
 mod status;
 mod sync;
+mod visit;
 
 pub(super) use by_node::{Written, by_node};
 pub(super) use cert::Cert;
@@ -17,6 +18,7 @@ pub(super) use pair::Pair;
 pub(super) use repair::Repair;
 pub(super) use status::StatusCommand;
 pub(super) use sync::Sync;
+pub(super) use visit::Visit;
 
 use crate::error::CommandError;
 use std::path::Path;

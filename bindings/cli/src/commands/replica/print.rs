@@ -89,6 +89,7 @@ pub(super) fn outcome_name(outcome: &Outcome) -> &'static str {
         Outcome::Agreed => "agreed",
         Outcome::Partial { .. } => "partial",
         Outcome::Diverged => "diverged",
+        Outcome::Different => "different",
         _ => "aborted",
     }
 }
