@@ -1,8 +1,8 @@
 //! A topology from a file that is watched: what is wrong in it is reported, and what was there before stays.
 
+use super::members::Members;
 use super::{Config, ConfigError, NodeInfo, Topology};
 use crate::trust::Pins;
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -30,8 +30,7 @@ pub struct FileTopology {
 struct State {
     text: String,
     config: Arc<Config>,
-    nodes: Vec<Arc<NodeInfo>>,
-    active: HashSet<Arc<str>>,
+    members: Members,
 }
 
 impl FileTopology {
@@ -42,9 +41,9 @@ impl FileTopology {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = read(path)?;
         let config = Config::parse(&text, path)?;
-        let nodes = config.nodes().into_iter().map(Arc::new).collect();
+        let members = Members::new(config.nodes());
         let started = config.clone();
-        let state = State { text, config: Arc::new(config), nodes, active: HashSet::new() };
+        let state = State { text, config: Arc::new(config), members };
         Ok(FileTopology {
             path: path.to_owned(),
             started,
@@ -115,10 +114,8 @@ impl FileTopology {
         let changed = *state.config != config;
         state.text = text;
         if changed {
-            state.nodes = config.nodes().into_iter().map(Arc::new).collect();
+            state.members.replace(config.nodes());
             state.config = Arc::new(config);
-            let State { nodes, active, .. } = &mut *state;
-            active.retain(|name| nodes.iter().any(|node| node.name == *name));
             drop(state);
             self.changes.send_modify(|number| *number += 1);
             if self.needs_restart() {
@@ -146,29 +143,23 @@ impl FileTopology {
 
 impl Topology for FileTopology {
     fn me(&self) -> Arc<NodeInfo> {
-        let state = self.state();
-        let me = state.nodes.iter().find(|node| node.is_self);
-        Arc::clone(me.expect("a configuration has one `[node]`, and its nodes include it"))
+        self.state().members.me()
     }
 
     fn node(&self, name: &str) -> Option<Arc<NodeInfo>> {
-        self.state().nodes.iter().find(|node| &*node.name == name).cloned()
+        self.state().members.node(name)
     }
 
     fn nodes(&self) -> Vec<Arc<NodeInfo>> {
-        self.state().nodes.clone()
+        self.state().members.all()
     }
 
     fn is_active(&self, name: &str) -> bool {
-        self.state().active.contains(name)
+        self.state().members.is_active(name)
     }
 
     fn set_active(&self, name: &str, active: bool) {
-        let mut state = self.state();
-        let Some(node) = state.nodes.iter().find(|node| &*node.name == name) else { return };
-        let name = Arc::clone(&node.name);
-        let changed = if active { state.active.insert(name) } else { state.active.remove(&name) };
-        drop(state);
+        let changed = self.state().members.set_active(name, active);
         if changed {
             self.changes.send_modify(|number| *number += 1);
         }

@@ -1,8 +1,8 @@
 //! A topology that a program gives itself: stores that are known from the start, and can be changed while it runs.
 
+use super::members::Members;
 use super::{NodeInfo, Topology};
 use crate::trust::{PeerPin, PinError, Pins};
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -15,9 +15,8 @@ pub struct FixedTopology {
 
 #[derive(Debug)]
 struct State {
-    nodes: Vec<Arc<NodeInfo>>,
+    members: Members,
     pins: Pins,
-    active: HashSet<Arc<str>>,
 }
 
 impl FixedTopology {
@@ -30,7 +29,7 @@ impl FixedTopology {
     /// Unless exactly one is this store.
     pub fn new(nodes: Vec<NodeInfo>) -> Result<Self, PinError> {
         let pins = checked(&nodes)?;
-        let state = State { nodes: shared(nodes), pins, active: HashSet::new() };
+        let state = State { members: Members::new(nodes), pins };
         Ok(FixedTopology { state: Mutex::new(state), changes: watch::Sender::new(1) })
     }
 
@@ -44,7 +43,8 @@ impl FixedTopology {
     pub fn set(&self, nodes: Vec<NodeInfo>) -> Result<(), PinError> {
         let pins = checked(&nodes)?;
         let mut state = self.state();
-        (state.nodes, state.pins) = (shared(nodes), pins);
+        state.members.replace(nodes);
+        state.pins = pins;
         drop(state);
         self.changes.send_modify(|number| *number += 1);
         Ok(())
@@ -67,37 +67,27 @@ fn checked(nodes: &[NodeInfo]) -> Result<Pins, PinError> {
     Pins::new(peers.map(pin).collect())
 }
 
-/// In the order of their names.
-fn shared(mut nodes: Vec<NodeInfo>) -> Vec<Arc<NodeInfo>> {
-    nodes.sort_by(|a, b| a.name.cmp(&b.name));
-    nodes.into_iter().map(Arc::new).collect()
-}
-
 impl Topology for FixedTopology {
     fn me(&self) -> Arc<NodeInfo> {
-        let state = self.state();
-        let me = state.nodes.iter().find(|node| node.is_self);
-        Arc::clone(me.expect("checked when it was made"))
+        self.state().members.me()
     }
 
     fn node(&self, name: &str) -> Option<Arc<NodeInfo>> {
-        self.state().nodes.iter().find(|node| &*node.name == name).cloned()
+        self.state().members.node(name)
     }
 
     fn nodes(&self) -> Vec<Arc<NodeInfo>> {
-        self.state().nodes.clone()
+        self.state().members.all()
     }
 
     fn is_active(&self, name: &str) -> bool {
-        self.state().active.contains(name)
+        self.state().members.is_active(name)
     }
 
     fn set_active(&self, name: &str, active: bool) {
-        let mut state = self.state();
-        if active {
-            state.active.insert(Arc::from(name));
-        } else {
-            state.active.remove(name);
+        let changed = self.state().members.set_active(name, active);
+        if changed {
+            self.changes.send_modify(|number| *number += 1);
         }
     }
 

@@ -7,6 +7,7 @@ mod config;
 mod duration;
 mod file;
 mod fixed;
+mod members;
 mod rights;
 mod values;
 
