@@ -138,7 +138,9 @@ fn two_nodes_become_equal_and_say_how_they_stand() {
     let status = || a.json(&["status", "plant", "--json"]);
     wait_until("a is ready", || status()["ready"] == true);
     assert_eq!(status()["peers"][0]["name"], "b", "{}", status());
-    assert!(a.text(&["status", "plant"]).starts_with("ready\nb "));
+    wait_until("every group is active", || {
+        a.text(&["status", "plant"]).starts_with("ready\ngroups: 8 active\nb ")
+    });
     let repair = a.json(&["repair", "plant", "--peer", "b", "--json"]);
     assert_eq!((&repair["peer"], &repair["outcome"]), (&"b".into(), &"agreed".into()), "{repair}");
     // Beside the nodes, which write then: both arrive on the other side.

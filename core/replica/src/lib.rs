@@ -97,7 +97,9 @@ pub use backoff::{Backoff, BackoffOptions};
 pub use close::{CloseCode, LinkEnd};
 pub use counters::Counters;
 pub use dial_error::{DialError, Distrust, Permanence, RefusedHandshake};
-pub use driver::{Happening, Node, NodeOptions, PeerReport, StartError, Status, Unseen};
+pub use driver::{
+    GroupState, GroupStatus, Happening, Node, NodeOptions, PeerReport, StartError, Status, Unseen,
+};
 pub use endpoint::{BindError, Endpoint, EndpointOptions};
 pub use limits::{Congestion, Limits};
 pub use link::{Dialler, Link, LinkFigures, LinkId};

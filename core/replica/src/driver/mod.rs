@@ -1,11 +1,13 @@
 //! The driver: a store joins its peers. Frames, answers and time go to the protocol, and what it says is done. Decides
 //! nothing but which of two links with one peer stays.
 
+mod groups;
 mod lanes;
 mod links;
 mod node;
 mod status;
 mod work;
 
+pub use groups::{GroupState, GroupStatus};
 pub use node::{Node, NodeOptions, StartError};
 pub use status::{Happening, PeerReport, Status, Unseen};

@@ -1,5 +1,6 @@
 //! What a node tells: how things stand, and what happens.
 
+use super::groups::GroupStatus;
 use crate::{LinkFigures, Permanence};
 use std::sync::Arc;
 use tidelog_protocol::{Event, PeerStatus};
@@ -12,6 +13,8 @@ pub struct Status {
     pub ready: bool,
     /// Each peer that was linked since the start.
     pub peers: Vec<PeerReport>,
+    /// Each group that this store holds.
+    pub groups: Vec<GroupStatus>,
     /// Peers of the topology that were never linked since the start.
     pub unseen: Vec<Unseen>,
 }

@@ -1,5 +1,6 @@
 //! The one task that owns the protocol: everything that happens comes to it in turn.
 
+use super::groups::{GroupStatus, status_of};
 use super::lanes::Lanes;
 use super::links::{Linked, Links};
 use super::status::{Happening, PeerReport, Status, Unseen};
@@ -13,7 +14,7 @@ use std::time::{Instant, UNIX_EPOCH};
 use tidelog_engine::Store;
 use tidelog_model::{GroupId, StoreId};
 use tidelog_protocol::compare::Only;
-use tidelog_protocol::{Event, Input, LinkId, Node, Now, Output};
+use tidelog_protocol::{Event, Input, LinkId, Node, Now, Output, PeerState, PeerStatus};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// What comes to the task.
@@ -203,7 +204,9 @@ impl Worker {
 
     fn status(&self) -> Status {
         let now = self.now().monotonic;
-        let peers = self.node.status().into_iter().map(|status| {
+        let statuses = self.node.status();
+        let groups = self.groups(&statuses);
+        let peers = statuses.into_iter().map(|status| {
             let name = self.names.get(&status.peer).cloned();
             PeerReport {
                 name: name.unwrap_or_else(|| status.peer.to_string().into()),
@@ -218,7 +221,23 @@ impl Worker {
             let why = self.unseen.get(&node.name).cloned();
             Unseen { name: Arc::clone(&node.name), why }
         });
-        Status { ready: self.node.is_ready(), peers: peers.collect(), unseen: unseen.collect() }
+        let (peers, unseen) = (peers.collect(), unseen.collect());
+        Status { ready: self.node.is_ready(), peers, groups, unseen }
+    }
+
+    fn groups(&self, statuses: &[PeerStatus]) -> Vec<GroupStatus> {
+        let own = self.topology.my_groups();
+        let state = |name: &Arc<str>| {
+            let status = statuses.iter().find(|one| self.names.get(&one.peer) == Some(name));
+            status.map_or(PeerState::Disconnected, |status| status.state)
+        };
+        let groups = (0..self.store.group_count()).map(GroupId);
+        let of = |group| {
+            let others = self.topology.replicas(group).into_iter().filter(|node| !node.is_self);
+            let others: Vec<PeerState> = others.map(|node| state(&node.name)).collect();
+            status_of(group, &others)
+        };
+        groups.filter(|group| own.contains(group)).map(of).collect()
     }
 }
 

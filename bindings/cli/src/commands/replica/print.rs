@@ -2,9 +2,10 @@
 
 use super::super::{counted, grouped};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use tidelog::replication::protocol::{Outcome, PeerState, Report};
-use tidelog::replication::{PeerReport, Permanence, Status};
+use tidelog::replication::{GroupState, GroupStatus, PeerReport, Permanence, Status};
 
 pub(super) fn state_name(state: PeerState) -> &'static str {
     match state {
@@ -28,7 +29,25 @@ pub(super) fn status_json(status: &Status) -> Value {
     json!({
         "ready": status.ready,
         "peers": status.peers.iter().map(peer_json).collect::<Vec<_>>(),
+        "groups": status.groups.iter().map(group_json).collect::<Vec<_>>(),
         "unseen": unseen.collect::<Vec<_>>(),
+    })
+}
+
+fn group_json(group: &GroupStatus) -> Value {
+    let state = match group.state {
+        GroupState::Single => "single copy",
+        GroupState::Syncing => "syncing",
+        GroupState::Repairing => "repairing",
+        GroupState::Degraded => "degraded",
+        GroupState::Active => "active",
+        _ => "unknown",
+    };
+    json!({
+        "group": group.group.0,
+        "state": state,
+        "replicas": group.replicas,
+        "linked": group.linked,
     })
 }
 
@@ -59,6 +78,13 @@ pub(super) fn status_text(status: &Value) -> String {
     let mut text = String::new();
     let ready = status["ready"].as_bool() == Some(true);
     let _ = writeln!(text, "{}", if ready { "ready" } else { "not ready yet" });
+    let mut states: BTreeMap<&str, u64> = BTreeMap::new();
+    for group in status["groups"].as_array().into_iter().flatten() {
+        *states.entry(group["state"].as_str().unwrap_or("?")).or_default() += 1;
+    }
+    let states: Vec<String> =
+        states.into_iter().map(|(state, groups)| format!("{groups} {state}")).collect();
+    let _ = writeln!(text, "groups: {}", states.join(", "));
     let number = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), grouped);
     for peer in status["peers"].as_array().into_iter().flatten() {
         let agreed = match peer["agreed_ms_ago"].as_u64() {
