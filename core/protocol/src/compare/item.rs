@@ -1,5 +1,6 @@
 //! What the two sides of a comparison say to each other: claims about digests, prints of rows, wishes, rows.
 
+use super::difference::Difference;
 use crate::wire::{Malformed, Reader, Writer, read_collection, read_times, write_times};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -183,34 +184,6 @@ pub enum Item {
     },
 }
 
-/// Where two sides differ, and by how much. Counts are rows.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Difference {
-    /// Where.
-    pub scope: Scope,
-    /// The device, canonical.
-    pub device: String,
-    /// The times; inside one leaf window.
-    pub range: TimeRange,
-    /// Those of this side and of the other one.
-    pub rows: (u64, u64),
-    /// Only the other side has them.
-    pub missing: u64,
-    /// Only this side has them.
-    pub extra: u64,
-    /// Both have them, with other values.
-    pub mismatched: u64,
-}
-
-impl Difference {
-    /// The same seen from the other side.
-    #[must_use]
-    pub fn turned(self) -> Self {
-        let (rows, missing, extra) = ((self.rows.1, self.rows.0), self.extra, self.missing);
-        Difference { rows, missing, extra, ..self }
-    }
-}
-
 /// Why something was left out of a comparison.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
@@ -380,11 +353,7 @@ fn write_item<'a>(writer: &mut Writer, item: &'a Item, last: &mut Option<&'a Sco
         Item::LeftOut { why, windows, .. } => {
             writer.u8(*why as u8).varint(*windows);
         }
-        Item::Difference(one) => {
-            write_range(writer.text(&one.device), one.range);
-            writer.varint(one.rows.0).varint(one.rows.1);
-            writer.varint(one.missing).varint(one.extra).varint(one.mismatched);
-        }
+        Item::Difference(one) => one.write(writer),
     }
 }
 
@@ -518,13 +487,7 @@ fn read_scoped(reader: &mut Reader<'_>, kind: u8, scope: Scope) -> Result<Item, 
             let why = LeftOut::from_number(reader.u8()?).ok_or(Malformed("no such reason"))?;
             Item::LeftOut { scope, why, windows: reader.varint()? }
         }
-        DIFFERENCE => {
-            let (device, range) = (read_device(reader)?, read_range(reader)?);
-            let rows = (reader.varint()?, reader.varint()?);
-            let (missing, extra) = (reader.varint()?, reader.varint()?);
-            let mismatched = reader.varint()?;
-            Item::Difference(Difference { scope, device, range, rows, missing, extra, mismatched })
-        }
+        DIFFERENCE => Item::Difference(Difference::read(reader, scope)?),
         _ => return Err(Malformed("an item of an unknown kind")),
     })
 }
@@ -605,11 +568,11 @@ fn read_sixteen<'a, T: Copy + Default>(
     Ok(entries)
 }
 
-fn write_range(writer: &mut Writer, range: TimeRange) {
+pub(super) fn write_range(writer: &mut Writer, range: TimeRange) {
     writer.i64(range.first()).varint(range.last().wrapping_sub(range.first()).cast_unsigned());
 }
 
-fn read_range(reader: &mut Reader<'_>) -> Result<TimeRange, Malformed> {
+pub(super) fn read_range(reader: &mut Reader<'_>) -> Result<TimeRange, Malformed> {
     let first = reader.i64()?;
     let last = first.checked_add_unsigned(reader.varint()?);
     let range = last.and_then(|last| TimeRange::inclusive(first, last));
@@ -624,7 +587,7 @@ fn read_flag(reader: &mut Reader<'_>) -> Result<bool, Malformed> {
     }
 }
 
-fn read_device(reader: &mut Reader<'_>) -> Result<String, Malformed> {
+pub(super) fn read_device(reader: &mut Reader<'_>) -> Result<String, Malformed> {
     let text = reader.text()?;
     if text.len() > DEVICE_BYTES_MAX || !tidelog_model::device::is_canonical(text) {
         return Err(Malformed("a device is not canonical"));

@@ -1,10 +1,12 @@
 //! Comparing two stores: where they differ is found from their digests down, and the rows that differ are sent.
 
+mod difference;
 mod item;
 mod source;
 mod step;
 
-pub use item::{CollectionClaim, Difference, Item, LeftOut, Only, Print, Scope, Short};
+pub use difference::Difference;
+pub use item::{CollectionClaim, Item, LeftOut, Only, Print, Scope, Short};
 pub(crate) use item::{read_items, write_items};
 pub use source::{CollectionRoot, More, Pack, Packed, Source, Taken};
 pub use step::{Counts, Look, Pace, Step, collections, step};

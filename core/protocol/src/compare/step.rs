@@ -4,7 +4,8 @@
 //! begin anew. The descent is that of range-based set reconciliation (Meyer, "Range-Based Set Reconciliation", 2023)
 //! along a tree that is kept anyway.
 
-use super::item::{CollectionClaim, Difference, Item, LeftOut, Print, Scope, Short};
+use super::difference::Difference;
+use super::item::{CollectionClaim, Item, LeftOut, Print, Scope, Short};
 use super::source::{CollectionRoot, More, Pack, Source, Taken};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
