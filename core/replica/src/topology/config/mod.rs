@@ -17,6 +17,7 @@
 //!
 //! [sync]
 //! interval = "1h"
+//! congestion = "bbr"               # for paths that lose packets or are long
 //! ```
 //!
 //! A key that is unknown is refused by its name: one that is misspelt would silently do nothing.
