@@ -49,7 +49,7 @@ fn main() -> Result<()> {
         }
         std::fs::create_dir_all(&folder)?;
         // A path of its own for each run, so that all begin with the same losses.
-        let path = Path::new(faults, controller)?;
+        let path = Path::new(faults)?;
         let moved = path.run(role, controller, &folder)?;
         let rate = moved.bytes / moved.seconds / 1e6;
         let against = *yardstick.get_or_insert(rate);

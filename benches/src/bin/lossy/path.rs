@@ -35,8 +35,7 @@ impl Drop for Running {
 }
 
 impl Path {
-    /// TCP in both namespaces uses the controller.
-    pub(crate) fn new(faults: Faults, controller: &str) -> Result<Self> {
+    pub(crate) fn new(faults: Faults) -> Result<Self> {
         let namespaces = [0, 1].map(|end| format!("tidelog-lossy-{}-{end}", std::process::id()));
         let device = |name: &str| -> Result<Arc<SyncDevice>> {
             let builder = DeviceBuilder::new().name(name).layer(Layer::L3).tx_queue_len(10_000);
@@ -51,8 +50,6 @@ impl Path {
             run(&["-n", own, "address", "add", &address, "dev", name])?;
             run(&["-n", own, "link", "set", name, "mtu", "1500", "up"])?;
             run(&["-n", own, "link", "set", "lo", "up"])?;
-            let set = format!("echo {controller} > /proc/sys/net/ipv4/tcp_congestion_control");
-            run(&["netns", "exec", own, "sh", "-c", &set])?;
         }
         let [one, two] = devices;
         carry(Arc::clone(&one), Arc::clone(&two), faults, 1);
@@ -67,7 +64,7 @@ impl Path {
             let _ = std::fs::remove_dir_all(&place);
             let _ = std::fs::remove_file(&place);
         }
-        crate::roles::prepare(role, folder)?;
+        crate::roles::prepare(role, controller, folder)?;
         let mut receiver = self.start(1, &[role, "receive", controller], folder)?;
         let _sender = self.start(0, &[role, "send", controller], folder)?;
         let out = receiver.0.stdout.take().ok_or("no pipe")?;

@@ -17,15 +17,19 @@ use tidelog_replica::trust::{PeerPin, Pins};
 use tidelog_replica::{Congestion, Endpoint, EndpointOptions, Limits, Node, NodeOptions};
 
 const PORT: u16 = 7447;
-/// Bulk is so long: 40 s at the rate of Cubic.
+/// Bulk is so long, times the scale: 40 s at the rate of Cubic.
 const BULK_BYTES: usize = 8 << 20;
 const DEVICES: i64 = 1000;
 const TICKS: i64 = 1000;
 /// In one batch.
 const TICKS_AT_A_TIME: i64 = 10;
-const ROWS: u64 = (DEVICES * TICKS) as u64;
 /// A run that takes longer has failed.
 const LIMIT: Duration = Duration::from_secs(600);
+
+/// How much there is to move: what is faster has more to do, so that its beginning does not count for more.
+fn scale(controller: &str) -> usize {
+    if controller == "bbr" { 8 } else { 1 }
+}
 
 /// One end of a run.
 struct End {
@@ -33,16 +37,18 @@ struct End {
     own: usize,
     folder: PathBuf,
     congestion: Congestion,
+    scale: usize,
 }
 
 /// The stores and identities of the runs that have some.
-pub(crate) fn prepare(role: &str, folder: &Path) -> Result<()> {
+pub(crate) fn prepare(role: &str, controller: &str, folder: &Path) -> Result<()> {
     for name in ["a", "b"] {
+        std::fs::create_dir_all(folder.join(name))?;
         let store = Store::open(folder.join(name).join("store"))?;
         let identity = Identity::generate(store.store_id(), SystemTime::now(), LIFETIME)?;
         identity.save(&folder.join(name).join("keys"))?;
         if role == "full" && name == "a" {
-            write(&store)?;
+            write(&store, scale(controller))?;
             store.seal()?;
         }
         store.close()?;
@@ -54,12 +60,17 @@ pub(crate) fn prepare(role: &str, folder: &Path) -> Result<()> {
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let [role, side, controller, folder] = arguments else { return Err("no such role".into()) };
     let congestion = if controller == "bbr" { Congestion::Bbr } else { Congestion::Cubic };
-    let end = End { own: usize::from(side == "receive"), folder: folder.into(), congestion };
+    let end = End {
+        own: usize::from(side == "receive"),
+        folder: folder.into(),
+        congestion,
+        scale: scale(controller),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let sends = end.own == 0;
     match &**role {
-        "tcp" if sends => send_tcp(),
-        "tcp" => receive_tcp(),
+        "tcp" if sends => send_tcp(controller),
+        "tcp" => receive_tcp(scale(controller)),
         "frames" => runtime.block_on(end.frames(sends)),
         _ if sends => runtime.block_on(end.send_rows(role == "tail")),
         _ => runtime.block_on(end.receive_rows(role == "tail")),
@@ -70,7 +81,7 @@ fn tell(bytes: usize, begun: Instant) {
     println!("{bytes} {}", begun.elapsed().as_secs_f64());
 }
 
-fn send_tcp() -> Result<()> {
+fn send_tcp(controller: &str) -> Result<()> {
     let begun = Instant::now();
     let mut stream = loop {
         match TcpStream::connect((ADDRESSES[1], PORT)) {
@@ -79,16 +90,17 @@ fn send_tcp() -> Result<()> {
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
     };
-    stream.write_all(&vec![7; BULK_BYTES])?;
+    rustix::net::sockopt::set_tcp_congestion(&stream, controller)?;
+    stream.write_all(&vec![7; scale(controller) * BULK_BYTES])?;
     // Until the receiver has all and hangs up.
     stream.read_exact(&mut [0])?;
     Ok(())
 }
 
-fn receive_tcp() -> Result<()> {
+fn receive_tcp(scale: usize) -> Result<()> {
     let (mut stream, _) = TcpListener::bind((ADDRESSES[1], PORT))?.accept()?;
     let begun = Instant::now();
-    let mut bytes = vec![0; BULK_BYTES];
+    let mut bytes = vec![0; scale * BULK_BYTES];
     stream.read_exact(&mut bytes)?;
     tell(bytes.len(), begun);
     Ok(())
@@ -119,7 +131,7 @@ impl End {
             let link = endpoint.accept().await.ok_or("closed")?;
             let begun = Instant::now();
             let mut bytes = 0;
-            while bytes < BULK_BYTES {
+            while bytes < self.scale * BULK_BYTES {
                 bytes += link.recv().await.ok_or("the link ended")?.1.len();
             }
             tell(bytes, begun);
@@ -134,7 +146,7 @@ impl End {
             }
         };
         let frame = bytes::Bytes::from(vec![7; FRAME]);
-        for _ in 0..BULK_BYTES / FRAME {
+        for _ in 0..self.scale * BULK_BYTES / FRAME {
             link.sender().send(Channel::Tail, frame.clone()).await?;
         }
         link.ended().await;
@@ -171,7 +183,8 @@ impl End {
             }
             let store = node.store().clone();
             std::fs::write(self.folder.join("written"), "")?;
-            let written = move || write(&store).map_err(|error| error.to_string());
+            let scale = self.scale;
+            let written = move || write(&store, scale).map_err(|error| error.to_string());
             tokio::task::spawn_blocking(written).await??;
         }
         std::future::pending().await
@@ -182,7 +195,8 @@ impl End {
         let node = self.join(store.clone())?;
         let limit = Instant::now() + LIMIT;
         let mut begun: Option<(Instant, u64)> = None;
-        while store.stats().rows_applied < ROWS {
+        let rows = DEVICES as u64 * TICKS as u64 * self.scale as u64;
+        while store.stats().rows_applied < rows {
             let status = node.status().await.ok_or("the node ended")?;
             let linked = status.peers.iter().find(|peer| peer.link.is_some());
             let begins = !by_log || self.folder.join("written").exists();
@@ -207,10 +221,10 @@ fn address(end: usize) -> Result<SocketAddr> {
 }
 
 /// Rows at even times whose values no codec makes shorter.
-fn write(store: &Store) -> Result<()> {
+fn write(store: &Store, scale: usize) -> Result<()> {
     let mut random = 1_u64;
     let mut batch = Batch::new("bench.meter")?;
-    for first in (0..TICKS).step_by(TICKS_AT_A_TIME as usize) {
+    for first in (0..TICKS * scale as i64).step_by(TICKS_AT_A_TIME as usize) {
         batch.clear();
         let field = batch.field("level", FieldType::F64)?;
         let (mut devices, mut times, mut values) = (Vec::new(), Vec::new(), Vec::new());

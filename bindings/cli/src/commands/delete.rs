@@ -43,7 +43,7 @@ impl DeleteArguments {
 
     /// The same for a store that this process serves.
     #[cfg(feature = "replication")]
-    pub(super) fn from_served(&self, store: &Store) -> Result<Written, CommandError> {
+    pub(super) fn run_served(&self, store: &Store) -> Result<Written, CommandError> {
         self.check()?;
         self.delete_from(store)?;
         Ok(Written { outcome: Outcome::Done, text: DONE.to_owned(), said: Vec::new() })

@@ -99,7 +99,7 @@ impl Import {
 
     /// The same into a store that this process serves, with files named from a folder. Its node flushes when it is time.
     #[cfg(feature = "replication")]
-    pub(super) fn into_served(
+    pub(super) fn run_served(
         mut self,
         store: &Store,
         folder: &std::path::Path,

@@ -81,6 +81,15 @@ impl Machine {
         self.text(&[&["pair", "--config", "node.toml"][..], &to, &key].concat());
     }
 
+    /// Seconds that all threads of its node have worked.
+    pub(crate) fn worked(&self) -> f64 {
+        let pid = self.node.as_ref().map_or(0, |node| node.0.id());
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // Behind the name in brackets: user and system time are the 12th and 13th, in hundredths.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+    }
+
     /// Starts its node, and waits until it answers.
     pub(crate) fn start(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.path("node.log"));

@@ -1,6 +1,7 @@
 //! Values of the configuration as they are spelt, read into types at once, so that an error knows its line.
 
 use super::{Right, Selection, parse_duration};
+use crate::Congestion;
 use crate::identity::{Fingerprint, parse_store};
 use crate::trust::KEYS_PER_PEER_MAX;
 use serde::de::{Error, SeqAccess, Visitor};
@@ -60,6 +61,16 @@ impl FromText for Right {
         Right::ALL.into_iter().find(|right| right.name() == text).ok_or_else(|| {
             format!("{text:?} is no right: rights are replicate, snapshot and repair")
         })
+    }
+}
+
+impl FromText for Congestion {
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "cubic" => Ok(Congestion::Cubic),
+            "bbr" => Ok(Congestion::Bbr),
+            _ => Err(format!("{text:?} is no way to send: write cubic or bbr")),
+        }
     }
 }
 

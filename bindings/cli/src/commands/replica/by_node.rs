@@ -58,8 +58,8 @@ fn try_write(store: &Store, request: &Value) -> Result<Written, CommandError> {
         .map_err(|error| CommandError::Usage(format!("the node cannot read the call: {error}")))?;
     let folder = PathBuf::from(request["folder"].as_str().unwrap_or_default());
     match arguments.command {
-        Command::Import(command) => command.into_served(store, &folder),
-        Command::Delete(command) => command.from_served(store),
+        Command::Import(command) => command.run_served(store, &folder),
+        Command::Delete(command) => command.run_served(store),
         _ => Err(CommandError::Usage("a node does import and delete, and no other".to_owned())),
     }
 }

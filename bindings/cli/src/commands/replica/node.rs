@@ -47,6 +47,7 @@ impl NodeCommand {
             options.authority = Some(Authority::load_certificate(path)?);
         }
         options.protocol = protocol(&config.sync);
+        options.limits.congestion = config.sync.congestion;
         let outcome = runtime()?.block_on(async {
             let watching = tokio::spawn(Arc::clone(&topology).watch(WATCH));
             let known: Arc<dyn Topology> = Arc::clone(&topology) as _;

@@ -17,12 +17,14 @@
 //!
 //! [sync]
 //! interval = "1h"
+//! congestion = "bbr"               # for paths that lose packets or are long
 //! ```
 //!
 //! A key that is unknown is refused by its name: one that is misspelt would silently do nothing.
 
 use super::values;
 use super::{NodeInfo, Right, Rights, Selection};
+use crate::Congestion;
 use crate::identity::Fingerprint;
 use crate::trust::{PeerPin, PinError, Pins};
 use serde::Deserialize;
@@ -122,6 +124,10 @@ pub struct SyncConfig {
     /// How long a start waits for its peers at most, before it says that it goes on without them. 5 min.
     #[serde(deserialize_with = "values::text")]
     pub startup_timeout: Duration,
+    /// How much is sent at a time: `cubic`, or `bbr` for paths that lose packets or are long. Changes take effect when the
+    /// store starts again.
+    #[serde(deserialize_with = "values::text")]
+    pub congestion: Congestion,
 }
 
 impl Default for SyncConfig {
@@ -131,6 +137,7 @@ impl Default for SyncConfig {
             interval: Duration::from_secs(3600),
             initial_delay: Duration::from_secs(30),
             startup_timeout: Duration::from_secs(300),
+            congestion: Congestion::default(),
         }
     }
 }

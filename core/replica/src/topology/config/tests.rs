@@ -63,6 +63,7 @@ anti_entropy = false
 interval = "2h"
 initial_delay = "1m30s"
 startup_timeout = "10s"
+congestion = "bbr"
 "#
     );
     let config = parse(&text).unwrap();
@@ -81,6 +82,7 @@ startup_timeout = "10s"
     assert_eq!(sync.initial_delay, Duration::from_secs(90));
     assert_eq!(sync.startup_timeout, Duration::from_secs(10));
     assert!(!sync.anti_entropy);
+    assert_eq!(sync.congestion, Congestion::Bbr);
     let names: Vec<_> = nodes.iter().map(|node| node.name.to_string()).collect();
     assert_eq!(names, ["a", "b", "c"]);
 }
@@ -97,6 +99,7 @@ fn what_cannot_be_is_refused_with_file_line_and_advice() {
         (NODE.replace("store = \"data\"\n", ""), 1, "missing field `store`"),
         (format!("{NODE}[sync]\ninterval = \"5\"\n"), 5, "such as \"30s\""),
         (format!("{NODE}[sync]\ninterval = 5\n"), 5, "invalid type: integer `5`"),
+        (format!("{NODE}[sync]\ncongestion = \"reno\"\n"), 5, "write cubic or bbr"),
         (format!("{NODE}[sync]\ninterval = \"10ms\"\n"), 5, "at least \"1s\""),
         (peer("groups = \"some\"\n"), 8, "a list of group numbers"),
         (peer("groups = [-1]\n"), 8, "-1"),
