@@ -5,6 +5,7 @@
 
 pub mod evict;
 pub mod figure;
+pub mod memory;
 pub mod process;
 pub mod query;
 pub mod workload;

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use tidelog_benches::memory;
 use tidelog_engine::{
     Batch, CollectionName, Delete, DeviceSelector, Durability, FieldType, Level, Options, Store,
     TimeRange, adopt,
@@ -196,17 +197,21 @@ fn find(runtime: &tokio::runtime::Runtime, dir: &Path, days: i64) -> Result<()> 
             left.write(&batch, Durability::Sync)?;
             left.seal()?;
         }
-        let ended = runtime.block_on(async {
-            let pair = join(left.clone(), right.clone()).await?;
-            let first = pair.compared(false).await?;
-            told(&format!("{count} rows differ"), &first);
-            if count == 0 {
-                let again = pair.compared(true).await?;
-                told("asked for, nothing differs", &again);
-            }
-            pair.stop().await;
-            Ok::<_, Box<dyn std::error::Error>>(first)
-        })?;
+        let (ended, grown) = memory::growth_while(|| {
+            runtime.block_on(async {
+                let pair = join(left.clone(), right.clone()).await?;
+                let first = pair.compared(false).await?;
+                told(&format!("{count} rows differ"), &first);
+                if count == 0 {
+                    let again = pair.compared(true).await?;
+                    told("asked for, nothing differs", &again);
+                }
+                pair.stop().await;
+                Ok::<_, Box<dyn std::error::Error>>(first)
+            })
+        });
+        let ended = ended?;
+        print("  memory, both stores with their links", grown as f64 / 1048576.0, "MiB more");
         assert_eq!(ended.0, Outcome::Agreed);
         let root = |store: &Store| {
             store
