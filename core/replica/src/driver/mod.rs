@@ -1,6 +1,7 @@
 //! The driver: a store joins its peers. Frames, answers and time go to the protocol, and what it says is done. Decides
 //! nothing but which of two links with one peer stays.
 
+mod held_back;
 mod lanes;
 mod links;
 mod node;
