@@ -3,7 +3,7 @@
 
 use crate::cluster::{Cluster, sum};
 use crate::machine::Machine;
-use crate::note;
+use crate::{is_long, note};
 use serde_json::Value;
 use std::fmt::Write;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,10 +14,6 @@ const DEVICES: u64 = 1_000;
 const A: usize = 0;
 const B: usize = 1;
 const C: usize = 2;
-
-fn is_long() -> bool {
-    std::env::var_os("TIDELOG_LONG").is_some_and(|long| long == "1")
-}
 
 /// Each second of some has rows written to a machine; what a second's took at most.
 fn ingest(machine: &Machine, from: u64, seconds: u64, rows: u64) -> Duration {
@@ -104,7 +100,7 @@ fn what_was_written_fast_on_both_sides_of_a_partition_is_soon_on_all() {
 
 #[test]
 fn comparisons_beside_writes_stream_no_row() {
-    let (seconds, rows) = if is_long() { (600, 10_000) } else { (6, 1_000) };
+    let (seconds, rows) = if is_long() { (600, 10_000) } else { (15, 4_000) };
     let Some(cluster) = Cluster::start() else { return };
     cluster.settled();
     cluster.stamps_are_of_now();

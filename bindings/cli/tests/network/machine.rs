@@ -1,6 +1,7 @@
 //! A machine: a folder with a store, its identity and its configuration, and a node when one runs. Everything is done by the
 //! command, as people do it.
 
+use crate::is_long;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -8,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// What takes longer has not been done.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// So little that a node flushes in the seconds of a test, as others do in hours.
+const MEMORY: &str = "2MiB";
 /// The port of every node.
 const PORT: u16 = 7447;
 
@@ -96,6 +99,7 @@ impl Machine {
         let child = Command::new("ip")
             .args(["netns", "exec", &self.namespace, env!("CARGO_BIN_EXE_tidelog")])
             .args(["node", "--config", "node.toml", "--log", "info"])
+            .args(["--memory", if is_long() { "128MiB" } else { MEMORY }])
             .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

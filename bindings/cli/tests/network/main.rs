@@ -15,6 +15,10 @@ mod partition;
 mod rows;
 mod slow;
 
+fn is_long() -> bool {
+    std::env::var_os("TIDELOG_LONG").is_some_and(|long| long == "1")
+}
+
 /// Prints figures and reasons for skipping; tests have no other way to say them.
 #[expect(clippy::print_stderr, reason = "figures of a run")]
 fn note(text: &str) {

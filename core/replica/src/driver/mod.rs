@@ -2,6 +2,7 @@
 //! nothing but which of two links with one peer stays.
 
 mod groups;
+mod held_back;
 mod lanes;
 mod links;
 mod node;

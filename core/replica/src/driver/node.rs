@@ -1,5 +1,6 @@
 //! A store among its peers, as hosts hold it.
 
+use super::held_back::HeldBack;
 use super::lanes::Lanes;
 use super::links::{Links, Watched, accept, keep};
 use super::status::{Happening, Status};
@@ -151,6 +152,7 @@ impl Node {
             started: Instant::now(),
             names: HashMap::new(),
             unseen: HashMap::new(),
+            agreed: HeldBack::default(),
         };
         let running = Running { tasks: Arc::default(), stopping: Arc::default() };
         let run = |task: AbortHandle| {

@@ -1,6 +1,7 @@
 //! The one task that owns the protocol: everything that happens comes to it in turn.
 
 use super::groups::{GroupStatus, status_of};
+use super::held_back::HeldBack;
 use super::lanes::Lanes;
 use super::links::{Linked, Links};
 use super::status::{Happening, PeerReport, Status, Unseen};
@@ -49,6 +50,7 @@ pub(super) struct Worker {
     pub(super) started: Instant,
     pub(super) names: HashMap<StoreId, Arc<str>>,
     pub(super) unseen: HashMap<Arc<str>, (String, Permanence)>,
+    pub(super) agreed: HeldBack,
 }
 
 impl Worker {
@@ -177,11 +179,14 @@ impl Worker {
                     // A peer that was never heard of may have written anything.
                     let peers = self.topology.nodes().iter().filter(|node| !node.is_self).count();
                     if self.names.len() >= peers {
-                        self.store.set_agreed(stamp);
+                        self.agreed.agreed(self.now().monotonic, stamp);
                     }
                 }
                 Output::Event(event) => self.tell(event),
             }
+        }
+        if let Some(stamp) = self.agreed.due(self.now().monotonic) {
+            self.store.set_agreed(stamp);
         }
     }
 
