@@ -89,6 +89,7 @@ impl Link {
             udp_bytes_sent: stats.udp_tx.bytes,
             udp_bytes_received: stats.udp_rx.bytes,
             packets_lost: stats.path.lost_packets,
+            window_bytes: stats.path.cwnd,
             datagram_bytes: stats.path.current_mtu,
             unread_bytes: self.core.inbox.unread_bytes(),
         }
@@ -147,6 +148,8 @@ pub struct LinkFigures {
     pub udp_bytes_received: u64,
     /// Packets that were lost and sent again.
     pub packets_lost: u64,
+    /// Bytes that may be on their way at a time, by what the path was found to take.
+    pub window_bytes: u64,
     /// The largest UDP payload that the path is known to take.
     pub datagram_bytes: u16,
     /// Bytes of whole frames that wait to be read.

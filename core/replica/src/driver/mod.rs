@@ -1,5 +1,5 @@
 //! The driver: a store joins its peers. Frames, answers and time go to the protocol, and what it says is done. Decides
-//! nothing but which of two links with one peer stays.
+//! nothing but which of two links with one peer stays, when a dial is given up, and when the store is told what was agreed on.
 
 mod groups;
 mod held_back;

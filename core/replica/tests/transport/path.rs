@@ -1,10 +1,10 @@
 //! Paths that are slow, cut, or lead nowhere.
 
-use crate::common::{Relay, address, identity, options, pins, soon, until};
+use crate::common::{Pair, Relay, address, identity, options, pins, soon, until};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 use tidelog_replica::frames::Channel;
-use tidelog_replica::{DialError, Endpoint, LinkEnd, Permanence};
+use tidelog_replica::{Congestion, DialError, Endpoint, Limits, LinkEnd, Permanence};
 
 const MIB: u64 = 1 << 20;
 
@@ -17,6 +17,19 @@ fn stores(handshake: Duration, idle: Duration) -> (Endpoint, Endpoint) {
     let mut of_b = options(&key_b, pins(&[("a", &key_a)]));
     of_b.limits = of_a.limits.clone();
     (Endpoint::bind(of_a).unwrap(), Endpoint::bind(of_b).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_congested_in_the_way_that_was_chosen() {
+    let mut windows = Vec::new();
+    for congestion in [Congestion::Cubic, Congestion::Bbr] {
+        let mut limits = Limits::default();
+        limits.congestion = congestion;
+        let pair = Pair::with(limits).await;
+        windows.push(pair.from_a.figures().window_bytes);
+    }
+    // They begin differently: about ten packets (RFC 9002, 7.2), and 200.
+    assert!(windows[0] < 100_000 && windows[1] > 200_000, "{windows:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
