@@ -36,6 +36,8 @@ pub(crate) struct Peer {
     pub(crate) next_session: u32,
     /// When to compare, and why.
     pub(crate) check_at: Option<(u64, crate::event::Reason)>,
+    /// What may be held with stamps ahead of the clock is still to be looked for.
+    pub(crate) again: bool,
     /// Of the comparison that the host asked for.
     pub(crate) only: Option<Only>,
     pub(crate) failures: u32,
@@ -77,6 +79,7 @@ impl Peer {
             responders: BTreeMap::new(),
             next_session: first_session,
             check_at: None,
+            again: false,
             only: None,
             failures: 0,
             agreed_at: None,

@@ -96,6 +96,12 @@ impl Store {
         Some(Position { incarnation: wal.identity().incarnation, offset })
     }
 
+    /// How far the stamps of others may be ahead of the clock here ([`crate::Options::clock_ahead_max`]).
+    #[must_use]
+    pub fn clock_ahead_max(&self) -> std::time::Duration {
+        self.inner.options.clock_ahead_max
+    }
+
     /// How far this store's own writes have come; `None` when it is open for reading only. A store that nobody writes
     /// to closes with the wall clock: no later write has an earlier stamp.
     #[must_use]

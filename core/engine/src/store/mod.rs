@@ -264,7 +264,10 @@ impl Inner {
             return Err(UpkeepError::Poisoned);
         }
         if wal.end() == 0 {
-            return Ok(());
+            // Nothing to say it in; the manifest knows that this was a close, and that no stamp is lost with it.
+            let end = LogEnd { offset: 0, segment: 0 };
+            let edit = vec![Change::Ended(wal.identity().ordinal, end)];
+            return Ok(self.edit(&mut self.manifest(), &edit)?);
         }
         let sync = |end| wal.sync_to(end).map_err(|_| UpkeepError::Poisoned);
         sync(wal.end())?;

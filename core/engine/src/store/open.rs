@@ -350,7 +350,14 @@ fn replay(
 /// A store that was closed has logged every write that it stamped, so the newest of those is known. One that was not may have
 /// drawn any up to the ceiling.
 fn last_stamp(state: &State, newest: Stamp) -> Stamp {
-    let closed = state.openings.last().is_some_and(|last| state.ends.contains_key(&last.ordinal));
+    // An opening that logged nothing says nothing of the one before it.
+    let end_of = |opening: &Opening| state.ends.get(&opening.ordinal);
+    let logged = |opening: &&Opening| end_of(opening).is_none_or(|end| end.offset > 0);
+    let closed = match state.openings.iter().rev().find(logged) {
+        Some(opening) => end_of(opening).is_some(),
+        // What is forgotten may have ended in any way.
+        None => state.openings.first().is_some_and(|first| first.ordinal == 0),
+    };
     if !closed {
         return newest.max(state.ceiling);
     }

@@ -269,6 +269,7 @@ impl Node {
         } else if hello.once || !first {
             None
         } else if late {
+            one.again = true;
             Some((now, Reason::Startup))
         } else {
             self.config.interval.map(|_| (now + initial_delay + jitter, Reason::Interval))

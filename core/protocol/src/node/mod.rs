@@ -42,6 +42,8 @@ pub struct Config {
     pub silence: u64,
     /// Says how far things have come so often.
     pub pulse: u64,
+    /// No store takes what is stamped further ahead of its clock.
+    pub clock_ahead: u64,
     /// One comparison with each peer, without following it.
     pub once: bool,
     /// Comparisons tell where the stores differ, and change neither.
@@ -58,6 +60,7 @@ impl Default for Config {
             second_look: 250,
             silence: 15_000,
             pulse: 1_000,
+            clock_ahead: 10_000,
             once: false,
             tell: false,
             only: None,
@@ -379,9 +382,13 @@ impl Node {
             let Some(one) = self.peers.get_mut(&peer) else { continue };
             let Some(link) = one.link else { continue };
             if now.saturating_sub(one.heard_at) > silent && !one.refused {
+                let was_up = one.is_up();
                 one.refused = true;
                 let why = format!("nothing was heard of it for {silent} ms");
-                self.out.push_back(Output::Close { peer, link, why, for_good: false });
+                self.out.push_back(Output::Close { peer, link, why: why.clone(), for_good: false });
+                if was_up {
+                    self.event(Event::Disconnected { peer, why });
+                }
                 continue;
             }
             self.tick_sessions(peer);

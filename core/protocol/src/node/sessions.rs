@@ -261,6 +261,14 @@ impl Node {
         };
         let once = self.config.once;
         let Some(one) = self.peers.get_mut(&peer) else { return };
+        // A store that was given an old copy of its disk does not know what it wrote after that, with stamps that may have
+        // been ahead of its clock: no horizon of its own covers those before the clock does.
+        let wait = match outcome.settles() && core::mem::take(&mut one.again) {
+            true => {
+                Some((self.config.clock_ahead.saturating_add(self.config.pulse), Reason::Startup))
+            }
+            false => wait,
+        };
         if one.check_at.is_none() && !once && (failed || ahead || self.me.store < peer) {
             one.check_at = wait.map(|(wait, reason)| (now + wait, reason));
         }

@@ -30,8 +30,10 @@ impl Node {
             }
         }
         let Some(one) = self.peers.get_mut(&peer) else { return };
-        if late && first && one.check_at.is_none_or(|(at, _)| at > now) {
-            one.check_at = Some((now, Reason::Startup));
+        // The side that does not begin comparisons does so when none that began meanwhile has shown what was missed.
+        let at = if first { now } else { now + 2 * self.config.pulse };
+        if late && one.check_at.is_none_or(|(known, _)| known > at) {
+            one.check_at = Some((at, Reason::Startup));
             self.ask_closed();
         }
         self.apply_next(peer);

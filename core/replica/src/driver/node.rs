@@ -136,13 +136,16 @@ impl Node {
         })?;
         let me = Me { store: store.store_id(), incarnation, groups: store.group_count() };
         let seed = u64::from_le_bytes(incarnation.0.first_chunk().copied().unwrap_or_default());
+        let clock_ahead = store.clock_ahead_max().as_millis();
+        let clock_ahead = u64::try_from(clock_ahead).unwrap_or(u64::MAX);
+        let protocol = Config { clock_ahead, ..options.protocol };
         let (work, inbox) = mpsc::channel(WORK);
         let links = Links::new(me.store, work.clone());
         let (events, _) = broadcast::channel(EVENTS);
         let (ready_in, ready) = watch::channel(false);
         let dialled = links.watch();
         let worker = Worker {
-            node: tidelog_protocol::Node::new(me, options.protocol, seed),
+            node: tidelog_protocol::Node::new(me, protocol, seed),
             store: store.clone(),
             topology: Arc::clone(&topology),
             lanes: Lanes::new(store.clone(), options.pins, work.clone()),
