@@ -15,6 +15,7 @@ use tidelog_engine::{
     TimeRange, adopt,
 };
 use tidelog_replica::identity::{Identity, LIFETIME};
+use tidelog_replica::protocol::snapshot::Transfer;
 use tidelog_replica::protocol::{Event, Outcome, Report};
 use tidelog_replica::topology::{FixedTopology, NodeInfo};
 use tidelog_replica::{Node, NodeOptions};
@@ -90,9 +91,9 @@ fn ordinary(device: i64, tick: i64) -> f64 {
     ((device * 31 + tick * 7) % 9973) as f64 / 100.0
 }
 
-/// D1, sealed and compacted, and a copy of it under another id.
-fn two_stores(dir: &Path, days: i64) -> Result<(PathBuf, PathBuf)> {
-    let (a, b) = (fresh(dir, "a")?, fresh(dir, "b")?);
+/// D1, sealed and compacted.
+fn one_store(dir: &Path, days: i64) -> Result<PathBuf> {
+    let a = fresh(dir, "a")?;
     let store = Options::new().memory_budget(512 << 20).open(&a)?;
     let mut batch = Batch::for_collection(name()?);
     let ticks = days * 8640;
@@ -102,6 +103,14 @@ fn two_stores(dir: &Path, days: i64) -> Result<(PathBuf, PathBuf)> {
     }
     store.seal()?;
     store.compact()?;
+    store.close()?;
+    Ok(a)
+}
+
+/// The same, and a copy of it under another id.
+fn two_stores(dir: &Path, days: i64) -> Result<(PathBuf, PathBuf)> {
+    let (a, b) = (one_store(dir, days)?, fresh(dir, "b")?);
+    let store = Store::open(&a)?;
     store.backup(&b, |_, _| true)?;
     store.close()?;
     adopt(&b)?;
@@ -152,6 +161,30 @@ impl Pair {
             match happening.event {
                 Event::Completed { outcome, report, .. } => return Ok((outcome, report)),
                 Event::Failed { why, .. } => eprintln!("failed: {why}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Seconds until files were received, and until both agreed.
+    async fn filled(&self) -> Result<(f64, f64, Transfer)> {
+        let begun = Instant::now();
+        let (mut a, mut b) = (self.nodes[0].events(), self.nodes[1].events());
+        let mut received = None;
+        loop {
+            let happening = tokio::select! {
+                one = a.recv() => one?,
+                one = b.recv() => one?,
+            };
+            let seconds = begun.elapsed().as_secs_f64();
+            match (happening.event, received) {
+                (Event::Received { transfer, .. }, _) => received = Some((seconds, transfer)),
+                (Event::NotReceived { why, .. }, _) => return Err(why.into()),
+                (Event::Completed { outcome, report, .. }, received) => {
+                    told("the comparison after it", &(outcome, report));
+                    let (at, transfer) = received.ok_or("no files were received")?;
+                    return Ok((at, seconds, transfer));
+                }
                 _ => {}
             }
         }
@@ -270,30 +303,39 @@ fn tail(runtime: &tokio::runtime::Runtime, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// An empty store from a full one.
+/// An empty store from a full one: files first, then the comparison that gives the verdict; and against frames with
+/// nothing done with them, right before and after.
 fn fill(runtime: &tokio::runtime::Runtime, dir: &Path, days: i64) -> Result<()> {
-    let (a, _) = two_stores(dir, days)?;
+    let a = one_store(dir, days)?;
     let (left, right) = (Store::open(&a)?, Store::open(fresh(dir, "empty")?)?);
+    let rows = (days * 8640 * DEVICES) as f64;
     let bytes: u64 = left.groups().iter().map(|group| group.bytes).sum();
-    runtime.block_on(async {
+    print("bytes of all files of the full store", bytes as f64, "B");
+    let before = runtime.block_on(raw())?;
+    let (received, verdict, transfer) = runtime.block_on(async {
         let pair = join(left.clone(), right.clone()).await?;
-        let ended = pair.compared(false).await?;
-        told("an empty store", &ended);
-        let seconds = ended.1.millis as f64 / 1e3;
-        let sent = (ended.1.sent + ended.1.received) as f64;
-        print("  rows", (days * 8640 * DEVICES) as f64 / seconds / 1e6, "M rows/s");
-        print("  bytes on the wire", sent / seconds / 1e6, "MB/s");
-        print("  bytes on the wire against bytes in files", sent / bytes as f64, "x");
+        let filled = pair.filled().await?;
         pair.stop().await;
-        Ok::<_, Box<dyn std::error::Error>>(())
+        Ok::<_, Box<dyn std::error::Error>>(filled)
     })?;
+    let after = runtime.block_on(raw())?;
+    let (size, raw) = (transfer.bytes_total as f64, f64::midpoint(before, after));
+    print("bytes of files that were received", size, "B");
+    print("  bytes of pieces on the wire against that", transfer.received as f64 / size, "x");
+    for (what, seconds) in [("received, verified, durable", received), ("agreed", verdict)] {
+        print(&format!("an empty store, from linking until {what}"), seconds, "s");
+        print("  rows", rows / seconds / 1e6, "M rows/s");
+        print("  bytes of files", size / seconds / 1e6, "MB/s");
+        print("  against frames with nothing done with them", size / seconds / raw * 100.0, "%");
+    }
+    assert_eq!(transfer.rows, rows as u64);
     left.close()?;
     right.close()?;
     Ok(())
 }
 
-/// Frames over a link, with nothing done with them.
-async fn raw() -> Result<()> {
+/// Frames over a link, with nothing done with them: bytes per second, in millions.
+async fn raw() -> Result<f64> {
     use tidelog_replica::frames::Channel;
     use tidelog_replica::trust::{PeerPin, Pins};
     use tidelog_replica::{Endpoint, EndpointOptions, Limits};
@@ -327,10 +369,7 @@ async fn raw() -> Result<()> {
         accepted.recv().await.ok_or("ended")?;
     }
     sending.await?;
-    print(
-        "frames over one link",
-        (count << 20) as f64 / begun.elapsed().as_secs_f64() / 1e6,
-        "MB/s",
-    );
-    Ok(())
+    let speed = (count << 20) as f64 / begun.elapsed().as_secs_f64() / 1e6;
+    print("frames over one link", speed, "MB/s");
+    Ok(speed)
 }

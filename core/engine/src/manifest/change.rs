@@ -83,6 +83,7 @@ const UNCOUNTED: u8 = 16;
 const TOMBSTONE_ROLLED_UP: u8 = 17;
 const CURSOR: u8 = 18;
 const REPLICATED: u8 = 19;
+const ADD_FOREIGN_FILE: u8 = 20;
 
 /// An edit as a frame's payload.
 pub(super) fn encode(edit: &[Change]) -> Vec<u8> {
@@ -149,7 +150,13 @@ fn write_change(writer: &mut Writer, change: &Change) {
         Change::NextFile(id) => {
             writer.u8(NEXT_FILE).varint(id.0);
         }
-        Change::AddFile(entry) => write_file(writer.u8(ADD_FILE), entry),
+        Change::AddFile(entry) => match entry.made_as {
+            None => write_file(writer.u8(ADD_FILE), entry),
+            Some((store, id)) => {
+                writer.u8(ADD_FOREIGN_FILE).raw(&store.0).varint(id.0);
+                write_file(writer, entry);
+            }
+        },
         Change::RemoveFile(id) => {
             writer.u8(REMOVE_FILE).varint(id.0);
         }
@@ -190,6 +197,10 @@ fn read_change(reader: &mut Reader<'_>) -> Result<Change, DecodeError> {
         CEILING => Change::Ceiling(Stamp(reader.u64()?)),
         NEXT_FILE => Change::NextFile(FileId(reader.varint()?)),
         ADD_FILE => Change::AddFile(Arc::new(read_file(reader)?)),
+        ADD_FOREIGN_FILE => {
+            let made_as = Some((StoreId(reader.array()?), FileId(reader.varint()?)));
+            Change::AddFile(Arc::new(FileEntry { made_as, ..read_file(reader)? }))
+        }
         REMOVE_FILE => Change::RemoveFile(FileId(reader.varint()?)),
         COLLECTION => {
             let name = read_collection_name(reader)?;
@@ -249,6 +260,7 @@ fn read_file(reader: &mut Reader<'_>) -> Result<FileEntry, Malformed> {
         dense: read_flag(reader)?,
         settled: read_flag(reader)?,
         uncounted: read_ranges(reader)?,
+        made_as: None,
         len: reader.varint()?,
         blake3: reader.array()?,
         rows: reader.varint()?,

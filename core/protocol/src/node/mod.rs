@@ -5,16 +5,19 @@
 
 mod links;
 mod sessions;
+mod snapshots;
 mod tails;
 
 use crate::ask::{Answer, Ask, AskId, Closed};
 use crate::event::{Event, PeerStatus, Reason};
 use crate::message::Channel;
 use crate::peer::{LinkId, Peer};
+use crate::snapshot::Giver;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use snapshots::Fetch;
 use tidelog_model::{GroupId, Incarnation, Position, Stamp, StoreId};
 
 /// Who this is.
@@ -43,6 +46,8 @@ pub struct Config {
     pub pulse: u64,
     /// One comparison with each peer, without following it.
     pub once: bool,
+    /// Files are given and received when they have so many bytes; less goes by rows.
+    pub snapshot_bytes_min: u64,
 }
 
 impl Default for Config {
@@ -54,6 +59,7 @@ impl Default for Config {
             silence: 15_000,
             pulse: 1_000,
             once: false,
+            snapshot_bytes_min: 4 << 20,
         }
     }
 }
@@ -177,6 +183,8 @@ enum For {
     Responder(StoreId, u32),
     Tail(StoreId, LinkId, Position),
     Apply(StoreId, LinkId),
+    Receiver(StoreId),
+    Giver(StoreId, u32),
     Nobody,
 }
 
@@ -195,6 +203,10 @@ pub struct Node {
     random: u64,
     agreed: Stamp,
     ready: bool,
+    /// The snapshot that is being received: one at a time.
+    fetch: Option<Fetch>,
+    /// Those that are given.
+    givers: BTreeMap<(StoreId, u32), Giver>,
     out: VecDeque<Output>,
     now: Now,
     wake_at: Option<u64>,
@@ -216,6 +228,8 @@ impl Node {
             random: seed,
             agreed: Stamp::ZERO,
             ready: false,
+            fetch: None,
+            givers: BTreeMap::new(),
             out: VecDeque::new(),
             now: Now { monotonic: 0, wall: 0 },
             wake_at: None,
@@ -257,7 +271,9 @@ impl Node {
     pub fn wake_at(&self) -> Option<u64> {
         let linked = self.peers.values().any(|peer| peer.link.is_some());
         let pulse = linked.then_some(self.pulse_at);
-        let checks = self.peers.values().filter(|peer| peer.is_up() && peer.session.is_none());
+        let idle = |peer: &&Peer| peer.is_up() && peer.session.is_none();
+        let checks =
+            self.peers.values().filter(idle).filter(|peer| !self.is_receiving_from(peer.store));
         let checks = checks.filter_map(|peer| peer.check_at.map(|(at, _)| at));
         let retries = self.peers.values().filter_map(|peer| peer.tail_in.retry_at);
         checks.chain(retries).chain(pulse).chain(self.wake_at).min()
@@ -352,6 +368,8 @@ impl Node {
                 self.tail_read(peer, from, answer);
             }
             For::Apply(peer, link) if current(self, peer, link) => self.applied(peer, answer),
+            For::Receiver(peer) => self.receiver_answered(peer, answer),
+            For::Giver(peer, number) => self.giver_answered(peer, number, answer),
             For::Tail(..) | For::Apply(..) | For::Nobody => {}
         }
     }
@@ -377,6 +395,7 @@ impl Node {
             self.ask_closed();
         }
         self.read_tails();
+        self.tick_snapshots();
         self.begin_sessions();
     }
 }

@@ -1,5 +1,6 @@
 //! Comparisons with peers: when they begin, up to which horizon, and what their end means.
 
+use super::snapshots::Then;
 use super::{For, Node, Output};
 use crate::ask::{Ask, View};
 use crate::event::{Event, Reason};
@@ -49,6 +50,11 @@ impl Node {
             self.act(peer, number, acts);
             return;
         }
+        if matches!(message, SessionMessage::Open { .. }) && self.lacks(peer) {
+            self.receive_before(peer, Then::Answer(number, message));
+            return;
+        }
+        let Some(one) = self.peers.get_mut(&peer) else { return };
         if let SessionMessage::Open { epoch, eager, horizon, salt, groups, roots } = message {
             if one.responders.len() >= RESPONDERS_MAX && !one.responders.contains_key(&number) {
                 let text = String::from("too many comparisons at once: end others first");
@@ -115,34 +121,45 @@ impl Node {
         let due = |one: &&Peer| {
             one.is_up()
                 && one.session.is_none()
+                && !self.is_receiving_from(one.store)
                 && one.check_at.is_some_and(|(at, _)| at <= now)
                 && (one.knows_enough(self.me.store) || now >= one.up_at + PATIENCE)
         };
         let due: Vec<StoreId> = self.peers.values().filter(due).map(|one| one.store).collect();
         for peer in due {
-            let salt = self.jitter(u64::MAX);
-            let horizon = self.horizon(peer);
-            let Some(one) = self.peers.get_mut(&peer) else { continue };
-            let Some((_, reason)) = one.check_at.take() else { continue };
-            let number = one.next_session;
-            one.next_session = one.next_session.wrapping_add(2);
-            let follows = one.tail_out.is_on() || one.tail_in.is_on();
-            let begin = Begin {
-                peer,
-                session: number,
-                horizon,
-                salt,
-                groups: one.shared.clone(),
-                second_look: follows.then_some(self.config.second_look),
-                // Once stores have agreed differences are few, and bytes count.
-                eager: one.agreed_at.is_none(),
-            };
-            let groups = one.shared.clone();
-            let (session, acts) = Initiator::new(begin, now);
-            one.session = Some((number, session));
-            self.event(Event::Started { peer, session: number, reason, groups });
-            self.act(peer, number, acts);
+            let taken = self.peers.get_mut(&peer).and_then(|one| one.check_at.take());
+            let Some((_, reason)) = taken else { continue };
+            if self.lacks(peer) {
+                self.receive_before(peer, Then::Begin(reason));
+            } else {
+                self.begin_session(peer, reason);
+            }
         }
+    }
+
+    pub(super) fn begin_session(&mut self, peer: StoreId, reason: Reason) {
+        let now = self.now.monotonic;
+        let salt = self.jitter(u64::MAX);
+        let horizon = self.horizon(peer);
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        let number = one.next_session;
+        one.next_session = one.next_session.wrapping_add(2);
+        let follows = one.tail_out.is_on() || one.tail_in.is_on();
+        let begin = Begin {
+            peer,
+            session: number,
+            horizon,
+            salt,
+            groups: one.shared.clone(),
+            second_look: follows.then_some(self.config.second_look),
+            // Once stores have agreed differences are few, and bytes count.
+            eager: one.agreed_at.is_none(),
+        };
+        let groups = one.shared.clone();
+        let (session, acts) = Initiator::new(begin, now);
+        one.session = Some((number, session));
+        self.event(Event::Started { peer, session: number, reason, groups });
+        self.act(peer, number, acts);
     }
 
     /// Up to where both are expected to have everything.
@@ -224,8 +241,7 @@ impl Node {
         }
         let failures = one.failures;
         let wait = if failed {
-            let ceiling = (1_000u64 << failures.min(6)).min(60_000);
-            Some((ceiling / 2 + self.jitter(ceiling), Reason::Retry))
+            Some((self.pause_after(failures), Reason::Retry))
         } else {
             let interval = self.config.interval;
             interval.map(|every| (every - every / 10 + self.jitter(every / 5), Reason::Interval))
@@ -256,6 +272,12 @@ impl Node {
         }
     }
 
+    /// How long to wait after so many failures.
+    pub(super) fn pause_after(&mut self, failures: u32) -> u64 {
+        let ceiling = (1_000u64 << failures.min(6)).min(60_000);
+        ceiling / 2 + self.jitter(ceiling)
+    }
+
     /// Both sides hold the same up to a horizon.
     pub(super) fn agreed(&mut self, peer: StoreId, horizon: &Horizon) {
         let now = self.now.monotonic;
@@ -277,6 +299,7 @@ impl Node {
                 one.check_at = Some((soon, Reason::Startup));
             }
         }
+        self.sweep_partials(peer);
         self.agree();
         self.look_ready();
     }

@@ -1,6 +1,7 @@
 //! What the protocol asks, answered from the engine: on a thread that may block, for it reads files and waits for
 //! fsyncs. Decides nothing.
 
+mod snapshot;
 mod view;
 
 use rkyv::util::AlignedVec;
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidelog_engine::{
-    Applied, ApplyError, Incoming, Kind, StatePart, Store, Tail, TailError, WriteError,
+    Applied, ApplyError, Incoming, Kind, Partial, StatePart, Store, Tail, TailError, WriteError,
 };
 use tidelog_model::digest::StateKind;
 use tidelog_model::{GroupId, Horizon, Position, StoreId, SubBatch};
@@ -43,6 +44,8 @@ pub struct Bridge {
     access: Option<Access>,
     views: BTreeMap<(StoreId, u32), Viewed>,
     tails: BTreeMap<StoreId, Tail>,
+    /// The file of a snapshot that is being received.
+    partial: Option<Partial>,
 }
 
 impl std::fmt::Debug for Bridge {
@@ -55,7 +58,8 @@ impl Bridge {
     /// A bridge to a store.
     #[must_use]
     pub fn new(store: Store, pins: PinBudget) -> Self {
-        Bridge { store, pins, access: None, views: BTreeMap::new(), tails: BTreeMap::new() }
+        let (views, tails) = (BTreeMap::new(), BTreeMap::new());
+        Bridge { store, pins, access: None, views, tails, partial: None }
     }
 
     /// The same for a peer that may see and send only some databases.
@@ -110,6 +114,18 @@ impl Bridge {
                 }
                 return None;
             }
+            Ask::OfferSnapshot { peer, held, bytes_min } => self.offer(peer, &held, bytes_min),
+            Ask::PieceSums { peer, file, from, count } => self.piece_sums(peer, file, from, count),
+            Ask::Piece { peer, file, piece } => self.piece(peer, file, piece),
+            Ask::EndSnapshot { peer } => {
+                self.store.end_snapshot(peer);
+                return None;
+            }
+            Ask::ChooseFiles { files, .. } => self.choose(&files),
+            Ask::OpenFile { file, sums, .. } => self.open_file(file, sums),
+            Ask::TakePiece { file, piece, bytes, .. } => self.take_piece(file, piece, &bytes),
+            Ask::FinishFile { file, .. } => self.finish_file(file),
+            Ask::Install { group, files, .. } => self.install(group, &files),
         })
     }
 
@@ -130,6 +146,8 @@ impl Bridge {
                 visible: closed.visible,
                 latest: closed.latest,
                 cursors: self.store.all_cursors(),
+                held: self.store.held(),
+                partials: self.store.has_partials(),
             }),
             None => failed(FailureKind::Store, "the store is open for reading only"),
         }

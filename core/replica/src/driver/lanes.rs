@@ -19,6 +19,23 @@ enum Lane {
     Apply(StoreId),
     /// A comparison.
     Session(StoreId, u32),
+    /// Files for a peer.
+    Give(StoreId),
+    /// Files of a peer.
+    Take(StoreId),
+    /// Reading whole files of a peer, beside those that still come.
+    Install(StoreId),
+}
+
+impl Lane {
+    /// Whose rights count in it.
+    fn peer(self) -> Option<StoreId> {
+        match self {
+            Lane::General => None,
+            Lane::Tail(peer) | Lane::Apply(peer) | Lane::Session(peer, _) => Some(peer),
+            Lane::Give(peer) | Lane::Take(peer) | Lane::Install(peer) => Some(peer),
+        }
+    }
 }
 
 fn lane_of(ask: &Ask) -> Lane {
@@ -30,6 +47,15 @@ fn lane_of(ask: &Ask) -> Lane {
         Ask::Apply { peer, .. } => Lane::Apply(*peer),
         Ask::Tail { peer, .. } | Ask::Pin { peer, .. } => Lane::Tail(*peer),
         Ask::Closed | Ask::State { .. } | Ask::TakeState { .. } => Lane::General,
+        Ask::OfferSnapshot { peer, .. }
+        | Ask::PieceSums { peer, .. }
+        | Ask::Piece { peer, .. }
+        | Ask::EndSnapshot { peer } => Lane::Give(*peer),
+        Ask::ChooseFiles { peer, .. }
+        | Ask::OpenFile { peer, .. }
+        | Ask::TakePiece { peer, .. }
+        | Ask::FinishFile { peer, .. } => Lane::Take(*peer),
+        Ask::Install { peer, .. } => Lane::Install(*peer),
     }
 }
 
@@ -50,11 +76,7 @@ impl Lanes {
     /// From now on a peer sees and sends only this. Lanes that are open keep to what they began with.
     pub(super) fn allow(&mut self, peer: StoreId, access: Access) {
         self.access.insert(peer, access);
-        let of = |lane: &Lane| match lane {
-            Lane::General => None,
-            Lane::Tail(peer) | Lane::Apply(peer) | Lane::Session(peer, _) => Some(*peer),
-        };
-        self.open.retain(|lane, _| of(lane) != Some(peer));
+        self.open.retain(|lane, _| lane.peer() != Some(peer));
     }
 
     /// Sees to it that an ask is answered. The protocol has few of them under way, so a queue without a bound stays
@@ -67,12 +89,7 @@ impl Lanes {
             return;
         }
         let queue = self.open.entry(lane).or_insert_with(|| {
-            let access = match lane {
-                Lane::General => None,
-                Lane::Tail(peer) | Lane::Apply(peer) | Lane::Session(peer, _) => {
-                    self.access.get(&peer).cloned()
-                }
-            };
+            let access = lane.peer().and_then(|peer| self.access.get(&peer).cloned());
             let (queue, asks) = mpsc::unbounded_channel();
             let bridge = Bridge::new(self.store.clone(), self.pins).allowing(access);
             tokio::spawn(serve(bridge, asks, self.work.clone()));

@@ -5,6 +5,7 @@ use super::print::{report_json, report_text};
 use super::{identity_of, runtime};
 use crate::arguments::Opener;
 use crate::error::{CommandError, Outcome};
+use crate::progress::Progress;
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -83,9 +84,22 @@ async fn one_comparison(
     node: &Node,
 ) -> Result<(SyncOutcome, tidelog::replication::protocol::Report), CommandError> {
     let mut events = node.events();
+    // An empty store is given whole files first.
+    let mut receiving: Option<Progress> = None;
     loop {
         let Ok(happening) = events.recv().await else { continue };
         match happening.event {
+            Event::Receiving { transfer, .. } => {
+                let progress = receiving.get_or_insert_with(|| Progress::new("receiving"));
+                progress.set(transfer.bytes, transfer.bytes_total);
+            }
+            Event::Received { .. } => {
+                receiving.iter().for_each(|progress| progress.turn_to("comparing"));
+            }
+            Event::NotReceived { why, .. } => match &receiving {
+                Some(progress) => progress.say(&format!("tidelog: {why}")),
+                None => crate::error::say(&format!("tidelog: {why}")),
+            },
             Event::Completed { outcome, report, .. } => return Ok((outcome, report)),
             Event::Refused { why, .. } => {
                 return Err(CommandError::Peer { peer: "the peer".to_owned(), why });
