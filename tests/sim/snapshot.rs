@@ -38,10 +38,15 @@ fn write(world: &World, machine: usize, device: &str, minutes: std::ops::Range<i
     }
 }
 
-/// Three machines' worth of rows on the first, in one dense file per group.
+/// Four devices' rows on the first machine, in one dense file per group.
 fn source(seed: u64) -> World {
+    source_of(seed, false)
+}
+
+fn source_of(seed: u64, once: bool) -> World {
     let mut world = World::new(2, seed);
     world.config.snapshot_bytes_min = 64 << 10;
+    world.config.once = once;
     world.start(0);
     for device in ["a", "b", "c", "d"] {
         write(&world, 0, device, 0..ROWS, NOISE);
@@ -158,6 +163,25 @@ fn a_machine_with_nothing_is_given_files_while_writes_go_on() {
         assert_eq!(world.store(0).snapshots_kept(), 0, "the files are let go of");
         let outcomes = [world.outcomes(0), world.outcomes(1)].concat();
         assert!(outcomes.iter().all(|one| *one == Outcome::Agreed), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn one_comparison_alone_brings_files_in_both_directions() {
+    for pushed in [true, false] {
+        for seed in 30..32 {
+            let mut world = source_of(seed, pushed);
+            world.config.once = !pushed;
+            world.start(1);
+            write(&world, 1, "own", 0..50, 10);
+            world.run(20_000);
+            check_equal(&world, 4 * ROWS as usize + 50);
+            let (rows, _) = received(&world, 1);
+            assert!(rows >= 4 * ROWS as u64, "pushed: {pushed}, seed {seed}: {rows}");
+            let who = usize::from(!pushed);
+            assert_eq!(world.outcomes(who), [Outcome::Agreed], "pushed: {pushed}, seed {seed}");
+            assert_eq!(world.outcomes(1 - who), []);
+        }
     }
 }
 

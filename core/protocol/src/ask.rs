@@ -195,6 +195,8 @@ pub struct Closed {
     pub cursors: Vec<(StoreId, Position)>,
     /// About how many bytes each group holds.
     pub held: Vec<(GroupId, u64)>,
+    /// May files be installed? Not in a store that gives up what it has no room for.
+    pub takes_files: bool,
     /// Is there anything of files that were not received to their end?
     pub partials: bool,
 }

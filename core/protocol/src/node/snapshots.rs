@@ -37,6 +37,7 @@ impl Node {
         let (Some(one), Some(closed)) = (self.peers.get(&peer), &self.closed) else { return false };
         let theirs = one.hello.as_ref().map_or(0, |hello| hello.held);
         !one.no_snapshot
+            && closed.takes_files
             && theirs >= self.config.snapshot_bytes_min
             && lacks(&closed.held, &one.shared, theirs, self.me.groups)
     }

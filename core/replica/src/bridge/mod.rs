@@ -147,6 +147,7 @@ impl Bridge {
                 latest: closed.latest,
                 cursors: self.store.all_cursors(),
                 held: self.store.held(),
+                takes_files: self.store.takes_snapshots(),
                 partials: self.store.has_partials(),
             }),
             None => failed(FailureKind::Store, "the store is open for reading only"),

@@ -12,6 +12,7 @@ use crate::manifest::{Change, CollectionEntry, FileEntry};
 use crate::store::catalog::new_entry;
 use crate::store::{Inner, Store};
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use tidelog_model::{CollectionName, Digest, FIELDS_MAX, GroupId, Stamp, Version};
 
@@ -63,6 +64,7 @@ impl Store {
                 inner.check_received(group, *file, &path, allowed).inspect_err(|error| {
                     if matches!(error, SnapshotError::Refused(ApplyError::Malformed { .. })) {
                         let _ = inner.disk.remove(&path);
+                        inner.look_for_partials();
                     }
                 })?;
             checked.push(Checked { file: found, digest: file.digest });
@@ -180,7 +182,10 @@ impl Inner {
         }
         self.stamps.observe(newest.unwrap_or(Stamp::ZERO));
         self.look_for_partials();
-        self.threads.compact_soon();
+        // Sealing them and merging takes its time, which those that are still to come may have first.
+        if !self.partials.load(Relaxed) {
+            self.threads.compact_soon();
+        }
         Ok(installed)
     }
 

@@ -48,6 +48,13 @@ impl Store {
         (0..self.inner.groups).map(GroupId).map(of_group).collect()
     }
 
+    /// May a snapshot be installed here? A store with a bound on its bytes would give up again what is older than it has
+    /// room for.
+    #[must_use]
+    pub fn takes_snapshots(&self) -> bool {
+        self.inner.options.max_bytes.is_none()
+    }
+
     /// The files that a peer lacks, who holds about so many bytes of these groups: kept for it from now on. Those of a
     /// group are left out unless they are many times as much as it has, or when `allowed` refuses a database that has
     /// rows in them. Empty, and nothing is kept, when they are less than `bytes_min` in all.
