@@ -9,6 +9,7 @@
 //! - `log`: torn and damaged logs.
 //! - `reader`: opening for reading beside a writer that does not wait.
 //! - `seal`: a death at each call of sealing the pyramid, and of what is sealed.
+//! - `snapshot`: files of another store received and installed.
 //!
 //! `TIDELOG_LONG=1` runs more of everything.
 
@@ -18,6 +19,7 @@ mod log;
 mod random;
 mod reader;
 mod seal;
+mod snapshot;
 mod subsets;
 mod sweep;
 

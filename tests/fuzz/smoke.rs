@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tidelog_engine::fuzzing;
 use tidelog_model::{
-    CollectionName, GroupId, Horizon, Incarnation, Level, Position, Stamp, StoreId, TimeRange,
+    CollectionName, Digest, GroupId, Horizon, Incarnation, Level, Position, Stamp, StoreId,
+    TimeRange,
 };
 use tidelog_protocol::compare::{Item, Look, Print, Scope};
 use tidelog_protocol::message::{Control, Pulse, Roots, SessionMessage, TailBatch};
+use tidelog_protocol::snapshot::{FileOffer, SnapshotMessage};
 
 type Target = (&'static str, fn(&[u8]));
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     ("wal_frame", fuzzing::wal_frame),
     ("batch_v1", fuzzing::batch_v1),
     ("manifest", fuzzing::manifest),
@@ -24,6 +26,7 @@ const TARGETS: [Target; 8] = [
     ("control", control),
     ("tail_batch", tail_batch),
     ("session_message", session_message),
+    ("snapshot_message", snapshot_message),
 ];
 
 fn control(bytes: &[u8]) {
@@ -41,6 +44,12 @@ fn tail_batch(bytes: &[u8]) {
 fn session_message(bytes: &[u8]) {
     if let Ok(message) = SessionMessage::decode(bytes) {
         assert_eq!(SessionMessage::decode(&message.encode()), Ok(message));
+    }
+}
+
+fn snapshot_message(bytes: &[u8]) {
+    if let Ok(message) = SnapshotMessage::decode(bytes) {
+        assert_eq!(SnapshotMessage::decode(&message.encode()), Ok(message));
     }
 }
 
@@ -71,7 +80,14 @@ fn messages() -> Vec<Vec<u8>> {
     ];
     let groups = vec![GroupId(0), GroupId(1)];
     let turn = SessionMessage::Turn { turn: 1, epoch: 2, look: Look::Second, items };
+    let file = Digest([5; 32]);
+    let files = [0, 1].map(|group| FileOffer { group: GroupId(group), len: 3 << 20, digest: file });
+    let held = vec![(GroupId(0), 900), (GroupId(1), 0)];
     vec![
+        SnapshotMessage::Request { held }.encode(),
+        SnapshotMessage::Offer { files: files.into() }.encode(),
+        SnapshotMessage::Sums { file, from: 1, sums: vec![[6; 32]; 3] }.encode(),
+        SnapshotMessage::Piece { file, piece: 2, bytes: vec![7; 200] }.encode(),
         Control::Pulse(pulse).encode(),
         Control::Resend(Some(at(9))).encode(),
         tail.encode(),

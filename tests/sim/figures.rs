@@ -33,7 +33,8 @@ fn comparing_costs_no_more_bytes_and_turns_than_this() {
     const BOUNDS: [(i64, u64, u32); 4] =
         [(0, 300, 0), (1, 6_000, 3), (100, 45_000, 3), (10_000, 1_000_000, 4)];
     let mut world = World::new(2, 1);
-    world.config = Config { interval: None, ..Config::default() };
+    // The second comparison of a log that began anew comes long after what is counted.
+    world.config = Config { interval: None, clock_ahead: 1 << 40, ..Config::default() };
     (0..2).for_each(|machine| assert!(world.start(machine)));
     write(&world, 0..DEVICES * ROWS, 0.0);
     come_to_rest(&mut world);
@@ -46,10 +47,14 @@ fn comparing_costs_no_more_bytes_and_turns_than_this() {
         // A log that begins anew says nothing of what was before: it has to be found.
         world.stop(0);
         (0..2).for_each(|machine| assert!(world.start(machine)));
+        // Of the first comparison: another one may look at what was beyond its horizon.
         let bytes = Rc::new(RefCell::new((0u64, 0u64)));
         let own = Rc::clone(&bytes);
+        let mut first = None;
         world.net.tamper = Some(Box::new(move |_, channel, message| {
-            if matches!(channel, Channel::Session(_)) {
+            if let Channel::Session(number) = channel
+                && *first.get_or_insert(number) == number
+            {
                 let mut own = own.borrow_mut();
                 *own = (own.0 + 1, own.1 + message.len() as u64);
             }
@@ -71,7 +76,11 @@ fn comparing_costs_no_more_bytes_and_turns_than_this() {
             assert!(turns <= turns_max, "{differing} rows that differ took {turns} turns");
             // What differs goes, and nothing else.
             let moved = (counts.rows_sent + counts.rows_taken, counts.rows_sent);
-            assert!(moved.0 == differing as u64 && [0, moved.0].contains(&moved.1), "{counts:?}");
+            let again = compared > 1 && moved.0 == 0;
+            assert!(
+                again || moved.0 == differing as u64 && [0, moved.0].contains(&moved.1),
+                "{counts:?}"
+            );
             note(&format!(
                 "{differing} rows differ of {}: {messages} messages, {turns} turns, {bytes} bytes both ways, of them rows: {} sent, {} taken; {} ms",
                 DEVICES * ROWS,

@@ -5,6 +5,7 @@ use tidelog_model::{Digest, Stamp, TimeRange};
 use tidelog_protocol::Channel;
 use tidelog_protocol::compare::Item;
 use tidelog_protocol::message::{Control, Roots, SessionMessage, TailBatch};
+use tidelog_protocol::snapshot::SnapshotMessage;
 
 /// Changes one in three messages of the first machine.
 pub fn liar(seed: u64) -> Tamper {
@@ -46,6 +47,39 @@ impl Lies {
                 self.session(&mut message);
                 *bytes = message.encode();
             }
+            Channel::Bulk(_) => {
+                let mut message = SnapshotMessage::decode(bytes).expect("as it was made");
+                self.snapshot(&mut message);
+                *bytes = message.encode();
+            }
+        }
+    }
+
+    fn snapshot(&mut self, message: &mut SnapshotMessage) {
+        match message {
+            SnapshotMessage::Offer { files } => {
+                for file in files {
+                    match self.below(3) {
+                        0 => file.digest.0[0] ^= 1,
+                        1 => file.len += self.draw() % (4 << 20),
+                        _ => file.len = file.len.saturating_sub(self.draw() % 5000).max(1),
+                    }
+                }
+            }
+            SnapshotMessage::Sums { sums, .. } => match self.below(2) {
+                0 => drop(sums.pop()),
+                _ => sums.iter_mut().for_each(|sum| sum[7] ^= 4),
+            },
+            SnapshotMessage::Piece { bytes, piece, .. } => match self.below(3) {
+                0 => {
+                    let at = self.below(bytes.len());
+                    bytes[at] ^= 1;
+                }
+                1 => bytes.truncate(1),
+                _ => *piece += 1,
+            },
+            SnapshotMessage::State { parts } => drop(parts.pop()),
+            _ => {}
         }
     }
 

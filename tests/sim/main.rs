@@ -12,5 +12,6 @@ mod plant;
 mod regress;
 mod rest;
 mod seeds;
+mod snapshot;
 mod twin;
 mod world;

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use tidelog_engine::clock::Entropy;
+use tidelog_engine::{Answer as Rows, Delete, Query, Store};
 use tidelog_model::digest::StateKind;
-use tidelog_model::{Digest, Horizon, Position, Stamp, StoreId, SubBatch, Version};
+use tidelog_model::{
+    Device, DeviceSelector, Digest, Horizon, Position, Stamp, StoreId, SubBatch, Version,
+};
 use tidelog_protocol::compare::{Item, Look};
 use tidelog_protocol::message::{Control, TailBatch};
 use tidelog_protocol::{Answer, Ask, Channel, FailureKind, LinkId};
@@ -52,6 +55,8 @@ pub enum Plant {
     DropWhatIsAhead,
     /// Rows that are sent in a comparison have the greatest of their stamps.
     LevelEarly,
+    /// Files of a snapshot take the place of what is there of their group.
+    ReplaceByFiles,
 }
 
 impl Plant {
@@ -74,6 +79,21 @@ impl Plant {
         (Plant::DropWhatIsAhead, 7),
         (Plant::LevelEarly, 86),
     ];
+
+    /// What the bug does to a store before an ask is answered.
+    pub fn meddle(self, store: &Store, ask: &Ask) {
+        let (Plant::ReplaceByFiles, Ask::Install { group, .. }) = (self, ask) else { return };
+        for name in store.collection_names() {
+            let rows = store.query(&name, Query::new()).and_then(Rows::collect_rows);
+            let devices = rows.expect("readable").devices;
+            let devices =
+                devices.iter().map(|text| Device::from_canonical(text).expect("a device"));
+            for device in devices.filter(|device| store.group_of(&name, device) == *group) {
+                let delete = Delete::collection(&name).devices(DeviceSelector::one(device));
+                store.delete(&delete).expect("a healthy disk");
+            }
+        }
+    }
 
     /// Where a store draws its ids.
     pub fn entropy(self, clock: &SimClock, number: usize) -> Arc<dyn Entropy> {
@@ -209,7 +229,7 @@ impl Planted {
             Ask::Summary { view, .. } | Ask::Collections { view, .. } => {
                 self.twist_horizon(&mut view.horizon);
             }
-            Ask::State { view } => self.twist_horizon(&mut view.horizon),
+            Ask::State { horizon, .. } => self.twist_horizon(horizon),
             Ask::Step { view, pace, items } => {
                 self.twist_horizon(&mut view.horizon);
                 if self.plant == Plant::LookOnce {

@@ -378,6 +378,7 @@ impl World {
                 return None;
             }
             let (id, ask) = up.asks.pop_front()?;
+            self.plant.meddle(&up.store, &ask);
             if let Some(answer) = up.planted.answer(&mut up.bridge, ask, self.now) {
                 if let Answer::Failed(failure) = &answer {
                     self.machines[number].broken |= failure.kind == FailureKind::Store;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The modules of the engine from the ground up. A module may use what stands in a line above its own.
 const LAYERS: [&[&str]; 13] = [
-    &["ids", "format", "clock", "disk", "codec"],
+    &["ids", "format", "clock", "disk", "codec", "pieces"],
     &["rows", "log", "retention"],
     &["memory", "group", "manifest", "rollup"],
     &["nodes"],

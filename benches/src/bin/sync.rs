@@ -16,6 +16,7 @@ use tidelog_engine::{
     TimeRange, adopt,
 };
 use tidelog_replica::identity::{Identity, LIFETIME};
+use tidelog_replica::protocol::snapshot::Transfer;
 use tidelog_replica::protocol::{Event, Outcome, Report};
 use tidelog_replica::topology::{FixedTopology, NodeInfo};
 use tidelog_replica::{Node, NodeOptions};
@@ -91,18 +92,33 @@ fn ordinary(device: i64, tick: i64) -> f64 {
     ((device * 31 + tick * 7) % 9973) as f64 / 100.0
 }
 
-/// D1, sealed and compacted, and a copy of it under another id.
-fn two_stores(dir: &Path, days: i64) -> Result<(PathBuf, PathBuf)> {
-    let (a, b) = (fresh(dir, "a")?, fresh(dir, "b")?);
+/// Values of a meter with noise in their last three digits, which no codec takes out.
+fn noisy(device: i64, tick: i64) -> f64 {
+    let mut mixed = (device * 1_000_003 + tick).cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    20.0 + device as f64 + ((mixed >> 32) % 1_000_000) as f64 / 1e5
+}
+
+/// D1, sealed and compacted.
+fn one_store(dir: &Path, days: i64, value: impl Fn(i64, i64) -> f64) -> Result<PathBuf> {
+    let a = fresh(dir, "a")?;
     let store = Options::new().memory_budget(512 << 20).open(&a)?;
     let mut batch = Batch::for_collection(name()?);
     let ticks = days * 8640;
     for from in (0..ticks).step_by(100) {
-        rows(&mut batch, from..ticks.min(from + 100), ordinary)?;
+        rows(&mut batch, from..ticks.min(from + 100), &value)?;
         store.write(&batch, Durability::Os)?;
     }
     store.seal()?;
     store.compact()?;
+    store.close()?;
+    Ok(a)
+}
+
+/// The same, and a copy of it under another id.
+fn two_stores(dir: &Path, days: i64) -> Result<(PathBuf, PathBuf)> {
+    let (a, b) = (one_store(dir, days, ordinary)?, fresh(dir, "b")?);
+    let store = Store::open(&a)?;
     store.backup(&b, |_, _| true)?;
     store.close()?;
     adopt(&b)?;
@@ -137,6 +153,15 @@ async fn join(a: Store, b: Store) -> Result<Pair> {
     Ok(Pair { nodes: [start(0, a)?, start(1, b)?] })
 }
 
+/// Seconds since the offer until all files are here, are installed, and both agree.
+#[derive(Default)]
+struct Filled {
+    here: f64,
+    received: f64,
+    agreed: f64,
+    transfer: Transfer,
+}
+
 impl Pair {
     /// The report of the next comparison that comes to its end on either side.
     async fn compared(&self, ask: bool) -> Result<(Outcome, Report)> {
@@ -153,6 +178,40 @@ impl Pair {
             match happening.event {
                 Event::Completed { outcome, report, .. } => return Ok((outcome, report)),
                 Event::Failed { why, .. } => eprintln!("failed: {why}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// How an empty store came to be full.
+    async fn filled(&self) -> Result<Filled> {
+        let (mut a, mut b) = (self.nodes[0].events(), self.nodes[1].events());
+        let mut begun = Instant::now();
+        let mut filled = Filled::default();
+        loop {
+            let happening = tokio::select! {
+                one = a.recv() => one?,
+                one = b.recv() => one?,
+            };
+            let seconds = begun.elapsed().as_secs_f64();
+            match happening.event {
+                Event::Receiving { transfer, .. } if filled.transfer == Transfer::default() => {
+                    print("from linking until the offer", seconds, "s");
+                    begun = Instant::now();
+                    filled.transfer = transfer;
+                }
+                Event::Receiving { transfer, .. } if transfer.files == transfer.files_total => {
+                    filled.here = if filled.here == 0.0 { seconds } else { filled.here };
+                }
+                Event::Received { transfer, .. } => {
+                    (filled.received, filled.transfer) = (seconds, transfer);
+                }
+                Event::NotReceived { why, .. } => return Err(why.into()),
+                Event::Completed { outcome, report, .. } => {
+                    told("the comparison after it", &(outcome, report));
+                    filled.agreed = seconds;
+                    return Ok(filled);
+                }
                 _ => {}
             }
         }
@@ -275,30 +334,45 @@ fn tail(runtime: &tokio::runtime::Runtime, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// An empty store from a full one.
+/// An empty store from a full one: files first, then the comparison that gives the verdict; and against frames with
+/// nothing done with them, right before and after.
 fn fill(runtime: &tokio::runtime::Runtime, dir: &Path, days: i64) -> Result<()> {
-    let (a, _) = two_stores(dir, days)?;
+    let a = one_store(dir, days, noisy)?;
     let (left, right) = (Store::open(&a)?, Store::open(fresh(dir, "empty")?)?);
+    let rows = (days * 8640 * DEVICES) as f64;
     let bytes: u64 = left.groups().iter().map(|group| group.bytes).sum();
-    runtime.block_on(async {
+    print("bytes of all files of the full store", bytes as f64, "B");
+    let before = runtime.block_on(raw())?;
+    let filled = runtime.block_on(async {
         let pair = join(left.clone(), right.clone()).await?;
-        let ended = pair.compared(false).await?;
-        told("an empty store", &ended);
-        let seconds = ended.1.millis as f64 / 1e3;
-        let sent = (ended.1.sent + ended.1.received) as f64;
-        print("  rows", (days * 8640 * DEVICES) as f64 / seconds / 1e6, "M rows/s");
-        print("  bytes on the wire", sent / seconds / 1e6, "MB/s");
-        print("  bytes on the wire against bytes in files", sent / bytes as f64, "x");
+        let filled = pair.filled().await?;
         pair.stop().await;
-        Ok::<_, Box<dyn std::error::Error>>(())
+        Ok::<_, Box<dyn std::error::Error>>(filled)
     })?;
+    let after = runtime.block_on(raw())?;
+    let transfer = filled.transfer;
+    let (size, raw) = (transfer.bytes_total as f64 / 1e6, f64::midpoint(before, after));
+    print("bytes of files that were received", size, "MB");
+    print("  bytes of pieces on the wire against that", transfer.received as f64 / size / 1e6, "x");
+    let stages = [
+        ("here and verified piece by piece, durable", filled.here),
+        ("checked as foreign files and installed", filled.received),
+        ("agreed", filled.agreed),
+    ];
+    for (what, seconds) in stages {
+        print(&format!("from the offer until {what}"), seconds, "s");
+        print("  rows", rows / seconds / 1e6, "M rows/s");
+        print("  bytes of files", size / seconds, "MB/s");
+        print("  against frames with nothing done with them", size / seconds / raw * 100.0, "%");
+    }
+    assert_eq!(transfer.rows, rows as u64);
     left.close()?;
     right.close()?;
     Ok(())
 }
 
-/// Frames over a link, with nothing done with them.
-async fn raw() -> Result<()> {
+/// Frames over a link, with nothing done with them: bytes per second, in millions.
+async fn raw() -> Result<f64> {
     use tidelog_replica::frames::Channel;
     use tidelog_replica::trust::{PeerPin, Pins};
     use tidelog_replica::{Endpoint, EndpointOptions, Limits};
@@ -332,10 +406,7 @@ async fn raw() -> Result<()> {
         accepted.recv().await.ok_or("ended")?;
     }
     sending.await?;
-    print(
-        "frames over one link",
-        (count << 20) as f64 / begun.elapsed().as_secs_f64() / 1e6,
-        "MB/s",
-    );
-    Ok(())
+    let speed = (count << 20) as f64 / begun.elapsed().as_secs_f64() / 1e6;
+    print("frames over one link", speed, "MB/s");
+    Ok(speed)
 }

@@ -16,6 +16,7 @@ mod manifest;
 mod memory;
 mod nodes;
 mod options;
+mod pieces;
 mod pyramid;
 mod query;
 mod retention;
@@ -39,7 +40,8 @@ pub use retention::{Retention, RetentionError};
 pub use store::{
     Applied, BackupError, BackupReport, CheckReport, Closed, CollectionStats, CompareError,
     CompareReport, Content, ContentRow, Delete, Difference, DigestRow, Finding, GroupInfo,
-    Incoming, OpenReport, Receipt, RecoverError, RecoverReport, RowPacker, SealReport,
+    Incoming, Installed, OpenReport, Partial, Receipt, RecoverError, RecoverReport, RowPacker,
+    SNAPSHOT_FILE_BYTES_MAX, SNAPSHOT_FILES_MAX, SealReport, SnapshotError, SnapshotFile,
     StateApplied, StatePart, Stats, Store, Ticket, TierStats, adopt, adopt_on, recover, recover_on,
     state_root,
 };

@@ -3,6 +3,7 @@
 
 use crate::compare::{Item, Pace, Step};
 use crate::message::Part;
+use crate::snapshot::{FileOffer, PieceSum};
 use alloc::string::String;
 use alloc::vec::Vec;
 use tidelog_model::{Digest, GroupId, Horizon, Position, Stamp, StoreId};
@@ -61,15 +62,17 @@ pub enum Ask {
         /// Which.
         session: u32,
     },
-    /// All parts of the state that the peer may see, up to the horizon as rows are.
+    /// All parts of the state that the peer may see, up to a horizon as rows are.
     State {
-        /// The moment.
-        view: View,
+        /// For whom.
+        peer: StoreId,
+        /// What is looked at.
+        horizon: Horizon,
     },
     /// Take parts of the state.
     TakeState {
-        /// The moment; of it, from whom.
-        view: View,
+        /// From whom.
+        peer: StoreId,
         /// Parts.
         parts: Vec<Part>,
     },
@@ -102,6 +105,83 @@ pub enum Ask {
         /// From where.
         from: Position,
     },
+    /// Keep the files for a peer that it lacks of groups, unless they are fewer bytes than `bytes_min`.
+    OfferSnapshot {
+        /// For whom.
+        peer: StoreId,
+        /// About how many bytes the peer holds of each group.
+        held: Vec<(GroupId, u64)>,
+        /// Less is not worth it.
+        bytes_min: u64,
+    },
+    /// The sums of pieces of a file that is kept for a peer.
+    PieceSums {
+        /// For whom.
+        peer: StoreId,
+        /// Which file.
+        file: Digest,
+        /// From this piece on.
+        from: u64,
+        /// At most so many.
+        count: u64,
+    },
+    /// A piece of a file that is kept for a peer.
+    Piece {
+        /// For whom.
+        peer: StoreId,
+        /// Which file.
+        file: Digest,
+        /// Which piece.
+        piece: u64,
+    },
+    /// Nothing has to be kept for the peer any more. Not answered.
+    EndSnapshot {
+        /// Which.
+        peer: StoreId,
+    },
+    /// Which of these files are not here? What was received of others can go.
+    ChooseFiles {
+        /// From whom.
+        peer: StoreId,
+        /// The files.
+        files: Vec<FileOffer>,
+    },
+    /// Take up a file, where it was left or at its beginning.
+    OpenFile {
+        /// From whom.
+        peer: StoreId,
+        /// Which.
+        file: FileOffer,
+        /// Of its pieces.
+        sums: Vec<PieceSum>,
+    },
+    /// Take a piece of the file that was taken up last: the next one.
+    TakePiece {
+        /// From whom.
+        peer: StoreId,
+        /// Of which file.
+        file: Digest,
+        /// Which.
+        piece: u64,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+    /// All pieces of the file are here: make it durable.
+    FinishFile {
+        /// From whom.
+        peer: StoreId,
+        /// Which.
+        file: Digest,
+    },
+    /// All files of a group are here: add them, all or none.
+    Install {
+        /// From whom.
+        peer: StoreId,
+        /// The group.
+        group: GroupId,
+        /// Its files.
+        files: Vec<FileOffer>,
+    },
 }
 
 /// How far the store's own writes have come, and how far it follows others.
@@ -117,6 +197,12 @@ pub struct Closed {
     pub latest: Stamp,
     /// By store: all that it wrote to its log before this is here.
     pub cursors: Vec<(StoreId, Position)>,
+    /// About how many bytes each group holds.
+    pub held: Vec<(GroupId, u64)>,
+    /// May files be installed? Not in a store that gives up what it has no room for.
+    pub takes_files: bool,
+    /// Is there anything of files that were not received to their end?
+    pub partials: bool,
 }
 
 /// What is answered.
@@ -164,6 +250,46 @@ pub enum Answer {
     },
     /// To [`Ask::Tail`]: the log does not reach back so far.
     TailGone,
+    /// To [`Ask::OfferSnapshot`].
+    Offered(Vec<FileOffer>),
+    /// To [`Ask::PieceSums`].
+    PieceSums {
+        /// Of which file.
+        file: Digest,
+        /// From this piece on.
+        from: u64,
+        /// One for each piece.
+        sums: Vec<PieceSum>,
+    },
+    /// To [`Ask::Piece`].
+    Piece {
+        /// Of which file.
+        file: Digest,
+        /// Which.
+        piece: u64,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+    /// To [`Ask::PieceSums`] and [`Ask::Piece`]: no such file is kept for the peer.
+    SnapshotGone,
+    /// To [`Ask::ChooseFiles`]: those that are not here.
+    Lacking(Vec<Digest>),
+    /// To [`Ask::OpenFile`].
+    PartialOpened {
+        /// So many pieces are here: the first ones.
+        pieces: u64,
+    },
+    /// To [`Ask::TakePiece`].
+    PieceTaken,
+    /// To [`Ask::FinishFile`].
+    PartialDone,
+    /// To [`Ask::Install`].
+    Installed {
+        /// Files that were added.
+        files: u64,
+        /// Rows in them.
+        rows: u64,
+    },
     /// The store could not do it.
     Failed(Failure),
 }

@@ -1,6 +1,7 @@
 //! What happens, told to the host as it happens; and how things stand, told when asked.
 
 use crate::session::{Outcome, Report};
+use crate::snapshot::Transfer;
 use alloc::string::String;
 use alloc::vec::Vec;
 use tidelog_model::{GroupId, Stamp, StoreId};
@@ -63,6 +64,29 @@ pub enum Event {
         session: u32,
         /// What it has done so far.
         report: Report,
+    },
+    /// Files of the peer are being received, before the comparison.
+    Receiving {
+        /// The peer.
+        peer: StoreId,
+        /// How far that has come.
+        transfer: Transfer,
+    },
+    /// All files that the peer offered are here.
+    Received {
+        /// The peer.
+        peer: StoreId,
+        /// What that came to.
+        transfer: Transfer,
+    },
+    /// Files could not be received now. What was is kept, and it goes on from there with the next comparison.
+    NotReceived {
+        /// The peer.
+        peer: StoreId,
+        /// Why.
+        why: String,
+        /// How far it came.
+        transfer: Transfer,
     },
     /// A comparison came to its end.
     Completed {

@@ -14,6 +14,7 @@ pub mod message;
 mod node;
 mod peer;
 mod session;
+pub mod snapshot;
 mod tail;
 mod wire;
 

@@ -18,7 +18,7 @@ pub const SESSION_BYTES_MAX: usize = 66 << 20;
 pub const TAIL_BYTES_MAX: usize = 66 << 20;
 /// So many parts of the state can be compared.
 pub const STATE_PARTS_MAX: usize = 100_000;
-const GROUPS_MAX: usize = 4096;
+pub(crate) const GROUPS_MAX: usize = 4096;
 const TEXT_BYTES_MAX: usize = 1024;
 
 /// The stream that a message travels on: messages of one channel stay in order.
@@ -30,6 +30,8 @@ pub enum Channel {
     Tail,
     /// One comparison.
     Session(u32),
+    /// One snapshot.
+    Bulk(u32),
 }
 
 /// The first message on a link, from both sides.
@@ -53,6 +55,8 @@ pub struct Hello {
     pub wall: u64,
     /// It will not follow the receiver, nor be followed: one comparison, then it goes.
     pub once: bool,
+    /// About how many bytes it holds, in all groups.
+    pub held: u64,
 }
 
 /// Said each second: how far things have come.
@@ -240,6 +244,7 @@ fn write_hello(writer: &mut Writer, hello: &Hello) {
     writer.raw(&hello.store.0).raw(&hello.incarnation.0).u32(hello.groups);
     writer.option(hello.cursor, write_position);
     writer.u64(hello.closed.0).u64(hello.wall).u8(u8::from(hello.once));
+    writer.u64(hello.held);
 }
 
 /// What a later version adds stands behind, and is passed over.
@@ -255,6 +260,7 @@ fn read_hello(reader: &mut Reader<'_>) -> Result<Hello, Malformed> {
         closed: Stamp(reader.u64()?),
         wall: reader.u64()?,
         once: reader.u8()? == 1,
+        held: reader.u64()?,
     };
     if version > VERSION {
         let rest = reader.remaining();
@@ -480,7 +486,7 @@ fn read_blobs(reader: &mut Reader<'_>) -> Result<Vec<Vec<u8>>, Malformed> {
     reader.list(1, |reader| reader.blob().map(<[u8]>::to_vec))
 }
 
-fn read_text(reader: &mut Reader<'_>) -> Result<String, Malformed> {
+pub(crate) fn read_text(reader: &mut Reader<'_>) -> Result<String, Malformed> {
     let text = reader.text()?;
     if text.len() > TEXT_BYTES_MAX {
         return Err(Malformed("a text is too long"));

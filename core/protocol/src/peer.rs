@@ -34,6 +34,8 @@ pub(crate) struct Peer {
     pub(crate) session: Option<(u32, Initiator)>,
     pub(crate) responders: BTreeMap<u32, Responder>,
     pub(crate) next_session: u32,
+    /// Files were received from it since it was linked, or it is not to be asked for any.
+    pub(crate) no_snapshot: bool,
     /// When to compare, and why.
     pub(crate) check_at: Option<(u64, crate::event::Reason)>,
     /// What may be held with stamps ahead of the clock is still to be looked for.
@@ -78,6 +80,7 @@ impl Peer {
             session: None,
             responders: BTreeMap::new(),
             next_session: first_session,
+            no_snapshot: false,
             check_at: None,
             again: false,
             only: None,
@@ -143,6 +146,7 @@ impl Peer {
         self.tail_in = TailIn::default();
         self.stalled = None;
         self.session = None;
+        self.no_snapshot = false;
         self.responders.clear();
         self.early.clear();
     }

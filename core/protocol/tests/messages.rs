@@ -10,6 +10,7 @@ use tidelog_model::{
 };
 use tidelog_protocol::compare::{CollectionClaim, Difference, Item, LeftOut, Look, Print, Scope};
 use tidelog_protocol::message::{Control, Hello, Pulse, Roots, SessionMessage, TailBatch};
+use tidelog_protocol::snapshot::{FileOffer, SnapshotMessage};
 
 fn store() -> impl Strategy<Value = StoreId> {
     any::<[u8; 16]>().prop_map(StoreId)
@@ -197,11 +198,11 @@ fn session() -> impl Strategy<Value = SessionMessage> {
 fn control() -> impl Strategy<Value = Control> {
     let ids = (store(), any::<[u8; 16]>().prop_map(Incarnation), any::<u32>());
     let hello = (any::<u16>(), ids, option::of(position()), stamp(), any::<u64>(), any::<bool>());
-    let hello =
-        hello.prop_map(|(canonical, (store, incarnation, groups), cursor, closed, wall, once)| {
-            let version = tidelog_protocol::message::VERSION;
-            Hello { version, canonical, store, incarnation, groups, cursor, closed, wall, once }
-        });
+    let hello = (hello, any::<u64>()).prop_map(|(hello, held)| {
+        let (canonical, (store, incarnation, groups), cursor, closed, wall, once) = hello;
+        let version = tidelog_protocol::message::VERSION;
+        Hello { version, canonical, store, incarnation, groups, cursor, closed, wall, once, held }
+    });
     let pulse = (stamp(), position(), vec((store(), stamp()), 0..4))
         .prop_map(|(closed, position, known)| Pulse { closed, position, known });
     prop_oneof![
@@ -210,6 +211,35 @@ fn control() -> impl Strategy<Value = Control> {
         position().prop_map(Control::Ack),
         option::of(position()).prop_map(Control::Resend),
         texts().prop_map(Control::Goodbye),
+    ]
+}
+
+fn snapshot() -> impl Strategy<Value = SnapshotMessage> {
+    let digest = || any::<[u8; 32]>().prop_map(Digest);
+    let held = btree_map(0u32..99, any::<u64>(), 0..5)
+        .prop_map(|held| held.into_iter().map(|(group, bytes)| (GroupId(group), bytes)).collect());
+    let parts = vec((any::<u8>(), vec(any::<u8>(), 0..9)), 0..4);
+    let file = (0u32..9, 1u64..=128 << 30, digest()).prop_map(|(group, len, digest)| FileOffer {
+        group: GroupId(group),
+        len,
+        digest,
+    });
+    let files = vec(file, 0..5).prop_map(|mut files| {
+        files.sort_by_key(|file| file.group);
+        files
+    });
+    prop_oneof![
+        held.prop_map(|held| SnapshotMessage::Request { held }),
+        parts.prop_map(|parts| SnapshotMessage::State { parts }),
+        files.prop_map(|files| SnapshotMessage::Offer { files }),
+        (digest(), any::<u64>()).prop_map(|(file, from)| SnapshotMessage::WantSums { file, from }),
+        (digest(), any::<u64>(), vec(any::<[u8; 32]>(), 0..5))
+            .prop_map(|(file, from, sums)| SnapshotMessage::Sums { file, from, sums }),
+        (digest(), any::<u64>()).prop_map(|(file, piece)| SnapshotMessage::Want { file, piece }),
+        (digest(), any::<u64>(), vec(any::<u8>(), 1..99))
+            .prop_map(|(file, piece, bytes)| SnapshotMessage::Piece { file, piece, bytes }),
+        select(vec![SnapshotMessage::Gone, SnapshotMessage::Alive, SnapshotMessage::Done]),
+        texts().prop_map(SnapshotMessage::Abort),
     ]
 }
 
@@ -256,6 +286,13 @@ proptest! {
     }
 
     #[test]
+    fn a_message_of_a_snapshot_reads_back_and_no_cut_of_it_does(message in snapshot()) {
+        let bytes = message.encode();
+        prop_assert_eq!(SnapshotMessage::decode(&bytes), Ok(message));
+        cuts(&bytes, |bytes| SnapshotMessage::decode(bytes).ok());
+    }
+
+    #[test]
     fn an_item_takes_no_more_than_twice_what_is_said_of_it(item in item()) {
         let said = item.bytes();
         let reply = SessionMessage::Reply { turn: 0, items: vec![item], later: Vec::new() };
@@ -269,6 +306,7 @@ proptest! {
             let _ = Control::decode(&bytes);
             let _ = TailBatch::decode(&bytes);
             let _ = SessionMessage::decode(&bytes);
+            let _ = SnapshotMessage::decode(&bytes);
         }
     }
 
@@ -287,4 +325,23 @@ proptest! {
             prop_assert_eq!(again, Ok(read));
         }
     }
+}
+
+#[test]
+fn a_message_of_a_snapshot_that_is_too_large_is_none() {
+    let piece = |len: usize| {
+        let bytes = vec![7; len];
+        SnapshotMessage::Piece { file: Digest([1; 32]), piece: 0, bytes }.encode()
+    };
+    assert!(SnapshotMessage::decode(&piece(1 << 20)).is_ok());
+    assert!(SnapshotMessage::decode(&piece((1 << 20) + 1)).is_err());
+    assert!(SnapshotMessage::decode(&piece(0)).is_err());
+    let offer = |group, len| FileOffer { group: GroupId(group), len, digest: Digest([2; 32]) };
+    let read = |files| SnapshotMessage::decode(&SnapshotMessage::Offer { files }.encode());
+    assert!(read(vec![offer(0, 0)]).is_err(), "no bytes");
+    assert!(read(vec![offer(0, u64::MAX)]).is_err(), "more than are received");
+    assert!(read(vec![offer(1, 9), offer(0, 9)]).is_err(), "not by group");
+    // The most files there may be fit a message; one more is refused before it is read to its end.
+    assert!(read(vec![offer(300, 1 << 36); 16_384]).is_ok());
+    assert!(read(vec![offer(300, 1 << 36); 16_385]).is_err());
 }

@@ -3,7 +3,7 @@
 use super::bounds::Bounds;
 use super::container::{Container, Extent};
 use super::index::{ChunkIndex, ColumnIndex, Role, SeriesIndex};
-use super::layout::{Directory, Section, Summary};
+use super::layout::{Directory, Section, Summary, parse_file_name};
 use super::table::{Fences, Malformed, Table};
 use crate::codec::{ChunkDecoder, Page, Scratch};
 use crate::disk::Disk;
@@ -100,6 +100,7 @@ fn where_of(window: Option<&(String, TimeRange)>) -> String {
 #[derive(Debug)]
 pub(crate) struct GroupFile {
     pub(super) container: Container,
+    id: FileId,
     directory: Directory,
     /// Per section.
     tables: Vec<Known>,
@@ -185,11 +186,19 @@ impl GroupFile {
             false => Known::Read(OnceLock::new()),
         };
         let tables = directory.sections.iter().map(|_| known()).collect();
-        Ok(GroupFile { container, directory, tables })
+        let name = container.path.rsplit('/').next().unwrap_or_default();
+        let id = parse_file_name(name).unwrap_or(container.header.id);
+        Ok(GroupFile { container, id, directory, tables })
     }
 
+    /// Its id in this store: that of its name. A file that another store made has another one in its header.
     pub(crate) fn id(&self) -> FileId {
-        self.container.header.id
+        self.id
+    }
+
+    /// Who made it, and as which.
+    pub(crate) fn made_as(&self) -> (StoreId, FileId) {
+        (self.container.header.store, self.container.header.id)
     }
 
     pub(crate) fn group(&self) -> (GroupId, u32) {

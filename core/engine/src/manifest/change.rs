@@ -83,6 +83,7 @@ const UNCOUNTED: u8 = 16;
 const TOMBSTONE_ROLLED_UP: u8 = 17;
 const CURSOR: u8 = 18;
 const REPLICATED: u8 = 19;
+const ADD_FOREIGN_FILE: u8 = 20;
 
 /// An edit as a frame's payload.
 pub(super) fn encode(edit: &[Change]) -> Vec<u8> {
@@ -149,7 +150,13 @@ fn write_change(writer: &mut Writer, change: &Change) {
         Change::NextFile(id) => {
             writer.u8(NEXT_FILE).varint(id.0);
         }
-        Change::AddFile(entry) => write_file(writer.u8(ADD_FILE), entry),
+        Change::AddFile(entry) => match entry.made_as {
+            None => write_file(writer.u8(ADD_FILE), entry),
+            Some((store, id)) => {
+                writer.u8(ADD_FOREIGN_FILE).raw(&store.0).varint(id.0);
+                write_file(writer, entry);
+            }
+        },
         Change::RemoveFile(id) => {
             writer.u8(REMOVE_FILE).varint(id.0);
         }
@@ -190,6 +197,10 @@ fn read_change(reader: &mut Reader<'_>) -> Result<Change, DecodeError> {
         CEILING => Change::Ceiling(Stamp(reader.u64()?)),
         NEXT_FILE => Change::NextFile(FileId(reader.varint()?)),
         ADD_FILE => Change::AddFile(Arc::new(read_file(reader)?)),
+        ADD_FOREIGN_FILE => {
+            let made_as = Some((StoreId(reader.array()?), FileId(reader.varint()?)));
+            Change::AddFile(Arc::new(FileEntry { made_as, ..read_file(reader)? }))
+        }
         REMOVE_FILE => Change::RemoveFile(FileId(reader.varint()?)),
         COLLECTION => {
             let name = read_collection_name(reader)?;
@@ -249,6 +260,7 @@ fn read_file(reader: &mut Reader<'_>) -> Result<FileEntry, Malformed> {
         dense: read_flag(reader)?,
         settled: read_flag(reader)?,
         uncounted: read_ranges(reader)?,
+        made_as: None,
         len: reader.varint()?,
         blake3: reader.array()?,
         rows: reader.varint()?,
@@ -450,7 +462,7 @@ mod tests {
     #[test]
     fn kinds_of_a_later_version_are_refused_as_such() {
         let payload = |kind: u8| [&[2, UNPIN, 0, kind][..], &[0; 12]].concat();
-        for kind in 20..=255 {
+        for kind in 21..=255 {
             assert_eq!(decode(&payload(kind)), Err(DecodeError::TooNew { kind }));
         }
         assert!(matches!(decode(&payload(0)), Err(DecodeError::Malformed(_))));
@@ -474,7 +486,7 @@ mod tests {
         #[test]
         fn any_bytes_decode_without_panic(
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
-            kind in 1u8..20,
+            kind in 1u8..21,
         ) {
             let _ = decode(&bytes);
             let _ = decode(&[&[1, kind], &bytes[..]].concat());

@@ -46,6 +46,8 @@ pub(crate) struct FileEntry {
     /// The stretches of time of whose rows here the pyramid's stored nodes do not count all: sorted, apart from each
     /// other. None for files of nodes.
     pub(crate) uncounted: Vec<TimeRange>,
+    /// Who made the file, and as which, when that was another store: its header says so for ever.
+    pub(crate) made_as: Option<(StoreId, FileId)>,
     pub(crate) collections: Vec<CollectionName>,
 }
 

@@ -44,8 +44,11 @@ impl Checked for GroupFile {
     }
 
     fn is_of(&self, entry: &FileEntry, state: &State) -> bool {
-        let identity = (self.id(), self.group(), self.len());
-        identity == (entry.id, (entry.group, state.groups), entry.len)
+        let (store, id) = self.made_as();
+        // Its own files keep the id of the store as it was when they were written, before an adoption perhaps.
+        let made = entry.made_as.unwrap_or((store, entry.id));
+        let identity = (self.id(), (store, id), self.group(), self.len());
+        identity == (entry.id, made, (entry.group, state.groups), entry.len)
     }
 
     fn verify(self: &Arc<Self>, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Verified, Cancelled> {

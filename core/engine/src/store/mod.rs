@@ -16,6 +16,7 @@ mod read;
 mod recover;
 mod rescue;
 mod room;
+mod snapshot;
 mod stamps;
 mod state;
 mod stats;
@@ -31,6 +32,9 @@ pub use content::{Content, ContentRow, RowPacker};
 pub use digest::{CompareError, CompareReport, Difference, DigestRow};
 pub use open::OpenReport;
 pub use recover::{RecoverError, RecoverReport, recover, recover_on};
+pub use snapshot::{
+    Installed, Partial, SNAPSHOT_FILE_BYTES_MAX, SNAPSHOT_FILES_MAX, SnapshotError, SnapshotFile,
+};
 pub use state::{StateApplied, StatePart, state_root};
 pub use stats::{CollectionStats, GroupInfo, Stats, TierStats};
 pub use write::{Receipt, Ticket};
@@ -129,6 +133,9 @@ pub(crate) struct Inner {
     /// One flush or compaction at a time.
     pub(crate) upkeep: Mutex<()>,
     pub(crate) room: Room,
+    pub(crate) leases: snapshot::Leases,
+    /// Is there anything of a file of a snapshot that was not installed?
+    partials: AtomicBool,
     closed: AtomicBool,
     /// Held for as long as the store is open for writing.
     lock: Mutex<Option<Lock>>,

@@ -5,6 +5,7 @@ use super::catalog::Catalog;
 use super::check_file::Checked;
 use super::pending::Pending;
 use super::room::Room;
+use super::snapshot::{has_partials, take_back};
 use super::stamps::{Stamps, ceiling_after};
 use super::stats::Counters;
 use super::{Inner, Lock};
@@ -145,7 +146,8 @@ impl Inner {
         let old_segments = recovered.segments.keys().copied().collect();
         let stamps = Stamps::new(last, ceiling);
         let wal = Some(Arc::new(wal));
-        let parts = Parts { wal, memory, catalog, stamps, cursors, lock: Some(lock) };
+        let partials = has_partials(&*disk).map_err(io)?;
+        let parts = Parts { wal, memory, catalog, stamps, cursors, lock: Some(lock), partials };
         Ok(Self::assemble(disk, options, manifest, files, parts, report, old_segments))
     }
 
@@ -192,7 +194,8 @@ impl Inner {
             }
         }
         let stamps = Stamps::new(newest, Stamp::ZERO);
-        let parts = Parts { wal: None, memory, catalog, stamps, cursors, lock: None };
+        let (wal, lock, partials) = (None, None, false);
+        let parts = Parts { wal, memory, catalog, stamps, cursors, lock, partials };
         Ok(Self::assemble(disk, options, manifest, files, parts, report, Vec::new()))
     }
 
@@ -236,6 +239,8 @@ impl Inner {
             threads: Threads::default(),
             upkeep: Mutex::default(),
             room: Room::new(options.memory_budget),
+            leases: Default::default(),
+            partials: parts.partials.into(),
             closed: false.into(),
             lock: Mutex::new(parts.lock.map(Lock)),
             report,
@@ -252,6 +257,7 @@ struct Parts {
     stamps: Stamps,
     cursors: BTreeMap<StoreId, Position>,
     lock: Option<Box<dyn Send + Sync>>,
+    partials: bool,
 }
 
 /// Is there no store here, and nothing that looks like the rest of one?
@@ -515,6 +521,9 @@ fn sweep(disk: &dyn Disk, state: &State, report: &mut OpenReport) -> io::Result<
             } else if listed || parse_file_name(&name).is_none() {
                 continue;
             } else if report.damage.is_empty() {
+                if tier == Tier::Raw && take_back(disk, &path, state.store)? {
+                    continue;
+                }
                 disk.remove(&path)?;
             } else {
                 quarantine_move(disk, &path)?;

@@ -125,8 +125,9 @@ pub fn recover_on(
     };
     let mut report = RecoverReport::default();
     let known = Known::read(&disk, &mut report)?;
-    let survey = Survey::read(&*disk, known.state.as_ref(), &mut progress)?;
+    let mut survey = Survey::read(&*disk, known.state.as_ref(), &mut progress)?;
     let log = LogSurvey::read(&*disk, known.state.as_ref()).map_err(io)?;
+    survey.tell_installed(known.state.as_ref().map(|state| state.store).or(log.store));
     let mut recovery = Recovery { disk, options, known, survey, log, report };
     recovery.run().map_err(|error| match error {
         Failure::Io(source) => RecoverError::Io { place, source },
@@ -305,7 +306,8 @@ impl Recovery<'_> {
     }
 
     fn store_id(&self) -> io::Result<StoreId> {
-        let newest = self.survey.whole().max_by_key(|content| content.entry.id);
+        let own = self.survey.whole().filter(|content| content.entry.made_as.is_none());
+        let newest = own.max_by_key(|content| content.entry.id);
         match self.log.store.or(newest.map(|content| content.store)) {
             Some(store) => Ok(store),
             None => Ok(StoreId(self.options.entropy.id()?)),

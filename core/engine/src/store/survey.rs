@@ -33,7 +33,7 @@ impl Content {
         let summary = file.summary();
         let sections = file.sections();
         let entry = FileEntry {
-            id: file.id(),
+            id: file.made_as().1,
             group: file.group().0,
             tier: Tier::Raw,
             len: file.len(),
@@ -47,6 +47,7 @@ impl Content {
             dense: summary.dense,
             settled: false,
             uncounted: vec![summary.range],
+            made_as: None,
             collections: sections.iter().map(|section| section.name.clone()).collect(),
         };
         let of_section = sections.iter().map(|s| (s.name.clone(), s.leaf, s.fields.clone()));
@@ -76,6 +77,7 @@ impl Content {
             dense: true,
             settled: true,
             uncounted: Vec::new(),
+            made_as: None,
             collections: sections.iter().map(|section| section.name.clone()).collect(),
         };
         let of_section = sections.iter().map(|s| (s.name.clone(), s.leaf, s.fields.clone()));
@@ -220,6 +222,29 @@ impl Survey {
             }
         }
         Ok(())
+    }
+
+    /// Tells the files that were installed as another store made them from own ones that lie in a wrong place: both
+    /// have another id in their header than in their name.
+    pub(super) fn tell_installed(&mut self, own: Option<StoreId>) {
+        let own = own.or_else(|| {
+            let placed = self.files.iter().filter_map(|(path, fate)| match fate {
+                Fate::Whole(content) if content.path() == *path => Some(&**content),
+                _ => None,
+            });
+            placed.max_by_key(|content| content.entry.id).map(|content| content.store)
+        });
+        for (path, fate) in &mut self.files {
+            let Fate::Whole(content) = fate else { continue };
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let Some(id) = parse_file_name(name).filter(|id| *id != content.entry.id) else {
+                continue;
+            };
+            if content.entry.tier == Tier::Raw && own.is_some_and(|own| own != content.store) {
+                content.entry.made_as = Some((content.store, content.entry.id));
+                content.entry.id = id;
+            }
+        }
     }
 
     /// The files that are whole and belong here.

@@ -20,6 +20,7 @@ const UNSEALED_MAX: usize = 8;
 impl Inner {
     /// Background upkeep: merges what has piled up, a merge at a time, and makes way for a flush.
     pub(crate) fn compact_some(&self, eager: bool) -> Result<(), UpkeepError> {
+        self.end_old_leases();
         if eager {
             if let Err(error) = self.cut() {
                 // One file that cannot be read must not keep all others from being merged.

@@ -204,7 +204,7 @@ impl Inner {
     }
 
     /// Queries see these files from now on.
-    pub(super) fn show(&self, files: FileSet) {
+    pub(crate) fn show(&self, files: FileSet) {
         *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
     }
 
@@ -226,7 +226,7 @@ impl Inner {
 
     /// Ids for new files; used ones are never given again while the store is open, and the manifest
     /// remembers the greatest that it lists.
-    pub(super) fn new_file_id(&self) -> FileId {
+    pub(crate) fn new_file_id(&self) -> FileId {
         let listed = self.files().state.next_file.0;
         let next = &self.next_file;
         next.fetch_max(listed, Relaxed);
@@ -411,7 +411,7 @@ impl Inner {
     }
 
     /// Makes sure that the directory of a group's files of a tier exists for good.
-    pub(super) fn ensure_directory(&self, group: GroupId, tier: Tier) -> io::Result<()> {
+    pub(crate) fn ensure_directory(&self, group: GroupId, tier: Tier) -> io::Result<()> {
         let made = (group, tier);
         if self.directories.lock().unwrap_or_else(PoisonError::into_inner).contains(&made) {
             return Ok(());
@@ -514,6 +514,7 @@ pub(crate) fn entry_of(file: &Written) -> FileEntry {
         dense: summary.dense,
         settled: file.settled,
         uncounted: file.uncounted.clone(),
+        made_as: None,
         collections: file.collections.clone(),
     }
 }

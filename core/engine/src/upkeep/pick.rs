@@ -79,6 +79,7 @@ mod tests {
             dense: false,
             settled: false,
             uncounted: Vec::new(),
+            made_as: None,
             collections: Vec::new(),
         }
     }

@@ -7,6 +7,7 @@ use crate::message::{
     CANONICAL, Channel, Control, Hello, Pulse, SessionMessage, TailBatch, VERSION,
 };
 use crate::peer::{EARLY_BYTES_MAX, LinkId, Peer};
+use crate::snapshot::SnapshotMessage;
 use crate::tail::Heard;
 use crate::wire::Malformed;
 use alloc::format;
@@ -20,6 +21,7 @@ impl Node {
             return;
         }
         if groups.is_empty() {
+            self.end_snapshots(peer, "it is no replica any more");
             if let Some(gone) = self.peers.remove(&peer)
                 && let Some(link) = gone.link
             {
@@ -44,6 +46,7 @@ impl Node {
         if let Some(old) = one.link.filter(|old| *old != link) {
             one.unlink();
             let why = String::from("another connection took its place");
+            self.end_snapshots(peer, &why);
             self.out.push_back(Output::Close { peer, link: old, why, for_good: false });
             self.forget_asks(peer);
         }
@@ -74,6 +77,7 @@ impl Node {
             self.forget(peer, number);
         }
         responders.into_iter().for_each(|number| self.forget(peer, number));
+        self.end_snapshots(peer, &why);
         self.forget_asks(peer);
         if was_up {
             self.event(Event::Disconnected { peer, why });
@@ -86,6 +90,7 @@ impl Node {
             let gone = match one {
                 For::Session(of, _) | For::Responder(of, _) => *of == peer,
                 For::Tail(of, ..) | For::Apply(of, _) => *of == peer,
+                For::Receiver(of) | For::Giver(of, _) => *of == peer,
                 For::Closed | For::Nobody => false,
             };
             if gone {
@@ -120,6 +125,9 @@ impl Node {
             Channel::Tail => TailBatch::decode(bytes).map(|batch| self.tail(peer, batch)),
             Channel::Session(number) => SessionMessage::decode(bytes)
                 .map(|message| self.session(peer, number, message, bytes.len())),
+            Channel::Bulk(number) => {
+                SnapshotMessage::decode(bytes).map(|message| self.snapshot(peer, number, message))
+            }
         };
         if let Err(error) = taken {
             self.violation(peer, &error);
@@ -305,6 +313,7 @@ impl Node {
                 closed: closed.stamp,
                 wall: self.now.wall,
                 once: self.config.once,
+                held: closed.held.iter().map(|(_, bytes)| bytes).sum(),
             };
             self.send(peer, Channel::Control, Control::Hello(hello).encode());
             let Some(one) = self.peers.get_mut(&peer) else { continue };

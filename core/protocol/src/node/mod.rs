@@ -5,6 +5,7 @@
 
 mod links;
 mod sessions;
+mod snapshots;
 mod tails;
 
 use crate::ask::{Answer, Ask, AskId, Closed};
@@ -12,10 +13,12 @@ use crate::compare::Only;
 use crate::event::{Event, PeerStatus, Reason};
 use crate::message::Channel;
 use crate::peer::{LinkId, Peer};
+use crate::snapshot::Giver;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use snapshots::Fetch;
 use tidelog_model::{GroupId, Incarnation, Position, Stamp, StoreId};
 
 /// Who this is.
@@ -50,6 +53,8 @@ pub struct Config {
     pub tell: bool,
     /// Comparisons are about a part, unless the host asks for another one.
     pub only: Option<Only>,
+    /// Files are given and received when they have so many bytes; less goes by rows.
+    pub snapshot_bytes_min: u64,
 }
 
 impl Default for Config {
@@ -64,6 +69,7 @@ impl Default for Config {
             once: false,
             tell: false,
             only: None,
+            snapshot_bytes_min: 4 << 20,
         }
     }
 }
@@ -189,6 +195,8 @@ enum For {
     Responder(StoreId, u32),
     Tail(StoreId, LinkId, Position),
     Apply(StoreId, LinkId),
+    Receiver(StoreId),
+    Giver(StoreId, u32),
     Nobody,
 }
 
@@ -207,6 +215,10 @@ pub struct Node {
     random: u64,
     agreed: Stamp,
     ready: bool,
+    /// The snapshot that is being received: one at a time.
+    fetch: Option<Fetch>,
+    /// Those that are given.
+    givers: BTreeMap<(StoreId, u32), Giver>,
     out: VecDeque<Output>,
     now: Now,
     wake_at: Option<u64>,
@@ -228,6 +240,8 @@ impl Node {
             random: seed,
             agreed: Stamp::ZERO,
             ready: false,
+            fetch: None,
+            givers: BTreeMap::new(),
             out: VecDeque::new(),
             now: Now { monotonic: 0, wall: 0 },
             wake_at: None,
@@ -369,6 +383,8 @@ impl Node {
                 self.tail_read(peer, from, answer);
             }
             For::Apply(peer, link) if current(self, peer, link) => self.applied(peer, answer),
+            For::Receiver(peer) => self.receiver_answered(peer, answer),
+            For::Giver(peer, number) => self.giver_answered(peer, number, answer),
             For::Tail(..) | For::Apply(..) | For::Nobody => {}
         }
     }
@@ -398,6 +414,7 @@ impl Node {
             self.ask_closed();
         }
         self.read_tails();
+        self.tick_snapshots();
         self.begin_sessions();
     }
 }

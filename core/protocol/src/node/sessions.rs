@@ -1,5 +1,6 @@
 //! Comparisons with peers: when they begin, up to which horizon, and what their end means.
 
+use super::snapshots::Then;
 use super::{For, Node, Output};
 use crate::ask::{Ask, View};
 use crate::compare::LeftOut;
@@ -50,6 +51,11 @@ impl Node {
             self.act(peer, number, acts);
             return;
         }
+        if matches!(message, SessionMessage::Open { .. }) && self.lacks(peer) {
+            self.receive_before(peer, Then::Answer(number, message));
+            return;
+        }
+        let Some(one) = self.peers.get_mut(&peer) else { return };
         if let SessionMessage::Open { epoch, eager, horizon, salt, groups, roots } = message {
             if one.responders.len() >= RESPONDERS_MAX && !one.responders.contains_key(&number) {
                 let text = String::from("too many comparisons at once: end others first");
@@ -127,7 +133,12 @@ impl Node {
 
     /// When a comparison with a peer is to begin, unless something tells more before.
     pub(super) fn check_due(&self, one: &Peer) -> Option<u64> {
-        let (at, _) = one.check_at.filter(|_| one.is_up() && one.session.is_none())?;
+        // What the peer has begun may find all there is.
+        let idle = one.is_up()
+            && one.session.is_none()
+            && one.responders.is_empty()
+            && !self.is_receiving_from(one.store);
+        let (at, _) = one.check_at.filter(|_| idle)?;
         let patience = if one.knows_enough(self.me.store) { 0 } else { one.up_at + PATIENCE };
         Some(at.max(patience))
     }
@@ -138,35 +149,46 @@ impl Node {
         let due = |one: &&Peer| self.check_due(one).is_some_and(|at| at <= now);
         let due: Vec<StoreId> = self.peers.values().filter(due).map(|one| one.store).collect();
         for peer in due {
-            let salt = self.jitter(u64::MAX);
-            let horizon = self.horizon(peer);
-            let Some(one) = self.peers.get_mut(&peer) else { continue };
-            let Some((_, reason)) = one.check_at.take() else { continue };
-            let number = one.next_session;
-            one.next_session = one.next_session.wrapping_add(2);
-            let follows = one.tail_out.is_on() || one.tail_in.is_on();
-            let begin = Begin {
-                peer,
-                session: number,
-                horizon,
-                salt,
-                groups: one.shared.clone(),
-                second_look: follows.then_some(self.config.second_look),
-                // Once stores have agreed differences are few, and bytes count.
-                eager: one.agreed_at.is_none(),
-                only: one
-                    .only
-                    .take()
-                    .filter(|_| reason == Reason::Asked)
-                    .or_else(|| self.config.only.clone()),
-                tell: self.config.tell,
-            };
-            let groups = one.shared.clone();
-            let (session, acts) = Initiator::new(begin, now);
-            one.session = Some((number, session));
-            self.event(Event::Started { peer, session: number, reason, groups });
-            self.act(peer, number, acts);
+            let taken = self.peers.get_mut(&peer).and_then(|one| one.check_at.take());
+            let Some((_, reason)) = taken else { continue };
+            // Who only looks is given nothing.
+            if !self.config.tell && self.lacks(peer) {
+                self.receive_before(peer, Then::Begin(reason));
+            } else {
+                self.begin_session(peer, reason);
+            }
         }
+    }
+
+    pub(super) fn begin_session(&mut self, peer: StoreId, reason: Reason) {
+        let now = self.now.monotonic;
+        let salt = self.jitter(u64::MAX);
+        let horizon = self.horizon(peer);
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        let number = one.next_session;
+        one.next_session = one.next_session.wrapping_add(2);
+        let follows = one.tail_out.is_on() || one.tail_in.is_on();
+        let begin = Begin {
+            peer,
+            session: number,
+            horizon,
+            salt,
+            groups: one.shared.clone(),
+            second_look: follows.then_some(self.config.second_look),
+            // Once stores have agreed differences are few, and bytes count.
+            eager: one.agreed_at.is_none(),
+            only: one
+                .only
+                .take()
+                .filter(|_| reason == Reason::Asked)
+                .or_else(|| self.config.only.clone()),
+            tell: self.config.tell,
+        };
+        let groups = one.shared.clone();
+        let (session, acts) = Initiator::new(begin, now);
+        one.session = Some((number, session));
+        self.event(Event::Started { peer, session: number, reason, groups });
+        self.act(peer, number, acts);
     }
 
     /// Up to where both are expected to have everything.
@@ -253,8 +275,7 @@ impl Node {
         let wait = if ahead {
             Some((30_000 + self.jitter(30_000), Reason::Retry))
         } else if failed {
-            let ceiling = (1_000u64 << failures.min(6)).min(60_000);
-            Some((ceiling / 2 + self.jitter(ceiling), Reason::Retry))
+            Some((self.pause_after(failures), Reason::Retry))
         } else {
             let interval = self.config.interval;
             interval.map(|every| (every - every / 10 + self.jitter(every / 5), Reason::Interval))
@@ -297,6 +318,12 @@ impl Node {
         }
     }
 
+    /// How long to wait after so many failures.
+    pub(super) fn pause_after(&mut self, failures: u32) -> u64 {
+        let ceiling = (1_000u64 << failures.min(6)).min(60_000);
+        ceiling / 2 + self.jitter(ceiling)
+    }
+
     /// Both sides hold the same up to a horizon.
     pub(super) fn agreed(&mut self, peer: StoreId, horizon: &Horizon) {
         let now = self.now.monotonic;
@@ -313,7 +340,13 @@ impl Node {
         // What was written before the peer could be followed may have been beyond the horizon.
         if one_needs(self.peers.get(&peer)) {
             self.check_soon(peer);
+        } else if self.me.store > peer
+            && let Some(one) = self.peers.get_mut(&peer)
+        {
+            // The peer has begun this one, and will begin the next.
+            one.check_at = one.check_at.filter(|(_, reason)| *reason != Reason::Startup);
         }
+        self.sweep_partials(peer);
         self.agree();
         self.look_ready();
     }

@@ -155,7 +155,10 @@ impl Initiator {
                     Some(hashes) => {
                         self.want = hashes;
                         self.doing = Doing::Naming;
-                        vec![Act::Ask(Ask::State { view: self.view.clone() })]
+                        vec![Act::Ask(Ask::State {
+                            peer: self.view.peer,
+                            horizon: self.view.horizon.clone(),
+                        })]
                     }
                 }
             }
@@ -168,7 +171,7 @@ impl Initiator {
                 let got: BTreeSet<u64> = parts.iter().map(hash_of).collect();
                 self.want.retain(|hash| !got.contains(hash));
                 self.doing = Doing::TakingState;
-                vec![Act::Ask(Ask::TakeState { view: self.view.clone(), parts })]
+                vec![Act::Ask(Ask::TakeState { peer: self.view.peer, parts })]
             }
             (Doing::Turn, SessionMessage::Reply { turn, items, later }) if turn == self.turn => {
                 self.sort(items);

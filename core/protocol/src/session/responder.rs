@@ -86,10 +86,13 @@ impl Responder {
             SessionMessage::State { parts, want } => {
                 if parts.is_empty() {
                     self.doing = Doing::SendingState { want };
-                    return vec![Act::Ask(Ask::State { view: self.view.clone() })];
+                    return vec![Act::Ask(Ask::State {
+                        peer: self.view.peer,
+                        horizon: self.view.horizon.clone(),
+                    })];
                 }
                 self.doing = Doing::TakingState { want };
-                vec![Act::Ask(Ask::TakeState { view: self.view.clone(), parts })]
+                vec![Act::Ask(Ask::TakeState { peer: self.view.peer, parts })]
             }
             SessionMessage::Close { epoch, roots } => {
                 self.view.epoch = self.view.epoch.max(epoch);
@@ -117,7 +120,10 @@ impl Responder {
             (Doing::Listing { ours, state }, Answer::Collections(items)) => {
                 if state {
                     self.doing = Doing::Naming { ours, items };
-                    return vec![Act::Ask(Ask::State { view: self.view.clone() })];
+                    return vec![Act::Ask(Ask::State {
+                        peer: self.view.peer,
+                        horizon: self.view.horizon.clone(),
+                    })];
                 }
                 vec![Act::Say(SessionMessage::Opened { roots: ours, state: None, items })]
             }
@@ -135,7 +141,10 @@ impl Responder {
             (Doing::TakingState { want }, Answer::StateTaken { ahead, .. }) => {
                 self.counts.ahead += ahead;
                 self.doing = Doing::SendingState { want };
-                vec![Act::Ask(Ask::State { view: self.view.clone() })]
+                vec![Act::Ask(Ask::State {
+                    peer: self.view.peer,
+                    horizon: self.view.horizon.clone(),
+                })]
             }
             (Doing::SendingState { want }, Answer::State(parts)) => {
                 let parts = wanted(parts, &want);

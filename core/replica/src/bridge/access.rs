@@ -100,7 +100,9 @@ mod tests {
         assert_eq!((deletes.len(), rows.len()), (2, 4));
         let (deletes, rows) = tail_of(&mut some, begin);
         assert_eq!((deletes.len(), rows.len()), (1, 2));
-        let parts_of = |bridge: &mut Bridge| match bridge.answer(Ask::State { view: view() }) {
+        let parts_of = |bridge: &mut Bridge| match bridge
+            .answer(Ask::State { peer: view().peer, horizon: Horizon::default() })
+        {
             Some(Answer::State(parts)) => parts,
             other => panic!("{other:?}"),
         };
@@ -122,7 +124,7 @@ mod tests {
         };
         assert!(is_refused(gate.answer(apply(&[], &rows))));
         assert!(is_refused(gate.answer(apply(&deletes, &[]))));
-        assert!(is_refused(gate.answer(Ask::TakeState { view: view(), parts })));
+        assert!(is_refused(gate.answer(Ask::TakeState { peer: view().peer, parts })));
         let pace = Pace { look: Look::Second, eager: false, bytes_max: 1 << 20 };
         let items = vec![Item::Rows { contested: false, archives: rows.clone() }];
         assert!(is_refused(gate.answer(Ask::Step { view: view(), pace, items })));

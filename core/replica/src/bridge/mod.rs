@@ -2,6 +2,7 @@
 //! fsyncs. Decides nothing.
 
 mod access;
+mod snapshot;
 mod view;
 
 pub use access::Access;
@@ -10,7 +11,7 @@ use rkyv::util::AlignedVec;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tidelog_engine::{
-    Applied, ApplyError, Incoming, Kind, StatePart, Store, Tail, TailError, WriteError,
+    Applied, ApplyError, Incoming, Kind, Partial, StatePart, Store, Tail, TailError, WriteError,
 };
 use tidelog_model::digest::StateKind;
 use tidelog_model::{GroupId, Horizon, Position, StoreId, SubBatch};
@@ -42,6 +43,8 @@ pub struct Bridge {
     access: Access,
     views: BTreeMap<(StoreId, u32), Viewed>,
     tails: BTreeMap<StoreId, Tail>,
+    /// The file of a snapshot that is being received.
+    partial: Option<Partial>,
 }
 
 impl std::fmt::Debug for Bridge {
@@ -54,7 +57,8 @@ impl Bridge {
     /// A bridge to a store.
     #[must_use]
     pub fn new(store: Store, pins: PinBudget) -> Self {
-        Bridge { store, pins, access: Access::All, views: BTreeMap::new(), tails: BTreeMap::new() }
+        let (views, tails) = (BTreeMap::new(), BTreeMap::new());
+        Bridge { store, pins, access: Access::All, views, tails, partial: None }
     }
 
     /// The same for a peer that may see and send only some databases.
@@ -91,7 +95,7 @@ impl Bridge {
                 self.views.remove(&(peer, session));
                 return None;
             }
-            Ask::State { view } => Answer::State(self.state(&view.horizon)),
+            Ask::State { horizon, .. } => Answer::State(self.state(&horizon)),
             Ask::TakeState { parts, .. } => self.take_state(&parts),
             Ask::Apply { cursor, tombstones, batches, .. } => {
                 self.apply(cursor, &tombstones, &batches)
@@ -106,6 +110,18 @@ impl Bridge {
                 }
                 return None;
             }
+            Ask::OfferSnapshot { peer, held, bytes_min } => self.offer(peer, &held, bytes_min),
+            Ask::PieceSums { peer, file, from, count } => self.piece_sums(peer, file, from, count),
+            Ask::Piece { peer, file, piece } => self.piece(peer, file, piece),
+            Ask::EndSnapshot { peer } => {
+                self.store.end_snapshot(peer);
+                return None;
+            }
+            Ask::ChooseFiles { files, .. } => self.choose(&files),
+            Ask::OpenFile { file, sums, .. } => self.open_file(file, sums),
+            Ask::TakePiece { file, piece, bytes, .. } => self.take_piece(file, piece, &bytes),
+            Ask::FinishFile { file, .. } => self.finish_file(file),
+            Ask::Install { group, files, .. } => self.install(group, &files),
         })
     }
 
@@ -126,6 +142,9 @@ impl Bridge {
                 visible: closed.visible,
                 latest: closed.latest,
                 cursors: self.store.all_cursors(),
+                held: self.store.held(),
+                takes_files: self.store.takes_snapshots(),
+                partials: self.store.has_partials(),
             }),
             None => failed(FailureKind::Store, "the store is open for reading only"),
         }

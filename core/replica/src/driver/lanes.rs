@@ -18,8 +18,28 @@ enum Lane {
     Tail(StoreId),
     /// Taking what a peer wrote.
     Apply(StoreId),
+    /// Deletes, schemas and options, for a peer or from it.
+    State(StoreId),
     /// A comparison.
     Session(StoreId, u32),
+    /// Files for a peer.
+    Give(StoreId),
+    /// Files of a peer.
+    Take(StoreId),
+    /// Reading whole files of a peer, beside those that still come.
+    Install(StoreId),
+}
+
+impl Lane {
+    /// Whose rights count in it.
+    fn peer(self) -> Option<StoreId> {
+        match self {
+            Lane::General => None,
+            Lane::Tail(peer) | Lane::Apply(peer) | Lane::State(peer) => Some(peer),
+            Lane::Session(peer, _) => Some(peer),
+            Lane::Give(peer) | Lane::Take(peer) | Lane::Install(peer) => Some(peer),
+        }
+    }
 }
 
 fn lane_of(ask: &Ask) -> Lane {
@@ -27,11 +47,20 @@ fn lane_of(ask: &Ask) -> Lane {
         Ask::Summary { view, .. } | Ask::Collections { view, .. } | Ask::Step { view, .. } => {
             Lane::Session(view.peer, view.session)
         }
-        Ask::State { view } | Ask::TakeState { view, .. } => Lane::Session(view.peer, view.session),
+        Ask::State { peer, .. } | Ask::TakeState { peer, .. } => Lane::State(*peer),
         Ask::Forget { peer, session } => Lane::Session(*peer, *session),
         Ask::Apply { peer, .. } => Lane::Apply(*peer),
         Ask::Tail { peer, .. } | Ask::Pin { peer, .. } => Lane::Tail(*peer),
         Ask::Closed => Lane::General,
+        Ask::OfferSnapshot { peer, .. }
+        | Ask::PieceSums { peer, .. }
+        | Ask::Piece { peer, .. }
+        | Ask::EndSnapshot { peer } => Lane::Give(*peer),
+        Ask::ChooseFiles { peer, .. }
+        | Ask::OpenFile { peer, .. }
+        | Ask::TakePiece { peer, .. }
+        | Ask::FinishFile { peer, .. } => Lane::Take(*peer),
+        Ask::Install { peer, .. } => Lane::Install(*peer),
     }
 }
 
@@ -52,11 +81,7 @@ impl Lanes {
     /// From now on a peer sees and sends only this. Lanes that are open keep to what they began with.
     pub(super) fn allow(&mut self, peer: StoreId, access: Access) {
         self.access.insert(peer, access);
-        let of = |lane: &Lane| match lane {
-            Lane::General => None,
-            Lane::Tail(peer) | Lane::Apply(peer) | Lane::Session(peer, _) => Some(*peer),
-        };
-        self.open.retain(|lane, _| of(lane) != Some(peer));
+        self.open.retain(|lane, _| lane.peer() != Some(peer));
     }
 
     /// Sees to it that an ask is answered. The protocol has few of them under way, so a queue without a bound stays
@@ -69,14 +94,11 @@ impl Lanes {
             return;
         }
         let queue = self.open.entry(lane).or_insert_with(|| {
-            let access = match lane {
-                Lane::General => Some(Access::All),
-                Lane::Tail(peer) | Lane::Apply(peer) | Lane::Session(peer, _) => {
-                    self.access.get(&peer).cloned()
-                }
-            };
             // Of a peer nothing is asked before its rights are known.
-            let access = access.unwrap_or_else(|| Access::Groups(Arc::new(|_| false)));
+            let access = lane.peer().map_or(Access::All, |peer| {
+                let known = self.access.get(&peer).cloned();
+                known.unwrap_or_else(|| Access::Groups(Arc::new(|_| false)))
+            });
             let (queue, asks) = mpsc::unbounded_channel();
             let bridge = Bridge::new(self.store.clone(), self.pins).allowing(access);
             tokio::spawn(serve(bridge, asks, self.work.clone()));

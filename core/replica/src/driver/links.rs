@@ -158,8 +158,7 @@ impl Links {
 async fn read(link: Arc<Link>, id: LinkId, work: mpsc::Sender<Work>) {
     let peer = link.peer().store;
     while let Some((channel, bytes)) = link.recv().await {
-        let Some(channel) = from_frames(channel) else { continue };
-        let bytes = bytes.to_vec();
+        let (channel, bytes) = (from_frames(channel), bytes.to_vec());
         let input = Input::Frame { peer, link: id, channel, bytes };
         if work.send(Work::Input(input)).await.is_err() {
             return;
@@ -207,15 +206,16 @@ fn to_frames(channel: Channel) -> frames::Channel {
         Channel::Control => frames::Channel::Control,
         Channel::Tail => frames::Channel::Tail,
         Channel::Session(number) => frames::Channel::Session(number),
+        Channel::Bulk(number) => frames::Channel::Bulk(number),
     }
 }
 
-fn from_frames(channel: frames::Channel) -> Option<Channel> {
+fn from_frames(channel: frames::Channel) -> Channel {
     match channel {
-        frames::Channel::Control => Some(Channel::Control),
-        frames::Channel::Tail => Some(Channel::Tail),
-        frames::Channel::Session(number) => Some(Channel::Session(number)),
-        frames::Channel::Bulk(_) => None,
+        frames::Channel::Control => Channel::Control,
+        frames::Channel::Tail => Channel::Tail,
+        frames::Channel::Session(number) => Channel::Session(number),
+        frames::Channel::Bulk(number) => Channel::Bulk(number),
     }
 }
 

@@ -197,8 +197,13 @@ impl Worker {
         let peer = peer_of(&event).and_then(|peer| self.names.get(&peer).cloned());
         let name = peer.as_deref().unwrap_or("-");
         match &event {
-            Event::Progress { .. } => tracing::debug!(peer = name, ?event, "replica"),
-            Event::Failed { why, .. } | Event::Refused { why, .. } | Event::Stalled { why, .. } => {
+            Event::Progress { .. } | Event::Receiving { .. } => {
+                tracing::debug!(peer = name, ?event, "replica")
+            }
+            Event::Failed { why, .. }
+            | Event::Refused { why, .. }
+            | Event::Stalled { why, .. }
+            | Event::NotReceived { why, .. } => {
                 tracing::warn!(peer = name, %why, "replica");
             }
             _ => tracing::info!(peer = name, ?event, "replica"),
@@ -265,6 +270,9 @@ fn peer_of(event: &Event) -> Option<StoreId> {
         | Event::Refused { peer, .. }
         | Event::Started { peer, .. }
         | Event::Progress { peer, .. }
+        | Event::Receiving { peer, .. }
+        | Event::Received { peer, .. }
+        | Event::NotReceived { peer, .. }
         | Event::Completed { peer, .. }
         | Event::Failed { peer, .. }
         | Event::Stalled { peer, .. }

@@ -2,6 +2,7 @@
 
 use super::{identity_of, runtime};
 use crate::error::CommandError;
+use crate::progress::Progress;
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -70,9 +71,22 @@ impl Visit {
 /// Waits until a comparison came to its end; one that did not is tried again by the node. An error is the peer's refusal.
 async fn one_comparison(node: &Node) -> Result<(Outcome, Report), String> {
     let mut events = node.events();
+    // An empty store is given whole files first.
+    let mut receiving: Option<Progress> = None;
     loop {
         let Ok(happening) = events.recv().await else { continue };
         match happening.event {
+            Event::Receiving { transfer, .. } => {
+                let progress = receiving.get_or_insert_with(|| Progress::new("receiving"));
+                progress.set(transfer.bytes, transfer.bytes_total);
+            }
+            Event::Received { .. } => {
+                receiving.iter().for_each(|progress| progress.turn_to("comparing"));
+            }
+            Event::NotReceived { why, .. } => match &receiving {
+                Some(progress) => progress.say(&format!("tidelog: {why}")),
+                None => crate::error::say(&format!("tidelog: {why}")),
+            },
             Event::Completed { outcome, report, .. } => return Ok((outcome, report)),
             Event::Refused { why, .. } => return Err(why),
             _ => {}
