@@ -29,7 +29,7 @@ pub(crate) struct Compare {
     b: Option<PathBuf>,
     #[cfg(feature = "replication")]
     #[command(flatten)]
-    visit: Option<super::replica::Visit>,
+    node: OtherNode,
     /// Only this collection, as database.collection. [default: all]
     #[arg(long, value_name = "DB.COLLECTION", value_parser = parse_collection)]
     collection: Option<CollectionName>,
@@ -39,6 +39,36 @@ pub(crate) struct Compare {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+/// A node that serves the other store.
+#[cfg(feature = "replication")]
+#[derive(Args, Debug)]
+struct OtherNode {
+    /// Where the node listens that serves the second store.
+    #[arg(long, value_name = "HOST:PORT", requires = "fingerprint", requires = "identity")]
+    peer: Option<String>,
+    /// The node's fingerprint, as its `tidelog pair` prints it.
+    #[arg(long, value_name = "TL1", requires = "peer")]
+    fingerprint: Option<tidelog::replication::identity::Fingerprint>,
+    /// The folder of the first store's key and certificate, from `tidelog cert`.
+    #[arg(long, value_name = "DIR", requires = "peer")]
+    identity: Option<PathBuf>,
+    /// Give up after so many seconds without success.
+    #[arg(long, value_name = "S", default_value_t = 300)]
+    timeout: u64,
+}
+
+#[cfg(feature = "replication")]
+impl OtherNode {
+    fn visit(&self) -> Option<super::replica::Visit> {
+        Some(super::replica::Visit {
+            peer: self.peer.clone()?,
+            fingerprint: self.fingerprint?,
+            identity: self.identity.clone()?,
+            timeout: self.timeout,
+        })
+    }
 }
 
 /// A collection compared.
@@ -51,8 +81,8 @@ struct Compared {
 impl Compare {
     pub(super) fn run(self, opener: &Opener) -> Result<Outcome, CommandError> {
         #[cfg(feature = "replication")]
-        if let Some(visit) = &self.visit {
-            return self.visit(opener, visit);
+        if let Some(visit) = self.node.visit() {
+            return self.visit(opener, &visit);
         }
         let Some(b) = &self.b else {
             return Err(CommandError::Usage("name two stores".to_owned()));

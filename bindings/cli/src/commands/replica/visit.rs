@@ -25,13 +25,13 @@ pub(crate) struct Visit {
     pub(crate) peer: String,
     /// The node's fingerprint, as its `tidelog pair` prints it.
     #[arg(long, value_name = "TL1")]
-    fingerprint: Fingerprint,
+    pub(crate) fingerprint: Fingerprint,
     /// The folder of this store's key and certificate, from `tidelog cert`.
     #[arg(long, value_name = "DIR")]
-    identity: PathBuf,
+    pub(crate) identity: PathBuf,
     /// Give up after so many seconds without success.
     #[arg(long, value_name = "S", default_value_t = 300)]
-    timeout: u64,
+    pub(crate) timeout: u64,
 }
 
 impl Visit {
