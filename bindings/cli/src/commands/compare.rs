@@ -6,7 +6,7 @@ use crate::error::{CommandError, Outcome};
 use crate::time::print_time;
 use clap::Args;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 use tidelog::{CollectionName, CompareReport, Difference, Store};
@@ -131,6 +131,7 @@ impl Compare {
         opener: &Opener,
         visit: &super::replica::Visit,
     ) -> Result<Outcome, CommandError> {
+        use std::collections::BTreeMap;
         use tidelog::replication::protocol::{Config, Outcome as Ended, compare::Only};
         let store = opener.write(&self.a, false)?;
         let only = self.collection.clone().map(|name| Only::new(name, tidelog::TimeRange::ALL));
