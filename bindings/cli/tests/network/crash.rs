@@ -39,7 +39,7 @@ fn a_node_that_is_killed_while_it_writes_and_one_restored_from_an_old_copy_becom
     }
     cluster.equal("killed three times in the middle of writing", SEA, LIMIT);
     for machine in &cluster.machines {
-        let stalled = machine.log().matches("ahead").count();
+        let stalled = machine.log().matches("ms ahead").count();
         assert_eq!(stalled, 0, "restarts push the stamps of a node ahead:{}", machine.log());
     }
 
