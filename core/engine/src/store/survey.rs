@@ -28,28 +28,32 @@ pub(super) struct Content {
     pub(super) cuts: Vec<(CollectionName, i64)>,
 }
 
+/// What a manifest says of a file of rows that none lists yet: made as it says itself, and counted by no node.
+pub(super) fn entry_of_rows(file: &GroupFile, blake3: [u8; 32]) -> FileEntry {
+    let summary = file.summary();
+    FileEntry {
+        id: file.made_as().1,
+        group: file.group().0,
+        tier: Tier::Raw,
+        len: file.len(),
+        blake3,
+        rows: summary.rows,
+        values: summary.values,
+        series: u32::try_from(summary.series).unwrap_or(u32::MAX),
+        range: summary.range,
+        stamps: summary.stamps,
+        cleaned: summary.cleaned,
+        dense: summary.dense,
+        settled: false,
+        uncounted: vec![summary.range],
+        made_as: None,
+        collections: file.sections().iter().map(|section| section.name.clone()).collect(),
+    }
+}
+
 impl Content {
     pub(super) fn of(file: &GroupFile, blake3: [u8; 32]) -> Self {
-        let summary = file.summary();
-        let sections = file.sections();
-        let entry = FileEntry {
-            id: file.made_as().1,
-            group: file.group().0,
-            tier: Tier::Raw,
-            len: file.len(),
-            blake3,
-            rows: summary.rows,
-            values: summary.values,
-            series: u32::try_from(summary.series).unwrap_or(u32::MAX),
-            range: summary.range,
-            stamps: summary.stamps,
-            cleaned: summary.cleaned,
-            dense: summary.dense,
-            settled: false,
-            uncounted: vec![summary.range],
-            made_as: None,
-            collections: sections.iter().map(|section| section.name.clone()).collect(),
-        };
+        let (entry, sections) = (entry_of_rows(file, blake3), file.sections());
         let of_section = sections.iter().map(|s| (s.name.clone(), s.leaf, s.fields.clone()));
         let sections = of_section.collect();
         let cuts = Vec::new();

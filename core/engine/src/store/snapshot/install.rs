@@ -10,6 +10,7 @@ use crate::group::{GroupFile, directory, file_path};
 use crate::ids::{FileId, Tier};
 use crate::manifest::{Change, CollectionEntry, FileEntry};
 use crate::store::catalog::new_entry;
+use crate::store::survey::entry_of_rows;
 use crate::store::{Inner, Store};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -196,25 +197,8 @@ impl Inner {
         while id == made_as.1 {
             id = self.new_file_id();
         }
-        let summary = file.summary();
-        let entry = FileEntry {
-            id,
-            group,
-            tier: Tier::Raw,
-            len: file.len(),
-            blake3: digest.0,
-            rows: summary.rows,
-            values: summary.values,
-            series: u32::try_from(summary.series).unwrap_or(u32::MAX),
-            range: summary.range,
-            stamps: summary.stamps,
-            cleaned: summary.cleaned,
-            dense: summary.dense,
-            settled: false,
-            uncounted: vec![summary.range],
-            made_as: Some(made_as),
-            collections: file.sections().iter().map(|section| section.name.clone()).collect(),
-        };
+        let made_as = Some(made_as);
+        let entry = FileEntry { id, group, made_as, ..entry_of_rows(&file, digest.0) };
         let (from, to) = (path_of(digest), file_path(group, Tier::Raw, id));
         Placed { from, to, entry }
     }
