@@ -3,6 +3,7 @@
 
 #![allow(unreachable_pub, dead_code)]
 
+mod damage;
 mod figures;
 mod first;
 mod history;

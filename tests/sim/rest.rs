@@ -62,6 +62,7 @@ fn live(history: &mut History) {
     checks_find_nothing(history);
     checks_beside_writes_find_nothing(history);
     equal(history);
+    rot_is_healed(history);
 }
 
 /// Three stores and more, of which the first one lies.
@@ -203,6 +204,38 @@ fn checks_find_nothing(history: &mut History) {
     let pairs = (world.machines.len() * (world.machines.len() - 1)) as u64;
     let messages = world.net.messages - messages;
     assert!(messages <= pairs * 60, "{messages} messages in 8 s of {pairs} pairs at rest");
+}
+
+/// Files of one store are damaged in places; the others give back what is lacking.
+fn rot_is_healed(history: &mut History) {
+    let world = &mut history.world;
+    let machine = world.net.below(world.machines.len() as u64) as usize;
+    world.store(machine).flush().expect("disks have room at rest");
+    let mut files = world.machines[machine].disk.files();
+    files.retain(|(path, _)| path.contains("/raw/") && path.ends_with(".tide"));
+    for _ in 0..3 {
+        if let Some((path, len)) = files.get(world.net.below(files.len().max(1) as u64) as usize) {
+            let (byte, bit) = (world.net.below(*len), world.net.below(8) as u8);
+            world.log.push(format!(
+                "{:>7} {machine} bit {bit} of byte {byte} of {path} rots",
+                world.now
+            ));
+            world.machines[machine].disk.flip(path, byte, bit);
+        }
+    }
+    let found = world.scrub(machine);
+    assert!(found > 0 || files.is_empty(), "no damage was found");
+    if world.net.below(2) == 0 {
+        world.stop(machine);
+        assert!(world.start(machine), "a store with files aside opens");
+    }
+    come_to_rest(world);
+    let until = world.now + PATIENCE;
+    while !world.store(machine).aside().is_empty() && world.now < until {
+        world.run(5_000);
+    }
+    assert_eq!(world.store(machine).aside(), [], "healed");
+    equal(history);
 }
 
 fn agreed(world: &World, when: &str) {

@@ -6,10 +6,11 @@ use crate::plant::{Plant, Planted};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tidelog_engine::clock::Entropy;
-use tidelog_engine::{Options, Store, Upkeep};
+use tidelog_engine::{Aside, Options, Store, Upkeep};
 use tidelog_model::{GroupId, StoreId};
 use tidelog_protocol::{
-    Answer, Ask, AskId, Config, Event, FailureKind, Input, LinkId, Me, Node, Now, Outcome, Output,
+    Answer, Ask, AskId, Config, Event, FailureKind, Input, Lack, LinkId, Me, Node, Now, Outcome,
+    Output,
 };
 use tidelog_replica::bridge::{Bridge, PinBudget};
 use tidelog_tests::clock::SimClock;
@@ -136,6 +137,7 @@ impl World {
         let (asks, busy_until) = (VecDeque::new(), 0);
         machine.up = Some(Up { store, node, bridge, planted, asks, busy_until, seen });
         self.share();
+        self.say_what_lacks(number);
         true
     }
 
@@ -218,6 +220,21 @@ impl World {
                 up.node.handle(now, Input::Check { peer: None, only: None });
             }
         }
+    }
+
+    /// A machine looks for damage in its files, and sets aside what it finds; how many files.
+    pub fn scrub(&mut self, number: usize) -> usize {
+        let found = self.store(number).set_damage_aside(true, |_, _| true).expect("a disk");
+        self.say_what_lacks(number);
+        found.len()
+    }
+
+    fn say_what_lacks(&mut self, number: usize) {
+        let now = self.now_of(number);
+        let Some(up) = &mut self.machines[number].up else { return };
+        let lack = |aside: &Aside| Lack { group: aside.group, newest: aside.newest };
+        let lacks = up.store.aside().iter().map(lack).collect();
+        up.node.handle(now, Input::Lacks(lacks));
     }
 
     pub fn unlink_all(&mut self, number: usize, why: &str) {
@@ -407,6 +424,14 @@ impl World {
             Output::Agreed(stamp) => up.store.set_agreed(stamp),
             Output::Event(event) => self.machines[number].events.push(event),
             Output::Finish { .. } => {}
+            Output::Healed { lacks, .. } => {
+                for aside in up.store.aside() {
+                    if lacks.contains(&Lack { group: aside.group, newest: aside.newest }) {
+                        // A disk that is full or dead now is asked again after the next opening.
+                        let _ = up.store.drop_aside(&aside);
+                    }
+                }
+            }
         }
     }
 

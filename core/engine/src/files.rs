@@ -87,6 +87,7 @@ pub(crate) struct FileSet {
     pub(crate) state: Arc<State>,
     /// By group, oldest first.
     rows: Arc<Vec<Vec<OpenFile>>>,
+    aside: Arc<Vec<Vec<OpenFile>>>,
     nodes: Arc<Vec<Vec<OpenNodes>>>,
     settled: Arc<Vec<Vec<OpenNodes>>>,
 }
@@ -94,17 +95,20 @@ pub(crate) struct FileSet {
 impl FileSet {
     pub(crate) fn new(state: Arc<State>, files: impl IntoIterator<Item = AnyFile>) -> Self {
         let groups = state.groups as usize;
-        let mut rows: Vec<Vec<OpenFile>> = Vec::new();
+        let (mut rows, mut aside): (Vec<Vec<OpenFile>>, Vec<Vec<OpenFile>>) = Default::default();
         let (mut nodes, mut settled): (Vec<Vec<OpenNodes>>, Vec<Vec<OpenNodes>>) =
             Default::default();
         rows.resize_with(groups, Vec::new);
+        aside.resize_with(groups, Vec::new);
         nodes.resize_with(groups, Vec::new);
         settled.resize_with(groups, Vec::new);
         for file in files {
             let group = file.entry().group.0 as usize;
             match file {
                 AnyFile::Rows(open) => {
-                    rows.get_mut(group).into_iter().for_each(|files| files.push(open.clone()))
+                    let is_aside = state.aside.contains(&open.entry.id);
+                    let list = if is_aside { &mut aside } else { &mut rows };
+                    list.get_mut(group).into_iter().for_each(|files| files.push(open.clone()))
                 }
                 AnyFile::Nodes(open) => {
                     let list = if open.entry.settled { &mut settled } else { &mut nodes };
@@ -112,17 +116,30 @@ impl FileSet {
                 }
             }
         }
-        rows.iter_mut().for_each(|files| files.sort_by_key(|open| open.entry.id));
+        for files in rows.iter_mut().chain(&mut aside) {
+            files.sort_by_key(|open| open.entry.id);
+        }
         for files in nodes.iter_mut().chain(&mut settled) {
             files.sort_by_key(|open| open.entry.id);
         }
-        let (rows, nodes, settled) = (Arc::new(rows), Arc::new(nodes), Arc::new(settled));
-        FileSet { state, rows, nodes, settled }
+        let (rows, aside) = (Arc::new(rows), Arc::new(aside));
+        let (nodes, settled) = (Arc::new(nodes), Arc::new(settled));
+        FileSet { state, rows, aside, nodes, settled }
     }
 
-    /// The files of rows of a group, oldest first.
+    /// The files of rows of a group, oldest first, but for those that are set aside.
     pub(crate) fn group(&self, group: GroupId) -> &[OpenFile] {
         self.rows.get(group.0 as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// The files of rows of a group that are damaged and set aside: answers need them, upkeep must not.
+    pub(crate) fn aside(&self, group: GroupId) -> &[OpenFile] {
+        self.aside.get(group.0 as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// All files of rows that are set aside.
+    pub(crate) fn all_aside(&self) -> impl Iterator<Item = &OpenFile> + '_ {
+        self.aside.iter().flatten()
     }
 
     /// The files of nodes of a group that are a memory of its rows, oldest first.
@@ -135,7 +152,7 @@ impl FileSet {
         self.settled.get(group.0 as usize).map_or(&[], Vec::as_slice)
     }
 
-    /// All files of rows.
+    /// All files of rows, but for those that are set aside.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &OpenFile> + '_ {
         self.rows.iter().flatten()
     }
@@ -147,7 +164,7 @@ impl FileSet {
 
     /// All files of both kinds.
     pub(crate) fn all(&self) -> impl Iterator<Item = AnyFile> + '_ {
-        let rows = self.rows().cloned().map(AnyFile::Rows);
+        let rows = self.rows().chain(self.all_aside()).cloned().map(AnyFile::Rows);
         rows.chain(self.all_nodes().cloned().map(AnyFile::Nodes))
     }
 
@@ -162,7 +179,8 @@ impl FileSet {
         state: Arc<State>,
         added: impl IntoIterator<Item = AnyFile>,
     ) -> FileSet {
-        let rows = self.rows().filter_map(|open| open.listed(&state)).map(AnyFile::Rows);
+        let rows = self.rows().chain(self.all_aside());
+        let rows = rows.filter_map(|open| open.listed(&state)).map(AnyFile::Rows);
         let nodes = self.all_nodes().filter_map(|open| open.listed(&state)).map(AnyFile::Nodes);
         // The edit that adds a file may say more of it.
         let added = added.into_iter().filter_map(|file| match file {

@@ -38,7 +38,7 @@ pub use query::{
 };
 pub use retention::{Retention, RetentionError};
 pub use store::{
-    Applied, BackupError, BackupReport, CheckReport, Closed, CollectionStats, CompareError,
+    Applied, Aside, BackupError, BackupReport, CheckReport, Closed, CollectionStats, CompareError,
     CompareReport, Content, ContentRow, Delete, Difference, DigestRow, Finding, GroupInfo,
     Incoming, Installed, OpenReport, Partial, Receipt, RecoverError, RecoverReport, RowPacker,
     SNAPSHOT_FILE_BYTES_MAX, SNAPSHOT_FILES_MAX, SealReport, SnapshotError, SnapshotFile,

@@ -20,6 +20,8 @@ pub enum Reason {
     Retry,
     /// A peer that comes now and then brought rows that the others lack.
     PassOn,
+    /// A file here is damaged, and the peer may have what is lacking.
+    Damage,
 }
 
 /// Something that happened with a peer.
@@ -78,6 +80,25 @@ pub enum Event {
         peer: StoreId,
         /// What that came to.
         transfer: Transfer,
+    },
+    /// A file here is damaged: what could be read of it was kept, and peers are asked for the rest. Until it is here, answers that
+    /// need it are refused.
+    Damaged {
+        /// The file, in the store's directory.
+        file: String,
+        /// Of which group it has rows.
+        group: GroupId,
+        /// How many it had.
+        rows: u64,
+    },
+    /// A peer agrees on all that a damaged file held: what it had of it is here again.
+    Healed {
+        /// The peer.
+        peer: StoreId,
+        /// The file, which is no part of the store any more.
+        file: String,
+        /// Of which group.
+        group: GroupId,
     },
     /// Files could not be received now. What was is kept, and it goes on from there with the next comparison.
     NotReceived {

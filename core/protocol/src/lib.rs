@@ -21,7 +21,7 @@ mod wire;
 pub use ask::{Answer, Ask, AskId, Closed, Failure, FailureKind, View};
 pub use event::{Event, PeerState, PeerStatus, Reason};
 pub use message::{Channel, Part};
-pub use node::{Config, Input, Me, Node, Now, Output};
+pub use node::{Config, Input, Lack, Me, Node, Now, Output};
 pub use peer::LinkId;
 pub use session::{Outcome, Report};
 pub use wire::Malformed;

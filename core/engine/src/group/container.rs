@@ -7,6 +7,7 @@ use crate::disk::{Disk, DiskFile, OpenMode, Sealed, publish};
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Bytes are given to the disk in pieces of this size.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -19,6 +20,8 @@ pub(crate) struct Container {
     sealed: Sealed,
     seed: u32,
     directory: Extent,
+    /// Was any of it found damaged since it was opened?
+    suspect: AtomicBool,
     /// Pass over checksums, so that decoders get to see damage.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) trusting: bool,
@@ -83,6 +86,7 @@ impl Container {
             sealed,
             seed,
             directory,
+            suspect: false.into(),
             #[cfg(any(test, feature = "fuzzing"))]
             trusting: false,
         })
@@ -119,6 +123,7 @@ impl Container {
             if source.kind() == io::ErrorKind::UnexpectedEof {
                 self.damaged("an index points past the end")
             } else {
+                self.suspect.store(true, Relaxed);
                 ReadError::Io { path: self.path.clone(), source }
             }
         })
@@ -143,7 +148,18 @@ impl Container {
         checksum(self.seed, extent.offset, bytes) == extent.crc
     }
 
+    /// Has any read of it found damage, or been refused by the disk?
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspect.load(Relaxed)
+    }
+
+    /// All of it was read again and is whole.
+    pub(crate) fn trust(&self) {
+        self.suspect.store(false, Relaxed);
+    }
+
     pub(crate) fn damaged(&self, what: &'static str) -> ReadError {
+        self.suspect.store(true, Relaxed);
         ReadError::Damaged { path: self.path.clone(), window: None, what }
     }
 }

@@ -8,7 +8,7 @@ use super::invariants;
 use crate::format::Malformed;
 use crate::ids::{FileId, LogEnd, LogPoint, Tier};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidelog_model::{
     CollectionName, GroupId, Incarnation, Position, Stamp, StoreId, TimeRange, Tombstone,
@@ -81,6 +81,8 @@ pub(crate) struct State {
     /// Ids from this one on were never used.
     pub(crate) next_file: FileId,
     pub(crate) files: BTreeMap<FileId, Arc<FileEntry>>,
+    /// Those of them that are damaged and set aside.
+    pub(crate) aside: BTreeSet<FileId>,
     pub(crate) collections: BTreeMap<CollectionName, Arc<CollectionEntry>>,
     /// The deletes that no other one supersedes.
     pub(crate) tombstones: Vec<Arc<Tombstone>>,
@@ -106,6 +108,7 @@ impl State {
             ceiling: Stamp::ZERO,
             next_file: FileId(0),
             files: BTreeMap::new(),
+            aside: BTreeSet::new(),
             collections: BTreeMap::new(),
             tombstones: Vec::new(),
             not_rolled_up: Vec::new(),
@@ -149,6 +152,7 @@ impl State {
             collections.map(|(name, entry)| Change::Collection(name.clone(), entry.clone())),
         );
         edit.extend(self.files.values().cloned().map(Change::AddFile));
+        edit.extend(self.aside.iter().copied().map(Change::SetAside));
         edit.extend(self.tombstones.iter().cloned().map(Change::Tombstone));
         let rolled_up = self.tombstones.iter().filter(|one| !self.not_rolled_up.contains(one));
         edit.extend(rolled_up.cloned().map(Change::TombstoneRolledUp));
@@ -204,15 +208,11 @@ impl State {
             }
             Change::RemoveFile(id) => {
                 require(self.files.remove(id).is_some(), "a file to remove is not there")?;
+                self.aside.remove(id);
             }
             Change::Collection(name, entry) => self.merge_collection(name, entry),
             Change::Tombstone(tombstone) => self.add_tombstone(tombstone),
-            Change::DropTombstone(tombstone) => {
-                let kept = self.tombstones.len();
-                self.tombstones.retain(|one| one != tombstone);
-                require(self.tombstones.len() < kept, "a tombstone to drop is not there")?;
-                self.not_rolled_up.retain(|one| one != tombstone);
-            }
+            Change::DropTombstone(tombstone) => self.drop_tombstone(tombstone)?,
             Change::Uncounted(id, ranges) => {
                 let entry = self.files.get_mut(id);
                 let entry = entry.ok_or(Malformed("a file that is counted is not there"))?;
@@ -226,6 +226,11 @@ impl State {
                 self.cursors.insert(*origin, *position);
             }
             Change::Replicated => self.replicated = true,
+            Change::SetAside(id) => {
+                let rows = self.files.get(id).is_some_and(|entry| entry.tier == Tier::Raw);
+                require(rows, "a file to set aside is not there, or not of rows")?;
+                self.aside.insert(*id);
+            }
             Change::Pin(name, pin) => {
                 self.pins.insert(name.clone(), *pin);
             }
@@ -243,6 +248,14 @@ impl State {
                 self.collections.insert(name.clone(), entry.clone());
             }
         }
+    }
+
+    fn drop_tombstone(&mut self, tombstone: &Arc<Tombstone>) -> Result<(), Malformed> {
+        let kept = self.tombstones.len();
+        self.tombstones.retain(|one| one != tombstone);
+        require(self.tombstones.len() < kept, "a tombstone to drop is not there")?;
+        self.not_rolled_up.retain(|one| one != tombstone);
+        Ok(())
     }
 
     /// Keeps the records that no other supersedes. Of two that supersede each other the greater one

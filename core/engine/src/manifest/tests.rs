@@ -117,6 +117,7 @@ pub(super) fn sample_edit() -> Edit {
         Change::TombstoneRolledUp(tombstone(2)),
         Change::Cursor(StoreId([7; 16]), position(300)),
         Change::Replicated,
+        Change::SetAside(FileId(299)),
     ]
 }
 
@@ -152,6 +153,7 @@ pub(super) fn any_change() -> impl Strategy<Value = Change> {
         any::<([u8; 16], u64)>()
             .prop_map(|(id, offset)| Change::Cursor(StoreId(id), position(offset))),
         Just(Change::Replicated),
+        any::<u64>().prop_map(|id| Change::SetAside(FileId(id))),
     ]
 }
 
@@ -175,6 +177,7 @@ fn fitting_edit(state: &State, seed: u64) -> Edit {
     if seed & 8 == 8 {
         edit.push(Change::Cursor(StoreId([(seed % 3) as u8; 16]), position(seed)));
         edit.push(Change::Replicated);
+        edit.extend(next.is_multiple_of(5).then_some(Change::SetAside(FileId(next))));
     }
     match seed % 7 {
         0 => edit = vec![Change::Ceiling(Stamp(state.ceiling.0 + seed))],

@@ -11,7 +11,7 @@ use crate::rollup::window_of;
 use crate::scan::Snapshot;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidelog_model::{CollectionName, Device, GroupId, LeafWidth, Placer, TimeRange, Tombstone};
+use tidelog_model::{CollectionName, Device, GroupId, LeafWidth, Placer, TimeRange};
 
 /// The nodes of one collection in one group that have to be made anew. Windows are named by their first
 /// nanosecond.
@@ -75,6 +75,15 @@ impl Dirty {
                 finder.add_file(open.readable()?, name, range, |_| true, &mut dirty)?;
             }
         }
+        if !snapshot.with_aside {
+            let aside = snapshot.files.aside(group).iter();
+            for open in aside.filter(|open| open.entry.collections.contains(name)) {
+                // Leaves may have lost all of their rows, so no rows tell of them.
+                for range in open.entry.uncounted.iter().filter_map(|one| one.intersection(rows)) {
+                    dirty.add_stored(|_| true, range, stored, rows)?;
+                }
+            }
+        }
         let placer = Placer::new(name);
         let state = &snapshot.files.state;
         let here = |device: &str| placer.place(device).group(state.groups) == group;
@@ -93,7 +102,7 @@ impl Dirty {
                     finder.add_file(open.readable()?, name, range, concerned, &mut dirty)?;
                 }
             }
-            dirty.add_stored(tombstone, stored, rows)?;
+            dirty.add_stored(concerned, tombstone.range, stored, rows)?;
         }
         for table in &snapshot.memory.tables {
             for device in table.devices().filter(|device| here(device)) {
@@ -105,32 +114,33 @@ impl Dirty {
         Ok(dirty)
     }
 
-    /// Nodes that a delete touches. Rows below them may be gone already, so all of the stored ones count, and all
-    /// windows of the tree: a device with few rows stands in no other list.
+    /// Nodes of some devices in a range that a delete or a loss touches. Rows below them may be gone already, so all of the
+    /// stored ones count, and all windows of the tree: a device with few rows stands in no other list.
     /// Leaves of rows that are gone are not made anew; settled nodes stand for them.
     fn add_stored(
         &mut self,
-        tombstone: &Tombstone,
+        concerned: impl Fn(&str) -> bool,
+        range: TimeRange,
         stored: &Stored,
         rows: TimeRange,
     ) -> Result<(), ReadError> {
         for device in stored.devices()? {
-            if !tombstone.devices.matches(&device) {
+            if !concerned(&device) {
                 continue;
             }
-            let starts = stored.starts(Tier::Hour, &device, tombstone.range)?;
+            let starts = stored.starts(Tier::Hour, &device, range)?;
             for start in starts.into_iter().filter(|start| rows.contains(*start)) {
                 self.leaves.entry(Arc::clone(&device)).or_default().insert(start);
             }
             for tier in PARENTS {
-                for start in stored.starts(tier, &device, tombstone.range)? {
+                for start in stored.starts(tier, &device, range)? {
                     let parents = self.parents.entry(Arc::clone(&device)).or_default();
                     parents.insert((tier, start));
                 }
             }
         }
         for tier in [Tier::Hour, Tier::Day, Tier::Month, Tier::Year] {
-            let touched = stored.windows(tier, tombstone.range)?;
+            let touched = stored.windows(tier, range)?;
             self.windows.extend(touched.iter().map(|node| (tier, node.window.first())));
         }
         Ok(())

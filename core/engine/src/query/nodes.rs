@@ -53,6 +53,11 @@ impl<'a> Nodes<'a> {
                 }
             }
         }
+        // Nodes may have been made without the rows that cannot be read.
+        let aside = snapshot.files.aside(group).iter();
+        let aside = aside.filter(|open| open.entry.collections.contains(&context.name));
+        let aside = aside.filter_map(|open| open.entry.range.intersection(range));
+        stale.extend(aside.map(|within| around(within.first()).hull(around(within.last()))));
         for table in &snapshot.memory.tables {
             let Some(rows) = table.rows(device, range, &[]) else { continue };
             let mut last: Option<TimeRange> = None;

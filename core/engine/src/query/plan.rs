@@ -347,7 +347,8 @@ impl Context {
             found.extend(table.devices().filter(|device| selector.matches(device)).cloned());
         }
         let mut names: Vec<Arc<str>> = Vec::new();
-        for open in self.snapshot.files.rows() {
+        let files = &self.snapshot.files;
+        for open in files.rows().chain(files.all_aside()) {
             let touches =
                 open.entry.range.overlaps(range) && open.entry.collections.contains(&self.name);
             if !touches {

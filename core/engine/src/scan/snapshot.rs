@@ -19,6 +19,9 @@ pub(crate) struct Snapshot {
     pub(crate) fields: Vec<FieldKey>,
     /// What is looked at of it: all, unless it is compared with another store.
     pub(crate) horizon: Arc<Horizon>,
+    /// Are files that were set aside among its files? They are for answers, which may lack nothing; upkeep and
+    /// comparisons with peers go by what can be read.
+    pub(crate) with_aside: bool,
 }
 
 impl Snapshot {
@@ -29,7 +32,8 @@ impl Snapshot {
         group: GroupId,
         range: TimeRange,
     ) -> impl Iterator<Item = &OpenFile> {
-        self.files.group(group).iter().filter(move |open| {
+        let aside = if self.with_aside { self.files.aside(group) } else { &[] };
+        self.files.group(group).iter().chain(aside).filter(move |open| {
             open.entry.range.overlaps(range) && open.entry.collections.contains(name)
         })
     }

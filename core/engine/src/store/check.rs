@@ -112,7 +112,7 @@ impl Store {
         let total: u64 = files.all().map(|open| open.entry().len).sum();
         let mut report = CheckReport::default();
         self.check_manifest(&files, &mut report);
-        for open in files.rows() {
+        for open in files.rows().chain(files.all_aside()) {
             self.check_file(open, &files.state, total, &mut progress, &mut report)?;
         }
         for open in files.all_nodes() {

@@ -1,5 +1,6 @@
 //! Digests of what a store holds, and where two stores differ.
 
+use super::aside::unreadable;
 use super::{Inner, Store};
 use crate::group::ReadError;
 use crate::ids::Tier;
@@ -208,9 +209,19 @@ impl Moment {
         Ok(Moment { snapshot, fields: known.into_iter().collect(), leaf: entry })
     }
 
-    /// Nothing beyond a horizon counts.
+    /// Nothing beyond a horizon counts, nor what cannot be read: to be compared with a peer, who may have it.
     pub(super) fn bound(&mut self, horizon: &Arc<Horizon>) {
         self.snapshot.horizon = Arc::clone(horizon);
+        self.snapshot.with_aside = false;
+    }
+
+    /// Nobody can say what a group holds of which a file is set aside.
+    fn require_whole(&self, name: &CollectionName, group: GroupId) -> Result<(), ReadError> {
+        let mut aside = self.snapshot.files.aside(group).iter();
+        match aside.find(|open| open.entry.collections.contains(name)) {
+            Some(open) if self.snapshot.with_aside => Err(unreadable(&open.entry)),
+            _ => Ok(()),
+        }
     }
 
     /// The digests of a group at a level; at the root its own alone.
@@ -252,6 +263,7 @@ impl Moment {
         name: &CollectionName,
         group: GroupId,
     ) -> Result<Tree, QueryError> {
+        self.require_whole(name, group)?;
         let leaf = self.leaf.unwrap_or_default();
         let nodes = self.snapshot.files.nodes(group);
         let stored = Stored::new(name, leaf, nodes, &inner.node_cache)?;
@@ -283,7 +295,10 @@ impl Inner {
     /// How many leaves, days, months and years of series are to be made anew.
     pub(super) fn count_dirty(&self, name: &CollectionName) -> Result<[u64; 4], ReadError> {
         let moment = match Moment::of(self, name) {
-            Ok(moment) => moment,
+            Ok(mut moment) => {
+                moment.snapshot.with_aside = false;
+                moment
+            }
             Err(QueryError::Read(error)) => return Err(error),
             // It was there a moment ago, and has no rows.
             Err(_) => return Ok([0; 4]),

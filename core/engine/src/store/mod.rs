@@ -3,6 +3,7 @@
 mod admin;
 mod adopt;
 mod apply;
+mod aside;
 mod backup;
 mod catalog;
 mod check;
@@ -26,6 +27,7 @@ mod write;
 pub use admin::{Delete, SealReport};
 pub use adopt::{adopt, adopt_on};
 pub use apply::{Applied, Closed, Incoming};
+pub use aside::Aside;
 pub use backup::{BackupError, BackupReport};
 pub use check::{CheckReport, Finding};
 pub use content::{Content, ContentRow, RowPacker};

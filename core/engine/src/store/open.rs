@@ -60,7 +60,7 @@ impl OpenReport {
 
 pub(super) const QUARANTINE: &str = "quarantine";
 /// Quarantine keeps at most so many bytes; beyond, damage is reported but not copied.
-const QUARANTINE_BYTES_MAX: u64 = 1 << 30;
+pub(super) const QUARANTINE_BYTES_MAX: u64 = 1 << 30;
 pub(super) const GROUPS_DEFAULT: u32 = 8;
 const GROUPS_MAX: u32 = 4096;
 /// A reader beside a writer starts over this often when files vanish under it.
@@ -442,7 +442,7 @@ fn quarantine_copy(disk: &dyn Disk, path: &str, from: u64, to: u64) -> io::Resul
     disk.sync_dir(QUARANTINE)
 }
 
-fn quarantine_bytes(disk: &dyn Disk) -> io::Result<u64> {
+pub(super) fn quarantine_bytes(disk: &dyn Disk) -> io::Result<u64> {
     let mut bytes = 0;
     for name in disk.list(QUARANTINE)? {
         bytes += disk.open(&format!("{QUARANTINE}/{name}"), OpenMode::Read)?.len()?;

@@ -104,6 +104,7 @@ impl Inner {
             tombstones: Vec::new(),
             fields: Vec::new(),
             horizon: Arc::default(),
+            with_aside: true,
         }
     }
 
@@ -127,6 +128,7 @@ impl Inner {
             (files, catalog.tombstones_of(name), catalog.fields_of(name))
         });
         let fields = fields.ok_or_else(|| QueryError::NoCollection { name: name.clone() })?;
-        Ok(Snapshot { memory, files, tombstones, fields, horizon: Arc::default() })
+        let horizon = Arc::default();
+        Ok(Snapshot { memory, files, tombstones, fields, horizon, with_aside: true })
     }
 }

@@ -133,6 +133,8 @@ pub struct Stats {
     pub file_bytes: u64,
     /// Files that cannot be read.
     pub files_broken: u64,
+    /// Damaged files of which a peer is to send what is lacking; see [`Store::set_damage_aside`].
+    pub files_aside: u64,
     /// Deletes that are kept.
     pub tombstones: u64,
     /// Why nothing is acknowledged any more, when that is so.
@@ -263,6 +265,7 @@ impl Store {
             files: files.all().count() as u64,
             file_bytes: files.all().map(|file| file.entry().len).sum(),
             files_broken: broken,
+            files_aside: files.all_aside().count() as u64,
             tombstones: inner.catalog().tombstones.len() as u64,
             poisoned: inner.wal.as_ref().is_some_and(|wal| wal.is_poisoned()),
         }

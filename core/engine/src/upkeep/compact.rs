@@ -71,8 +71,8 @@ impl Inner {
     /// not after each flush, which would make the leaves anew that are still being written.
     fn seals_now(&self, group: GroupId, eager: bool) -> bool {
         let files = self.files();
-        let unsealed =
-            files.group(group).iter().filter(|open| !open.entry.uncounted.is_empty()).count();
+        let all = files.group(group).iter().chain(files.aside(group));
+        let unsealed = all.filter(|open| !open.entry.uncounted.is_empty()).count();
         let enough = if eager { 1 } else { UNSEALED_MAX };
         self.options.pyramid && unsealed >= enough
     }
@@ -110,7 +110,8 @@ impl Inner {
             let before = |name| self.cut_of(name).is_some_and(|cut| open.entry.range.last() < cut);
             open.entry.tier == Tier::Raw && open.entry.collections.iter().all(before)
         };
-        let gone: Vec<OpenFile> = files.rows().filter(gone).cloned().collect();
+        let all = files.rows().chain(files.all_aside());
+        let gone: Vec<OpenFile> = all.filter(gone).cloned().collect();
         if gone.is_empty() {
             return Ok(());
         }

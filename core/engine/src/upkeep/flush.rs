@@ -85,7 +85,7 @@ impl Inner {
         Ok(())
     }
 
-    fn check_writable(&self) -> Result<(), UpkeepError> {
+    pub(crate) fn check_writable(&self) -> Result<(), UpkeepError> {
         if self.is_closed() {
             return Err(UpkeepError::Closed);
         }
@@ -171,7 +171,7 @@ impl Inner {
 
     /// Adds files to the manifest and removes others, in one edit. `show` makes the set of files after it
     /// visible, before anyone else can make an edit: a set made from an older state would hide this one's.
-    pub(super) fn publish(
+    pub(crate) fn publish(
         &self,
         added: &[Written],
         removed: &[FileId],
@@ -210,7 +210,7 @@ impl Inner {
 
     /// Removes files whose edit was not made. Where that is unknown the manifest may list them when it is
     /// read again, so they stay; if it does not, that opening sweeps them.
-    pub(super) fn discard_unpublished(&self, files: &[Written], error: &UpkeepError) {
+    pub(crate) fn discard_unpublished(&self, files: &[Written], error: &UpkeepError) {
         if !matches!(error, UpkeepError::Edit(problem) if problem.is_unknown()) {
             self.discard(files);
         }

@@ -155,6 +155,7 @@ impl<'a> Fresh<'a> {
             tombstones: tombstones.to_vec(),
             fields: fields.to_vec(),
             horizon: Arc::default(),
+            with_aside: false,
         };
         // The last time of rows in files, but for those of leaves that are kept.
         let mut before = self.before.collections.get(name).cloned();

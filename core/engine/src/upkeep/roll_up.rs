@@ -55,15 +55,15 @@ impl Inner {
     }
 
     /// Seals one group. The caller holds the upkeep lock.
-    pub(super) fn roll_up_group(
+    pub(crate) fn roll_up_group(
         &self,
         group: GroupId,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Sealed, UpkeepError> {
         self.forget_damaged_nodes(group)?;
         let files = self.files();
-        let fresh: Vec<_> =
-            files.group(group).iter().filter(|open| !open.entry.uncounted.is_empty()).collect();
+        let all = files.group(group).iter().chain(files.aside(group));
+        let fresh: Vec<_> = all.filter(|open| !open.entry.uncounted.is_empty()).collect();
         let deletes = &files.state.not_rolled_up;
         if fresh.is_empty() && deletes.is_empty() {
             return Ok(Sealed::default());
@@ -139,6 +139,7 @@ impl Inner {
             tombstones: files.state.tombstones.iter().filter(concerns).cloned().collect(),
             fields: fields.to_vec(),
             horizon: Arc::default(),
+            with_aside: false,
         };
         let stored = Stored::new(name, entry.leaf, files.nodes(group), &self.node_cache)?;
         let cuts = entry.cuts();

@@ -286,6 +286,7 @@ impl Node {
         self.event(Event::Connected { peer });
         early.into_iter().for_each(|(channel, bytes)| self.take_frame(peer, channel, &bytes));
         self.read_tails();
+        self.look_for_lacks(0);
         self.begin_sessions();
         self.look_ready();
     }

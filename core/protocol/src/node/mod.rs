@@ -3,6 +3,7 @@
 //! `handle` takes what happened, with the time it happened at; `poll` gives what is to be done, until there is nothing
 //! more. Threads: none; whoever drives it calls it from one at a time.
 
+mod lacks;
 mod links;
 mod sessions;
 mod snapshots;
@@ -18,6 +19,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+pub use lacks::Lack;
+use lacks::Lacks;
 use snapshots::Fetch;
 use tidelog_model::{GroupId, Incarnation, Position, Stamp, StoreId};
 
@@ -131,6 +134,8 @@ pub enum Input {
         /// Of what, when not of everything.
         only: Option<Only>,
     },
+    /// What the store cannot read of what it had, all of it; less than before when the host gave some of it up.
+    Lacks(Vec<Lack>),
     /// The groups that a peer shares with this store, from now on; none: it is no peer any more.
     Shares {
         /// The peer.
@@ -181,6 +186,13 @@ pub enum Output {
         /// It makes no sense to connect again soon.
         for_good: bool,
     },
+    /// What was lacking is here again, as far as this peer has it.
+    Healed {
+        /// The peer.
+        peer: StoreId,
+        /// What.
+        lacks: Vec<Lack>,
+    },
     /// Every peer's writes up to this stamp are here.
     Agreed(Stamp),
     /// Tell the host.
@@ -215,6 +227,7 @@ pub struct Node {
     random: u64,
     agreed: Stamp,
     ready: bool,
+    lacking: Lacks,
     /// The snapshot that is being received: one at a time.
     fetch: Option<Fetch>,
     /// Those that are given.
@@ -240,6 +253,7 @@ impl Node {
             random: seed,
             agreed: Stamp::ZERO,
             ready: false,
+            lacking: Lacks::default(),
             fetch: None,
             givers: BTreeMap::new(),
             out: VecDeque::new(),
@@ -270,6 +284,7 @@ impl Node {
                 }
                 self.ask_closed();
             }
+            Input::Lacks(lacks) => self.lacks_these(lacks),
             Input::Shares { peer, groups } => self.shares(peer, groups),
         }
     }
@@ -415,6 +430,7 @@ impl Node {
         }
         self.read_tails();
         self.tick_snapshots();
+        self.tick_lacks();
         self.begin_sessions();
     }
 }

@@ -65,7 +65,9 @@ impl Node {
             }
             let view = View { peer, session: number, epoch, horizon, salt };
             let shared = one.shared.clone();
-            let (responder, acts) = Responder::new((view, eager), &shared, (groups, roots), now);
+            let (mut responder, acts) =
+                Responder::new((view, eager), &shared, (groups, roots), now);
+            responder.lacks = self.lacking.number();
             if let Some(before) = one.responders.insert(number, responder) {
                 // Another pass.
                 one.counts.add(&before.counts);
@@ -97,9 +99,10 @@ impl Node {
         let Some(one) = self.peers.get_mut(&peer) else { return };
         let Some(responder) = one.responders.get_mut(&number) else { return };
         if core::mem::take(&mut responder.agreed) {
-            let horizon = responder.view.horizon.clone();
+            let (horizon, lacks) = (responder.view.horizon.clone(), responder.lacks);
             self.end_responder(peer, number);
             self.agreed(peer, &horizon);
+            self.healed(peer, &horizon, lacks);
         }
     }
 
@@ -185,7 +188,8 @@ impl Node {
             tell: self.config.tell,
         };
         let groups = one.shared.clone();
-        let (session, acts) = Initiator::new(begin, now);
+        let (mut session, acts) = Initiator::new(begin, now);
+        session.lacks = self.lacking.number();
         one.session = Some((number, session));
         self.event(Event::Started { peer, session: number, reason, groups });
         self.act(peer, number, acts);
@@ -260,7 +264,7 @@ impl Node {
         one.counts.add(&session.report.counts);
         one.last_outcome = Some(outcome.clone());
         let link = one.link;
-        let (report, horizon) = (session.report, session.view.horizon);
+        let (report, horizon, lacks) = (session.report, session.view.horizon, session.lacks);
         let failed = matches!(outcome, Outcome::Aborted { .. } | Outcome::Diverged);
         if failed {
             one.failures += 1;
@@ -304,6 +308,7 @@ impl Node {
             }
             outcome => {
                 let settled = outcome.settles();
+                let whole = outcome == Outcome::Agreed;
                 if !settled && !once && one_needs(self.peers.get(&peer)) {
                     self.check_soon(peer);
                 }
@@ -313,6 +318,9 @@ impl Node {
                 self.event(Event::Completed { peer, session: number, outcome, report });
                 if settled {
                     self.agreed(peer, &horizon);
+                }
+                if whole {
+                    self.healed(peer, &horizon, lacks);
                 }
             }
         }

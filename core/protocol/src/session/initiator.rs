@@ -54,6 +54,8 @@ pub(crate) struct Initiator {
     /// In which turn rows moved last, and how many had then.
     moved_at: (u32, u64),
     pub(crate) report: Report,
+    /// How often something was found lacking here before it began.
+    pub(crate) lacks: u64,
     started: u64,
     pub(crate) active: u64,
 }
@@ -128,6 +130,7 @@ impl Initiator {
             moved_before: 0,
             moved_at: (0, 0),
             report: Report::default(),
+            lacks: 0,
             started: now,
             active: now,
         };

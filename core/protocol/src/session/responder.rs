@@ -21,6 +21,8 @@ pub(crate) struct Responder {
     pub(crate) active: u64,
     /// Roots that were found equal.
     pub(crate) agreed: bool,
+    /// How often something was found lacking here before it began.
+    pub(crate) lacks: u64,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,7 @@ impl Responder {
         let ask = Ask::Summary { view: view.clone(), groups: groups.clone() };
         let (counts, doing) = (Counts::default(), Doing::Summing(theirs));
         let responder =
-            Responder { view, eager, groups, doing, counts, active: now, agreed: false };
+            Responder { view, eager, groups, doing, counts, active: now, agreed: false, lacks: 0 };
         (responder, vec![Act::Ask(ask)])
     }
 

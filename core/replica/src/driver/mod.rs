@@ -6,6 +6,7 @@ mod held_back;
 mod lanes;
 mod links;
 mod node;
+mod scrub;
 mod status;
 mod work;
 

@@ -3,6 +3,7 @@
 use super::held_back::HeldBack;
 use super::lanes::Lanes;
 use super::links::{Links, Watched, accept, keep};
+use super::scrub::Scrub;
 use super::status::{Happening, Status};
 use super::work::{Work, Worker};
 use crate::bridge::PinBudget;
@@ -41,6 +42,9 @@ pub struct NodeOptions {
     pub protocol: Config,
     /// How much of the log is kept for a peer that is away.
     pub pins: PinBudget,
+    /// All files of rows are verified so often, in the background; `None`: only those of which a read has met damage. Damaged
+    /// ones are healed from peers either way. Seven days.
+    pub scrub: Option<Duration>,
     /// Bounds of the transport.
     pub limits: Limits,
 }
@@ -55,6 +59,7 @@ impl NodeOptions {
             authority: None,
             protocol: Config::default(),
             pins: PinBudget::default(),
+            scrub: Some(Duration::from_secs(7 * 86_400)),
             limits: Limits::default(),
         }
     }
@@ -143,6 +148,7 @@ impl Node {
         let links = Links::new(me.store, work.clone());
         let (events, _) = broadcast::channel(EVENTS);
         let (ready_in, ready) = watch::channel(false);
+        let (healed_in, healed) = std::sync::mpsc::channel();
         let dialled = links.watch();
         let worker = Worker {
             node: tidelog_protocol::Node::new(me, protocol, seed),
@@ -156,6 +162,7 @@ impl Node {
             names: HashMap::new(),
             unseen: HashMap::new(),
             agreed: HeldBack::default(),
+            healed: healed_in,
         };
         let running = Running { tasks: Arc::default(), stopping: Arc::default() };
         let run = |task: AbortHandle| {
@@ -166,6 +173,9 @@ impl Node {
         let dialling = dial_all(endpoint.clone(), topology, seed, dialled, work.clone());
         run(tokio::spawn(dialling).abort_handle());
         watch_log(store.clone(), work.clone(), Arc::clone(&running.stopping));
+        let stopping = Arc::clone(&running.stopping);
+        let every = options.scrub;
+        Scrub { store: store.clone(), every, work: work.clone(), healed, stopping }.start();
         Ok(Node { store, endpoint, work, events, ready, running })
     }
 

@@ -3,6 +3,7 @@
 use super::groups::GroupStatus;
 use crate::{LinkFigures, Permanence};
 use std::sync::Arc;
+use tidelog_engine::Aside;
 use tidelog_protocol::{Event, PeerStatus};
 
 /// How things stand.
@@ -17,6 +18,8 @@ pub struct Status {
     pub groups: Vec<GroupStatus>,
     /// Peers of the topology that were never linked since the start.
     pub unseen: Vec<Unseen>,
+    /// Files that are damaged: peers are asked for what they lack, and until it is here answers that need it are refused.
+    pub damaged: Vec<Aside>,
 }
 
 /// A peer that was never linked since the start.

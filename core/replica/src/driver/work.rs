@@ -4,6 +4,7 @@ use super::groups::{GroupStatus, status_of};
 use super::held_back::HeldBack;
 use super::lanes::Lanes;
 use super::links::{Linked, Links};
+use super::scrub::Healed;
 use super::status::{Happening, PeerReport, Status, Unseen};
 use crate::bridge::Access;
 use crate::clock;
@@ -34,6 +35,8 @@ pub(super) enum Work {
     Check(Option<Arc<str>>, Option<Only>),
     /// A dial failed.
     NotDialled(Arc<str>, DialError),
+    /// Tell the host.
+    Tell(Event),
     /// It is over.
     Stop(oneshot::Sender<()>),
 }
@@ -51,6 +54,7 @@ pub(super) struct Worker {
     pub(super) names: HashMap<StoreId, Arc<str>>,
     pub(super) unseen: HashMap<Arc<str>, (String, Permanence)>,
     pub(super) agreed: HeldBack,
+    pub(super) healed: std::sync::mpsc::Sender<Healed>,
 }
 
 impl Worker {
@@ -120,6 +124,7 @@ impl Worker {
             Work::NotDialled(name, error) => {
                 self.unseen.insert(name, (error.to_string(), error.permanence()));
             }
+            Work::Tell(event) => self.tell(event),
             Work::Stop(_) => {}
         }
     }
@@ -182,6 +187,9 @@ impl Worker {
                         self.agreed.agreed(self.now().monotonic, stamp);
                     }
                 }
+                Output::Healed { peer, lacks } => {
+                    let _ = self.healed.send((peer, lacks));
+                }
                 Output::Event(event) => self.tell(event),
             }
         }
@@ -206,6 +214,7 @@ impl Worker {
             | Event::NotReceived { why, .. } => {
                 tracing::warn!(peer = name, %why, "replica");
             }
+            Event::Damaged { .. } => tracing::warn!(?event, "replica"),
             _ => tracing::info!(peer = name, ?event, "replica"),
         }
         // Nobody has to listen, and one who is slow misses the oldest.
@@ -232,7 +241,8 @@ impl Worker {
             Unseen { name: Arc::clone(&node.name), why }
         });
         let (peers, unseen) = (peers.collect(), unseen.collect());
-        Status { ready: self.node.is_ready(), peers, groups, unseen }
+        let damaged = self.store.aside();
+        Status { ready: self.node.is_ready(), peers, groups, unseen, damaged }
     }
 
     fn groups(&self, statuses: &[PeerStatus]) -> Vec<GroupStatus> {
@@ -276,7 +286,8 @@ fn peer_of(event: &Event) -> Option<StoreId> {
         | Event::Completed { peer, .. }
         | Event::Failed { peer, .. }
         | Event::Stalled { peer, .. }
-        | Event::Resumed { peer } => Some(*peer),
+        | Event::Resumed { peer }
+        | Event::Healed { peer, .. } => Some(*peer),
         _ => None,
     }
 }

@@ -1,8 +1,10 @@
 //! Stores that are replicas of each other over real QUIC on loopback.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tidelog_engine::{Batch, CollectionName, Digest, Durability, Level, Store, TimeRange};
+use tidelog_engine::{Batch, CollectionName, Digest, Durability, Level, Query, Store, TimeRange};
+use tidelog_protocol::Event;
 use tidelog_replica::identity::{Identity, LIFETIME};
 use tidelog_replica::topology::{FixedTopology, NodeInfo};
 use tidelog_replica::{Node, NodeOptions};
@@ -15,11 +17,15 @@ fn free_port() -> u16 {
 
 /// Nodes that all know each other, each with a store in a directory of its own.
 fn nodes(folder: &std::path::Path, count: usize) -> Vec<Node> {
-    nodes_one_by_one(folder, count).collect()
+    nodes_one_by_one(folder, count, None).collect()
 }
 
 /// Starts the next node when it is asked for; their stores ascend.
-fn nodes_one_by_one(folder: &std::path::Path, count: usize) -> impl Iterator<Item = Node> {
+fn nodes_one_by_one(
+    folder: &std::path::Path,
+    count: usize,
+    scrub: Option<Duration>,
+) -> impl Iterator<Item = Node> {
     let mut stores: Vec<Store> =
         (0..count).map(|number| Store::open(folder.join(format!("{number}"))).unwrap()).collect();
     stores.sort_by_key(Store::store_id);
@@ -41,7 +47,8 @@ fn nodes_one_by_one(folder: &std::path::Path, count: usize) -> impl Iterator<Ite
         let nodes: Vec<NodeInfo> = (0..count).map(|number| node(own, number)).collect();
         let listen = nodes[own].address.parse().unwrap();
         let topology = FixedTopology::new(nodes).unwrap();
-        let options = NodeOptions::new(listen, own_identities[own].clone());
+        let mut options = NodeOptions::new(listen, own_identities[own].clone());
+        options.scrub = scrub;
         Node::start(store, Arc::new(topology), options).unwrap()
     };
     stores.into_iter().enumerate().map(start)
@@ -107,7 +114,7 @@ async fn what_was_written_before_and_while_linked_is_on_all() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dial_that_comes_late_does_not_replace_the_link_there_is() {
     let folder = tempfile::tempdir().unwrap();
-    let mut starting = nodes_one_by_one(folder.path(), 2);
+    let mut starting = nodes_one_by_one(folder.path(), 2, None);
     let lesser = starting.next().unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     let mut events = lesser.events();
@@ -147,4 +154,69 @@ async fn a_check_that_is_asked_for_is_told_of() {
     let (outcome, report) = outcome.await.unwrap();
     assert_eq!(outcome, tidelog_protocol::Outcome::Agreed);
     assert_eq!(report.counts.rows_sent + report.counts.rows_taken, 0, "{report:?}");
+}
+
+/// The largest file of rows of a store.
+fn largest_file(store: &std::path::Path) -> PathBuf {
+    let groups = std::fs::read_dir(store).unwrap().map(|entry| entry.unwrap().path());
+    let files = groups.filter_map(|group| std::fs::read_dir(group.join("raw")).ok()).flatten();
+    let files = files.map(|entry| entry.unwrap());
+    files.max_by_key(|entry| entry.metadata().unwrap().len()).unwrap().path()
+}
+
+/// Whether a query meets the damage, or nobody asks and it is found when all files are verified.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_is_found_and_healed_from_a_peer() {
+    for scrub in [None, Some(Duration::from_millis(500))] {
+        let folder = tempfile::tempdir().unwrap();
+        let nodes: Vec<Node> = nodes_one_by_one(folder.path(), 2, scrub).collect();
+        (0..4).for_each(|device| write(nodes[0].store(), &format!("d{device}"), 0, 20_000));
+        equal(&nodes).await;
+        let places: Vec<PathBuf> =
+            (0..2).map(|number| folder.path().join(format!("{number}"))).collect();
+        let own = nodes[1].store();
+        own.flush().unwrap();
+        own.seal().unwrap();
+        let of_id = |place: &&PathBuf| {
+            let reader = tidelog_engine::Options::new().read_only(true).open(place).unwrap();
+            reader.store_id() == own.store_id()
+        };
+        let file = largest_file(places.iter().find(of_id).unwrap());
+        let mut events = nodes[1].events();
+        {
+            use std::os::unix::fs::FileExt;
+            let file = std::fs::File::options().write(true).read(true).open(&file).unwrap();
+            let len = file.metadata().unwrap().len();
+            for part in 1..10 {
+                let mut bytes = [0; 64];
+                file.read_exact_at(&mut bytes, len / 16 * part).unwrap();
+                file.write_all_at(&bytes.map(|byte| !byte), len / 16 * part).unwrap();
+            }
+        }
+        if scrub.is_none() {
+            let name = CollectionName::parse("plant.boiler").unwrap();
+            let answer = own.query(&name, Query::new()).unwrap().collect_rows();
+            let error = answer.map(|rows| rows.rows()).unwrap_err();
+            assert!(error.to_string().contains("raw/"), "{error}");
+        }
+        let healed = tokio::time::timeout(WAIT, async {
+            let mut damaged = None;
+            loop {
+                match events.recv().await.unwrap().event {
+                    Event::Damaged { file, .. } => damaged = Some(file),
+                    Event::Healed { file, .. } => return (damaged, file),
+                    _ => {}
+                }
+            }
+        });
+        let (damaged, healed) = healed.await.unwrap();
+        assert!(file.ends_with(&healed), "{healed}");
+        assert_eq!(damaged, Some(healed));
+        equal(&nodes).await;
+        assert!(own.check(|_, _| true).unwrap().is_clean());
+        assert_eq!(nodes[1].status().await.unwrap().damaged, []);
+        for node in nodes {
+            node.stop().await;
+        }
+    }
 }

@@ -47,6 +47,7 @@ impl NodeCommand {
             options.authority = Some(Authority::load_certificate(path)?);
         }
         options.protocol = protocol(&config.sync);
+        options.scrub = Some(config.sync.scrub).filter(|every| !every.is_zero());
         options.limits.congestion = config.sync.congestion;
         let outcome = runtime()?.block_on(async {
             let watching = tokio::spawn(Arc::clone(&topology).watch(WATCH));

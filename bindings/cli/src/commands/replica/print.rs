@@ -26,11 +26,15 @@ pub(super) fn status_json(status: &Status) -> Value {
         let permanent = permanence.map(|permanence| permanence == Permanence::Permanent);
         json!({ "name": &*peer.name, "why": why, "permanent": permanent })
     });
+    let damaged = status.damaged.iter();
+    let damaged =
+        damaged.map(|file| json!({ "file": file.path, "group": file.group.0, "rows": file.rows }));
     json!({
         "ready": status.ready,
         "peers": status.peers.iter().map(peer_json).collect::<Vec<_>>(),
         "groups": status.groups.iter().map(group_json).collect::<Vec<_>>(),
         "unseen": unseen.collect::<Vec<_>>(),
+        "damaged": damaged.collect::<Vec<_>>(),
     })
 }
 
@@ -86,6 +90,14 @@ pub(super) fn status_text(status: &Value) -> String {
         states.into_iter().map(|(state, groups)| format!("{groups} {state}")).collect();
     let _ = writeln!(text, "groups: {}", states.join(", "));
     let number = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), grouped);
+    for file in status["damaged"].as_array().into_iter().flatten() {
+        let _ = writeln!(
+            text,
+            "damaged: {}, a file of {} rows; what it lacks is asked of peers, and answers that need it are refused",
+            file["file"].as_str().unwrap_or("?"),
+            number(&file["rows"]),
+        );
+    }
     for peer in status["peers"].as_array().into_iter().flatten() {
         let agreed = match peer["agreed_ms_ago"].as_u64() {
             Some(millis) => format!("agreed {} s ago", grouped(millis / 1000)),

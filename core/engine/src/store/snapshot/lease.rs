@@ -195,6 +195,9 @@ fn of_group(
     held: u64,
     allowed: &dyn Fn(GroupId, &str) -> bool,
 ) -> Vec<(SnapshotFile, OpenFile)> {
+    if !files.aside(group).is_empty() {
+        return Vec::new();
+    }
     let files = files.group(group);
     let bytes: u64 = files.iter().map(|open| open.entry.len).sum();
     let givable = files.iter().all(|open| {

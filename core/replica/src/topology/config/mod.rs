@@ -17,6 +17,7 @@
 //!
 //! [sync]
 //! interval = "1h"
+//! scrub = "7d"                     # look for damage in files, and heal it from peers
 //! congestion = "bbr"               # for paths that lose packets or are long
 //! ```
 //!
@@ -124,6 +125,10 @@ pub struct SyncConfig {
     /// How long a start waits for its peers at most, before it says that it goes on without them. 5 min.
     #[serde(deserialize_with = "values::text")]
     pub startup_timeout: Duration,
+    /// All files are verified so often, in the background, and damaged ones are healed from peers. 7 d; `0s`: only those in which
+    /// a read meets damage. Changes take effect when the store starts again.
+    #[serde(deserialize_with = "values::text")]
+    pub scrub: Duration,
     /// How much is sent at a time: `cubic`, or `bbr` for paths that lose packets or are long. Changes take effect when the
     /// store starts again.
     #[serde(deserialize_with = "values::text")]
@@ -137,6 +142,7 @@ impl Default for SyncConfig {
             interval: Duration::from_secs(3600),
             initial_delay: Duration::from_secs(30),
             startup_timeout: Duration::from_secs(300),
+            scrub: Duration::from_secs(7 * 86_400),
             congestion: Congestion::default(),
         }
     }

@@ -64,6 +64,7 @@ interval = "2h"
 initial_delay = "1m30s"
 startup_timeout = "10s"
 congestion = "bbr"
+scrub = "14d"
 "#
     );
     let config = parse(&text).unwrap();
@@ -83,6 +84,7 @@ congestion = "bbr"
     assert_eq!(sync.startup_timeout, Duration::from_secs(10));
     assert!(!sync.anti_entropy);
     assert_eq!(sync.congestion, Congestion::Bbr);
+    assert_eq!(sync.scrub, Duration::from_secs(14 * 86_400));
     let names: Vec<_> = nodes.iter().map(|node| node.name.to_string()).collect();
     assert_eq!(names, ["a", "b", "c"]);
 }
