@@ -7,6 +7,8 @@ use tidelog_engine::{
     Options, Query, QueryError, Retention, Store, TimeRange, Timestamp, Unit, Upkeep, UpkeepError,
     ValueRef, WriteError,
 };
+use tidelog_model::Stamp;
+use tidelog_tests::clock::SimClock;
 use tidelog_tests::disk::{Fault, Part, SimDisk};
 
 const MINUTE: i64 = 60_000_000_000;
@@ -512,5 +514,44 @@ fn count_all(store: &Store) -> u64 {
     match rows.columns[0].at(0) {
         Some(ValueRef::U64(count)) => count,
         other => panic!("{other:?}"),
+    }
+}
+
+/// Rows that peers wrote in time may still be on their way: rollups for ever would lack them.
+#[test]
+fn a_cut_waits_for_peers_but_not_for_ever() {
+    const NOON: u64 = 1_700_006_400_000 - 1_700_006_400_000 % 86_400_000 + 43_200_000;
+    const DAY_MILLIS: u64 = 86_400_000;
+    let today = i64::try_from(NOON).unwrap() * 1_000_000;
+    // By agreement before what became due today was said to be here, at it, and by the longest wait alone.
+    let cases = [
+        (Some(NOON - DAY_MILLIS), 0, false),
+        (Some(NOON), 0, true),
+        (None, 6, false),
+        (None, 7, true),
+    ];
+    for (agreed, later, is_cut) in cases {
+        let clock = SimClock::new(NOON, 1);
+        let shared = Arc::new(clock.clone());
+        let options = options().clock(shared.clone()).entropy(shared);
+        let store = options.open_on(Arc::new(SimDisk::new())).unwrap();
+        for day in 0..10 {
+            put(&store, "pump", today - day * DAY, 1.0);
+        }
+        store.set_replicated().unwrap();
+        keep(&store, "raw=3d");
+        let held = |store: &Store| {
+            let answer = store.query(&name(), Query::new()).unwrap();
+            answer.collect_rows().unwrap().rows()
+        };
+        assert_eq!(held(&store), 10, "nothing is known of peers");
+        if let Some(agreed) = agreed {
+            store.set_agreed(Stamp::from_millis(agreed));
+        }
+        clock.set(NOON + later * DAY_MILLIS);
+        // A store that nobody writes to looks at its cuts when it is merged.
+        store.compact().unwrap();
+        let what = format!("agreed on {agreed:?}, {later} days later");
+        assert_eq!(held(&store) < 10, is_cut, "{what}");
     }
 }

@@ -261,6 +261,13 @@ impl Step {
         TimeRange::inclusive(cuts.of(self.tier), self.to.checked_sub(1)?)
     }
 
+    /// When its last window became too old: milliseconds since the Unix epoch.
+    pub(crate) fn due(&self, retention: &Retention) -> u64 {
+        let days = i64::from(retention.days[self.tier as usize].unwrap_or(1));
+        let due = self.to.saturating_add((days - 1).saturating_mul(DAY));
+        u64::try_from(due / 1_000_000).unwrap_or(0)
+    }
+
     /// The cuts after it.
     pub(crate) fn after(&self, cuts: &Cuts) -> Cuts {
         let mut next = *cuts;

@@ -20,12 +20,14 @@ use crate::rows::FieldKey;
 use crate::scan::Snapshot;
 use crate::store::Inner;
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tidelog_model::{CollectionName, FieldType, GroupId, Name, Stamp, TimeRange};
 
 const DAY: i64 = 86_400_000_000_000;
+/// Milliseconds that a cut waits for peers that nothing is known of.
+const PEERS_WAIT: u64 = 7 * 86_400_000;
 /// How long a cut of rows waits for the writes that were on their way before it.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -56,6 +58,9 @@ impl Inner {
         let today = wall.saturating_mul(1_000_000).min(newest).div_euclid(DAY);
         let cuts = entry.agreed_cuts();
         let step = next_step(&retention, today, &cuts)?;
+        if !self.peers_let(step.due(&retention)) {
+            return None;
+        }
         let first = match step.tier {
             Tier::Raw => Some(oldest),
             tier => {
@@ -69,6 +74,15 @@ impl Inner {
             }
         };
         Some(step.up_to(first.map(|first| first.max(cuts.of(step.tier))), entry.leaf))
+    }
+
+    /// May what became due at a time be cut off? Where there are peers, not before everything is here that any of them wrote
+    /// until then, or the longest wait is over: a row that is on its way would come too late for the rollups that stand for it.
+    fn peers_let(&self, due: u64) -> bool {
+        let wall = self.clock().wall_millis();
+        !self.files().state.replicated
+            || Stamp(self.agreed.load(Relaxed)).millis() >= due
+            || wall >= due.saturating_add(PEERS_WAIT)
     }
 
     /// Moves one cut; `false` when writes on their way do not let it.

@@ -308,7 +308,13 @@ impl Node {
             }
             outcome => {
                 let settled = outcome.settles();
-                let whole = outcome == Outcome::Agreed;
+                // What rollups stand for is not lacking of any file of rows.
+                let whole = match &outcome {
+                    Outcome::Partial { left_out } => {
+                        left_out.keys().all(|why| *why == LeftOut::Settled)
+                    }
+                    outcome => *outcome == Outcome::Agreed,
+                };
                 if !settled && !once && one_needs(self.peers.get(&peer)) {
                     self.check_soon(peer);
                 }
