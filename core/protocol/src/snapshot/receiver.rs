@@ -1,5 +1,6 @@
-//! The side that receives: one file after the other, piece by piece in order, with a bounded number of pieces under way;
-//! the files of a group are installed when all of them are here, while those of the next come.
+//! The side that receives: file after file, each piece by piece in order, with a bounded number of pieces under way in all. The
+//! next file is got ready while one comes, and what is whole is made durable and installed, by groups, meanwhile, so that the
+//! link need not wait for disks.
 
 use super::{FileOffer, PieceSum, SUMS_MAX, SnapshotMessage, Transfer};
 use crate::ask::{Answer, Ask, Failure, FailureKind};
@@ -11,6 +12,8 @@ use tidelog_model::{Digest, GroupId, StoreId};
 
 /// Pieces that are asked for and not yet written, at most: they are what a receiver has in memory.
 pub(crate) const WINDOW: usize = 4;
+/// Files that are received or got ready at once.
+const FILES: usize = 2;
 /// What was asked for is asked for again when nothing came for so long: on a stream nothing is lost, elsewhere it may be.
 const AGAIN: u64 = 5_000;
 /// The giver is told so often that the receiver is busy.
@@ -48,16 +51,20 @@ enum Doing {
     Asking,
     /// The store says which of the files are here.
     Choosing,
+    /// Files come.
+    Receiving,
+    Over,
+}
+
+/// How far a file is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
     /// Waiting for sums.
     Summing,
-    /// The store takes the file up.
+    /// The store takes it up.
     Opening,
-    Receiving,
-    /// The store makes the file durable.
-    Finishing,
-    /// All files are here; those of some groups are still being installed.
-    Installing,
-    Over,
+    /// Its pieces come.
+    Open,
 }
 
 /// See the module documentation.
@@ -69,9 +76,15 @@ pub(crate) struct Receiver {
     doing: Doing,
     offers: u32,
     files: Vec<FileOffer>,
-    /// Those that are not here, by group.
+    /// Those that are not here and not begun, by group.
     queue: VecDeque<FileOffer>,
-    file: Option<File>,
+    /// Those that are, in the same order.
+    open: VecDeque<File>,
+    /// What the store was asked and has not answered yet, in the order of its answers: it takes files up, takes their pieces, makes
+    /// them durable. A file may be given up meanwhile.
+    opening: VecDeque<Digest>,
+    taking_pieces: VecDeque<Digest>,
+    finishing: VecDeque<FileOffer>,
     /// Parts of the state are being taken: files wait for them.
     taking: usize,
     /// Groups that are being installed.
@@ -84,10 +97,11 @@ pub(crate) struct Receiver {
     said: u64,
 }
 
-/// The file that is being received.
+/// A file that is being received.
 #[derive(Debug)]
 struct File {
     offer: FileOffer,
+    stage: Stage,
     sums: Vec<PieceSum>,
     /// Pieces that were asked for are those before this one ...
     asked: u64,
@@ -115,7 +129,10 @@ impl Receiver {
             offers: 1,
             files: Vec::new(),
             queue: VecDeque::new(),
-            file: None,
+            open: VecDeque::new(),
+            opening: VecDeque::new(),
+            taking_pieces: VecDeque::new(),
+            finishing: VecDeque::new(),
             taking: 0,
             installing: 0,
             transfer: Transfer::default(),
@@ -166,16 +183,14 @@ impl Receiver {
                 }
             }
             (Doing::Choosing, Answer::Lacking(lacking)) => self.chosen(&lacking),
-            (Doing::Opening, Answer::PartialOpened { pieces }) => self.opened(pieces, now),
-            (Doing::Receiving, Answer::PieceTaken) => self.taken(now),
-            (Doing::Finishing, Answer::PartialDone) => self.finished(now),
+            (_, Answer::PartialOpened { pieces }) => self.opened(pieces, now),
+            (_, Answer::PieceTaken) => self.taken(now),
+            (_, Answer::PartialDone) => self.finished(),
             (_, Answer::Installed { rows, .. }) => {
                 self.installing = self.installing.saturating_sub(1);
                 self.transfer.rows += rows;
                 let mut acts = vec![Act::Tell(self.transfer)];
-                if self.doing == Doing::Installing && self.installing == 0 {
-                    acts.extend(self.done());
-                }
+                acts.extend(self.done_if_all_is_here());
                 acts
             }
             _ => Vec::new(),
@@ -185,8 +200,8 @@ impl Receiver {
     /// Time passed. `limit`: nothing was heard for too long.
     pub(crate) fn tick(&mut self, now: u64, limit: u64) -> Vec<Act> {
         let waits = match self.doing {
-            Doing::Asking | Doing::Summing => true,
-            Doing::Receiving => self.file.as_ref().is_some_and(File::waits),
+            Doing::Asking => true,
+            Doing::Receiving => self.open.iter().any(File::waits),
             _ => false,
         };
         if waits && now.saturating_sub(self.heard) > limit {
@@ -208,17 +223,22 @@ impl Receiver {
     }
 
     fn say_again(&self) -> Vec<Act> {
-        match (self.doing, &self.file) {
-            (Doing::Asking, _) => {
-                vec![Act::Say(SnapshotMessage::Request { held: self.held.clone() })]
-            }
-            (Doing::Summing, Some(file)) => vec![file.want_sums()],
-            (Doing::Receiving, Some(file)) => {
-                let missing = (file.given..file.asked).filter(|at| !file.early.contains_key(at));
-                missing.map(|piece| file.want(piece)).collect()
-            }
-            _ => Vec::new(),
+        if self.doing == Doing::Asking {
+            return vec![Act::Say(SnapshotMessage::Request { held: self.held.clone() })];
         }
+        let mut acts = Vec::new();
+        for file in &self.open {
+            match file.stage {
+                Stage::Summing => acts.push(file.want_sums()),
+                Stage::Opening => {}
+                Stage::Open => {
+                    let missing =
+                        (file.given..file.asked).filter(|at| !file.early.contains_key(at));
+                    acts.extend(missing.map(|piece| file.want(piece)));
+                }
+            }
+        }
+        acts
     }
 
     fn offered(&mut self, files: Vec<FileOffer>) -> Vec<Act> {
@@ -249,84 +269,111 @@ impl Receiver {
         self.transfer.bytes = total - left;
         self.transfer.files_total = self.files.len() as u64;
         self.transfer.files = (self.files.len() - self.queue.len()) as u64;
+        self.doing = Doing::Receiving;
         let mut acts = vec![Act::Tell(self.transfer)];
-        acts.extend(self.next());
+        acts.extend(self.begin_files());
         acts
     }
 
-    /// Goes on with the next file.
-    fn next(&mut self) -> Vec<Act> {
-        let Some(offer) = self.queue.pop_front() else {
-            self.file = None;
-            self.doing = Doing::Installing;
-            return if self.installing == 0 { self.done() } else { Vec::new() };
-        };
-        let sums = if offer.pieces() == 1 { vec![offer.digest.0] } else { Vec::new() };
-        let file = File { offer, sums, asked: 0, given: 0, written: 0, early: BTreeMap::new() };
-        let known = !file.sums.is_empty();
-        let (open, want) = (file.open(self.peer), file.want_sums());
-        self.file = Some(file);
-        self.doing = if known { Doing::Opening } else { Doing::Summing };
-        vec![if known { open } else { want }]
+    /// Goes on with the next files.
+    fn begin_files(&mut self) -> Vec<Act> {
+        let mut acts = Vec::new();
+        while self.open.len() < FILES
+            && let Some(offer) = self.queue.pop_front()
+        {
+            let mut file = File {
+                offer,
+                stage: Stage::Summing,
+                sums: Vec::new(),
+                asked: 0,
+                given: 0,
+                written: 0,
+                early: BTreeMap::new(),
+            };
+            if offer.pieces() == 1 {
+                // It is its own sum.
+                file.sums = vec![offer.digest.0];
+                acts.push(file.open(self.peer));
+                self.opening.push_back(offer.digest);
+            } else {
+                acts.push(file.want_sums());
+            }
+            self.open.push_back(file);
+        }
+        acts.extend(self.done_if_all_is_here());
+        acts
+    }
+
+    fn file(&mut self, digest: Digest, stage: Stage) -> Option<&mut File> {
+        self.open.iter_mut().find(|file| file.offer.digest == digest && file.stage == stage)
     }
 
     fn summed(&mut self, digest: Digest, from: u64, sums: Vec<PieceSum>, now: u64) -> Vec<Act> {
-        let Some(file) = self.file.as_mut().filter(|file| file.offer.digest == digest) else {
-            return Vec::new();
-        };
+        let peer = self.peer;
+        let Some(file) = self.file(digest, Stage::Summing) else { return Vec::new() };
         let have = file.sums.len() as u64;
-        if self.doing != Doing::Summing || from != have {
+        if from != have {
             return Vec::new();
         }
-        self.active = now;
         let left = file.offer.pieces() - have;
         if sums.is_empty() || sums.len() as u64 != left.min(SUMS_MAX as u64) {
             let why = "the sums of a file are not as many as its pieces".to_string();
             return self.fail(FailureKind::Peer, why);
         }
         file.sums.extend(sums);
-        if (file.sums.len() as u64) < file.offer.pieces() {
-            return vec![file.want_sums()];
+        let act = if (file.sums.len() as u64) < file.offer.pieces() {
+            file.want_sums()
+        } else {
+            file.open(peer)
+        };
+        if matches!(act, Act::Ask(_)) {
+            self.opening.push_back(digest);
         }
-        self.doing = Doing::Opening;
-        vec![file.open(self.peer)]
+        self.active = now;
+        vec![act]
     }
 
     fn opened(&mut self, pieces: u64, now: u64) -> Vec<Act> {
-        let Some(file) = self.file.as_mut() else { return Vec::new() };
+        let digest = self.opening.pop_front();
+        let file = digest.and_then(|digest| self.file(digest, Stage::Opening));
+        let Some(file) = file else { return Vec::new() };
         // The store has them now, and a copy is not needed.
         file.sums = Vec::new();
         let pieces = pieces.min(file.offer.pieces());
         (file.asked, file.given, file.written) = (pieces, pieces, pieces);
-        self.transfer.bytes += file.offer.bytes_of(pieces);
-        self.doing = Doing::Receiving;
+        file.stage = Stage::Open;
+        let bytes = file.offer.bytes_of(pieces);
+        self.transfer.bytes += bytes;
         self.go_on(now)
     }
 
     fn piece(&mut self, digest: Digest, piece: u64, bytes: Vec<u8>, now: u64) -> Vec<Act> {
         self.transfer.received += bytes.len() as u64;
-        let Some(file) = self.file.as_mut().filter(|file| file.offer.digest == digest) else {
-            return Vec::new();
-        };
-        if self.doing != Doing::Receiving || !(file.given..file.asked).contains(&piece) {
+        let peer = self.peer;
+        let Some(file) = self.file(digest, Stage::Open) else { return Vec::new() };
+        if !(file.given..file.asked).contains(&piece) {
             return Vec::new();
         }
-        self.active = now;
         file.early.insert(piece, bytes);
         let mut acts = Vec::new();
         while let Some(bytes) = file.early.remove(&file.given) {
-            let (peer, piece) = (self.peer, file.given);
+            let piece = file.given;
             file.given += 1;
             acts.push(Act::Ask(Ask::TakePiece { peer, file: digest, piece, bytes }));
         }
+        self.taking_pieces.extend(acts.iter().map(|_| digest));
+        self.active = now;
         acts
     }
 
     fn taken(&mut self, now: u64) -> Vec<Act> {
-        let Some(file) = self.file.as_mut() else { return Vec::new() };
+        let digest = self.taking_pieces.pop_front();
+        let file = digest.and_then(|digest| self.file(digest, Stage::Open));
+        let Some(file) = file else { return Vec::new() };
         let before = file.offer.bytes_of(file.written);
         file.written += 1;
-        self.transfer.bytes += file.offer.bytes_of(file.written) - before;
+        let more = file.offer.bytes_of(file.written) - before;
+        self.transfer.bytes += more;
         let mut acts = self.go_on(now);
         if self.transfer.bytes >= self.told + TELL_BYTES {
             self.told = self.transfer.bytes;
@@ -335,43 +382,58 @@ impl Receiver {
         acts
     }
 
-    /// Asks for as many pieces as may be under way.
+    /// Has files that are whole made durable, begins others, and asks for as many pieces as may be under way.
     fn go_on(&mut self, now: u64) -> Vec<Act> {
-        let Some(file) = self.file.as_mut() else { return Vec::new() };
-        if file.written == file.offer.pieces() {
-            self.doing = Doing::Finishing;
-            return vec![Act::Ask(Ask::FinishFile { peer: self.peer, file: file.offer.digest })];
-        }
         let mut acts = Vec::new();
-        while file.asked < file.offer.pieces() && file.asked - file.written < WINDOW as u64 {
-            acts.push(file.want(file.asked));
-            file.asked += 1;
+        let is_whole =
+            |file: &File| file.stage == Stage::Open && file.written == file.offer.pieces();
+        for file in self.open.iter().filter(|file| is_whole(file)) {
+            acts.push(Act::Ask(Ask::FinishFile { peer: self.peer, file: file.offer.digest }));
+            self.finishing.push_back(file.offer);
         }
-        if !acts.is_empty() {
-            self.said = now;
+        self.open.retain(|file| !is_whole(file));
+        acts.extend(self.begin_files());
+        let open = || self.open.iter().filter(|file| file.stage == Stage::Open);
+        let mut under_way: u64 = open().map(|file| file.asked - file.written).sum();
+        for file in self.open.iter_mut().filter(|file| file.stage == Stage::Open) {
+            while file.asked < file.offer.pieces() && under_way < WINDOW as u64 {
+                acts.push(file.want(file.asked));
+                file.asked += 1;
+                under_way += 1;
+                self.said = now;
+            }
         }
         acts
     }
 
-    fn finished(&mut self, now: u64) -> Vec<Act> {
-        let Some(file) = self.file.take() else { return Vec::new() };
+    fn finished(&mut self) -> Vec<Act> {
+        let Some(offer) = self.finishing.pop_front() else { return Vec::new() };
         self.transfer.files += 1;
-        let group = file.offer.group;
+        let group = offer.group;
         let mut acts = vec![Act::Tell(self.transfer)];
-        if self.queue.front().is_none_or(|next| next.group != group) {
+        let left = self.queue.iter().chain(self.open.iter().map(|file| &file.offer));
+        let mut left = left.chain(&self.finishing);
+        if self.doing == Doing::Receiving && left.all(|file| file.group != group) {
             let of_group = self.files.iter().filter(|file| file.group == group);
             let files = of_group.copied().collect();
             self.installing += 1;
             acts.push(Act::Ask(Ask::Install { peer: self.peer, group, files }));
         }
-        self.active = now;
-        acts.extend(self.next());
         acts
+    }
+
+    fn done_if_all_is_here(&mut self) -> Vec<Act> {
+        let all = self.doing == Doing::Receiving
+            && self.queue.is_empty()
+            && self.open.is_empty()
+            && self.finishing.is_empty()
+            && self.installing == 0;
+        if all { self.done() } else { Vec::new() }
     }
 
     /// Files of the offer are not kept any more: what there is now may have the same.
     fn gone(&mut self, now: u64) -> Vec<Act> {
-        if !matches!(self.doing, Doing::Summing | Doing::Receiving) {
+        if self.doing != Doing::Receiving || self.open.is_empty() {
             return Vec::new();
         }
         if self.offers == OFFERS_MAX {
@@ -380,7 +442,8 @@ impl Receiver {
         }
         self.offers += 1;
         self.active = now;
-        (self.file, self.doing) = (None, Doing::Asking);
+        self.doing = Doing::Asking;
+        self.open.clear();
         self.queue.clear();
         vec![Act::Say(SnapshotMessage::Request { held: self.held.clone() })]
     }
@@ -400,7 +463,9 @@ impl Receiver {
 }
 
 impl File {
-    fn open(&self, peer: StoreId) -> Act {
+    /// Has the store take it up.
+    fn open(&mut self, peer: StoreId) -> Act {
+        self.stage = Stage::Opening;
         Act::Ask(Ask::OpenFile { peer, file: self.offer, sums: self.sums.clone() })
     }
 
@@ -415,6 +480,6 @@ impl File {
 
     /// Is anything asked for that did not come?
     fn waits(&self) -> bool {
-        self.given < self.asked
+        self.stage == Stage::Summing || self.given < self.asked
     }
 }

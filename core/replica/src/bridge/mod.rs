@@ -9,12 +9,13 @@ pub use access::Access;
 
 use rkyv::util::AlignedVec;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidelog_engine::{
     Applied, ApplyError, Incoming, Kind, Partial, StatePart, Store, Tail, TailError, WriteError,
 };
 use tidelog_model::digest::StateKind;
-use tidelog_model::{GroupId, Horizon, Position, StoreId, SubBatch};
+use tidelog_model::{Digest, GroupId, Horizon, Position, StoreId, SubBatch};
 use tidelog_protocol::compare;
 use tidelog_protocol::{Answer, Ask, Closed, Failure, FailureKind, Part};
 use view::Viewed;
@@ -43,8 +44,18 @@ pub struct Bridge {
     access: Access,
     views: BTreeMap<(StoreId, u32), Viewed>,
     tails: BTreeMap<StoreId, Tail>,
-    /// The file of a snapshot that is being received.
-    partial: Option<Partial>,
+    partials: Partials,
+}
+
+/// The files of a snapshot that are being received, of all bridges that are told to share them: one may take pieces while
+/// another makes what is whole durable.
+#[derive(Clone, Default)]
+pub struct Partials(Arc<Mutex<BTreeMap<Digest, Partial>>>);
+
+impl Partials {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Digest, Partial>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl std::fmt::Debug for Bridge {
@@ -58,7 +69,15 @@ impl Bridge {
     #[must_use]
     pub fn new(store: Store, pins: PinBudget) -> Self {
         let (views, tails) = (BTreeMap::new(), BTreeMap::new());
-        Bridge { store, pins, access: Access::All, views, tails, partial: None }
+        let partials = Partials::default();
+        Bridge { store, pins, access: Access::All, views, tails, partials }
+    }
+
+    /// The same with files of a snapshot that other bridges take part in.
+    #[must_use]
+    pub fn sharing(mut self, partials: Partials) -> Self {
+        self.partials = partials;
+        self
     }
 
     /// The same for a peer that may see and send only some databases.

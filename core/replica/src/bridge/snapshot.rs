@@ -1,7 +1,7 @@
 //! Snapshots, given and received: the protocol's words to the engine's and back.
 
 use super::{Bridge, failed};
-use tidelog_engine::{Kind, Partial, SnapshotError, SnapshotFile};
+use tidelog_engine::{Kind, SnapshotError, SnapshotFile};
 use tidelog_model::{CollectionName, Digest, GroupId, StoreId};
 use tidelog_protocol::snapshot::{FileOffer, PieceSum};
 use tidelog_protocol::{Answer, Failure, FailureKind};
@@ -36,30 +36,31 @@ impl Bridge {
         let lacking = files.iter().map(|file| file.digest);
         let lacking: Vec<Digest> =
             lacking.filter(|digest| !self.store.is_installed(*digest)).collect();
+        self.partials.lock().clear();
         answered(self.store.keep_partials(&lacking).map(|()| Answer::Lacking(lacking)))
     }
 
-    pub(super) fn open_file(&mut self, file: FileOffer, sums: Vec<PieceSum>) -> Answer {
-        self.partial = None;
+    pub(super) fn open_file(&self, file: FileOffer, sums: Vec<PieceSum>) -> Answer {
+        let digest = file.digest;
+        self.partials.lock().remove(&digest);
         answered(self.store.partial(file_of(&file), sums).map(|partial| {
             let pieces = partial.done();
-            self.partial = Some(partial);
+            self.partials.lock().insert(digest, partial);
             Answer::PartialOpened { pieces }
         }))
     }
 
-    pub(super) fn take_piece(&mut self, file: Digest, piece: u64, bytes: &[u8]) -> Answer {
-        let is_open = |partial: &&mut Partial| partial.what().digest == file;
-        let Some(partial) = self.partial.as_mut().filter(is_open) else { return not_open() };
-        let taken = partial.add(piece, bytes).map(|()| Answer::PieceTaken);
-        answered(taken.inspect_err(|_| self.partial = None))
+    pub(super) fn take_piece(&self, file: Digest, piece: u64, bytes: &[u8]) -> Answer {
+        // Not held while the disk works.
+        let Some(mut partial) = self.partials.lock().remove(&file) else { return not_open() };
+        answered(partial.add(piece, bytes).map(|()| {
+            self.partials.lock().insert(file, partial);
+            Answer::PieceTaken
+        }))
     }
 
-    pub(super) fn finish_file(&mut self, file: Digest) -> Answer {
-        let Some(partial) = self.partial.take().filter(|partial| partial.what().digest == file)
-        else {
-            return not_open();
-        };
+    pub(super) fn finish_file(&self, file: Digest) -> Answer {
+        let Some(partial) = self.partials.lock().remove(&file) else { return not_open() };
         answered(partial.finish().map(|()| Answer::PartialDone))
     }
 

@@ -2,7 +2,7 @@
 //! that may block.
 
 use super::work::Work;
-use crate::bridge::{Access, Bridge, PinBudget};
+use crate::bridge::{Access, Bridge, Partials, PinBudget};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tidelog_engine::Store;
@@ -24,8 +24,12 @@ enum Lane {
     Session(StoreId, u32),
     /// Files for a peer.
     Give(StoreId),
+    /// What their pieces are to be.
+    Sums(StoreId),
     /// Files of a peer.
     Take(StoreId),
+    /// Making files, and making them durable, beside pieces that still come.
+    Files(StoreId),
     /// Reading whole files of a peer, beside those that still come.
     Install(StoreId),
 }
@@ -37,7 +41,8 @@ impl Lane {
             Lane::General => None,
             Lane::Tail(peer) | Lane::Apply(peer) | Lane::State(peer) => Some(peer),
             Lane::Session(peer, _) => Some(peer),
-            Lane::Give(peer) | Lane::Take(peer) | Lane::Install(peer) => Some(peer),
+            Lane::Give(peer) | Lane::Sums(peer) | Lane::Take(peer) => Some(peer),
+            Lane::Files(peer) | Lane::Install(peer) => Some(peer),
         }
     }
 }
@@ -52,14 +57,12 @@ fn lane_of(ask: &Ask) -> Lane {
         Ask::Apply { peer, .. } => Lane::Apply(*peer),
         Ask::Tail { peer, .. } | Ask::Pin { peer, .. } => Lane::Tail(*peer),
         Ask::Closed => Lane::General,
-        Ask::OfferSnapshot { peer, .. }
-        | Ask::PieceSums { peer, .. }
-        | Ask::Piece { peer, .. }
-        | Ask::EndSnapshot { peer } => Lane::Give(*peer),
-        Ask::ChooseFiles { peer, .. }
-        | Ask::OpenFile { peer, .. }
-        | Ask::TakePiece { peer, .. }
-        | Ask::FinishFile { peer, .. } => Lane::Take(*peer),
+        Ask::PieceSums { peer, .. } => Lane::Sums(*peer),
+        Ask::OfferSnapshot { peer, .. } | Ask::Piece { peer, .. } | Ask::EndSnapshot { peer } => {
+            Lane::Give(*peer)
+        }
+        Ask::ChooseFiles { peer, .. } | Ask::TakePiece { peer, .. } => Lane::Take(*peer),
+        Ask::OpenFile { peer, .. } | Ask::FinishFile { peer, .. } => Lane::Files(*peer),
         Ask::Install { peer, .. } => Lane::Install(*peer),
     }
 }
@@ -70,12 +73,14 @@ pub(super) struct Lanes {
     pins: PinBudget,
     access: HashMap<StoreId, Access>,
     open: HashMap<Lane, mpsc::UnboundedSender<(AskId, Ask)>>,
+    partials: Partials,
     work: mpsc::Sender<Work>,
 }
 
 impl Lanes {
     pub(super) fn new(store: Store, pins: PinBudget, work: mpsc::Sender<Work>) -> Self {
-        Lanes { store, pins, access: HashMap::new(), open: HashMap::new(), work }
+        let (access, open) = (HashMap::new(), HashMap::new());
+        Lanes { store, pins, access, open, partials: Partials::default(), work }
     }
 
     /// From now on a peer sees and sends only this. Lanes that are open keep to what they began with.
@@ -101,6 +106,7 @@ impl Lanes {
             });
             let (queue, asks) = mpsc::unbounded_channel();
             let bridge = Bridge::new(self.store.clone(), self.pins).allowing(access);
+            let bridge = bridge.sharing(self.partials.clone());
             tokio::spawn(serve(bridge, asks, self.work.clone()));
             queue
         });
