@@ -9,10 +9,12 @@
 //! - `log`: torn and damaged logs.
 //! - `reader`: opening for reading beside a writer that does not wait.
 //! - `seal`: a death at each call of sealing the pyramid, and of what is sealed.
+//! - `aside`: a damaged file set aside and healed.
 //! - `snapshot`: files of another store received and installed.
 //!
 //! `TIDELOG_LONG=1` runs more of everything.
 
+mod aside;
 mod faults;
 mod history;
 mod log;
