@@ -79,6 +79,7 @@ pub(super) struct SeriesNodes<'a> {
 }
 
 /// What became of a leaf: its window, rows and digest, and whether the digest is stored.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct LeafDigest {
     pub(super) window: TimeRange,
     pub(super) rows: u64,

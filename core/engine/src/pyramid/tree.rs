@@ -35,9 +35,12 @@ pub(crate) struct Tree {
     hasher: TreeHasher,
     maker: LeafMaker,
     made: BTreeMap<(Tier, i64), TreeWindow>,
-    /// Leaves of windows that were made anew.
-    leaves: BTreeMap<i64, BTreeMap<Arc<str>, TreeLeaf>>,
+    /// Leaves that were made anew, by window and device.
+    leaves: BTreeMap<i64, BTreeMap<Arc<str>, LeafDigest>>,
 }
+
+/// So many windows are made anew at once: a bound on the leaves in memory.
+const WINDOWS_AT_ONCE: usize = 256;
 
 impl Tree {
     pub(super) fn new(reading: Reading) -> Self {
@@ -76,12 +79,15 @@ impl Tree {
 
     /// The leaves of a window, by device.
     pub(crate) fn leaves(&mut self, start: i64) -> Result<BTreeMap<Arc<str>, TreeLeaf>, ReadError> {
-        if let Some(leaves) = self.leaves.get(&start) {
-            return Ok(leaves.clone());
-        }
         let mut windows = self.stored_leaves([start])?;
-        self.add_unstored(&mut windows, &BTreeMap::new())?;
-        Ok(windows.remove(&start).unwrap_or_default())
+        let made = self.leaves.get(&start).map(|made| (start, made.clone()));
+        let made: BTreeMap<i64, BTreeMap<Arc<str>, LeafDigest>> = made.into_iter().collect();
+        let known = windows.entry(start).or_default();
+        known.retain(|device, _| !made.get(&start).is_some_and(|made| made.contains_key(device)));
+        self.add_unstored(&mut windows, &made)?;
+        let mut leaves = windows.remove(&start).unwrap_or_default();
+        leaves.extend(made.values().flat_map(there));
+        Ok(leaves)
     }
 
     /// The window and the rows of what is settled of a device and stands in a leaf window.
@@ -272,36 +278,11 @@ impl Tree {
     ) -> Result<u64, SealError> {
         let named = more.iter().filter(|(tier, _)| *tier == Tier::Hour).map(|(_, start)| *start);
         let starts: BTreeSet<i64> = made.keys().copied().chain(named).collect();
-        let mut windows = self.stored_leaves(starts.iter().copied())?;
-        let mut changes: BTreeMap<i64, Vec<Changed>> = BTreeMap::new();
-        for (start, leaves) in &made {
-            let known = windows.entry(*start).or_default();
-            let changed = changes.entry(*start).or_default();
-            for (device, leaf) in leaves {
-                let stored = known.remove(device).is_some();
-                if leaf.stored || stored {
-                    changed.push((Arc::clone(device), leaf.digest.filter(|_| leaf.stored)));
-                }
-            }
+        let all: Vec<i64> = starts.iter().copied().collect();
+        for some in all.chunks(WINDOWS_AT_ONCE) {
+            self.remake_leaf_windows(some, &made, later.is_none(), sink)?;
         }
-        if later.is_none() {
-            self.add_unstored(&mut windows, &made)?;
-        }
-        for (start, leaves) in made {
-            let known = windows.entry(start).or_default();
-            known.extend(leaves.into_iter().filter_map(|(device, leaf)| {
-                Some((device, TreeLeaf { rows: Some(leaf.rows), digest: leaf.digest? }))
-            }));
-        }
-        for start in &starts {
-            let leaves = windows.remove(start).unwrap_or_default();
-            if let Some(changed) = changes.get(start).filter(|changed| !changed.is_empty()) {
-                sink.leaf_digests(*start, changed)?;
-            }
-            let node = self.window(*start, &leaves);
-            self.put(Tier::Hour, node, sink)?;
-            self.leaves.insert(*start, leaves);
-        }
+        self.leaves.extend(made);
         let mut count = starts.len() as u64;
         for tier in PARENTS {
             let above = |time: i64| window_of(tier, time, self.reading.leaf).first();
@@ -319,6 +300,42 @@ impl Tree {
             }
         }
         Ok(count)
+    }
+
+    /// Makes leaf windows anew out of leaves that were made and those that are stored, and where neither is, with `more`, of rows.
+    fn remake_leaf_windows(
+        &mut self,
+        starts: &[i64],
+        made: &BTreeMap<i64, BTreeMap<Arc<str>, LeafDigest>>,
+        more: bool,
+        sink: &mut dyn NodeSink,
+    ) -> Result<(), SealError> {
+        let mut windows = self.stored_leaves(starts.iter().copied())?;
+        let mut changes: BTreeMap<i64, Vec<Changed>> = BTreeMap::new();
+        let made_of = |start: i64| made.get(&start).into_iter().flatten();
+        for start in starts {
+            let known = windows.entry(*start).or_default();
+            for (device, leaf) in made_of(*start) {
+                let stored = known.remove(device).is_some();
+                if leaf.stored || stored {
+                    let digest = leaf.digest.filter(|_| leaf.stored);
+                    changes.entry(*start).or_default().push((Arc::clone(device), digest));
+                }
+            }
+        }
+        if more {
+            self.add_unstored(&mut windows, made)?;
+        }
+        for start in starts {
+            let mut leaves = windows.remove(start).unwrap_or_default();
+            leaves.extend(made.get(start).into_iter().flat_map(there));
+            if let Some(changed) = changes.get(start) {
+                sink.leaf_digests(*start, changed)?;
+            }
+            let node = self.window(*start, &leaves);
+            self.put(Tier::Hour, node, sink)?;
+        }
+        Ok(())
     }
 
     /// Keeps a node, and writes it where it pays or where an older one has to give way.
@@ -373,4 +390,11 @@ impl Tree {
             .collect();
         self.hasher.parent(level, &children)
     }
+}
+
+/// The leaves of a window that were made and have rows.
+fn there(made: &BTreeMap<Arc<str>, LeafDigest>) -> impl Iterator<Item = (Arc<str>, TreeLeaf)> + '_ {
+    made.iter().filter_map(|(device, leaf)| {
+        Some((Arc::clone(device), TreeLeaf { rows: Some(leaf.rows), digest: leaf.digest? }))
+    })
 }
