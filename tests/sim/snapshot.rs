@@ -231,6 +231,31 @@ fn files_that_are_merged_meanwhile_are_given_all_the_same() {
 }
 
 #[test]
+fn the_time_that_files_still_take_is_told_once_anything_came() {
+    let mut world = source(12);
+    world.net.delay = (50, 150);
+    world.start(1);
+    run_until_receiving(&mut world, 3 * MIB);
+    let half = world.node(1).status()[0].receiving.expect("it receives");
+    let began = world.now;
+    while world.node(1).status()[0].receiving.is_some() {
+        world.run(50);
+    }
+    let took = world.now - began;
+    let told = half.millis_left.expect("much came already");
+    assert!(half.bytes < half.bytes_total && told > 0, "{half:?}");
+    assert!((took / 4..took * 4 + 200).contains(&told), "{told} ms were told, it took {took}");
+    let first = world.machines[1].events.iter().find_map(|event| match event {
+        Event::Receiving { transfer, .. } => Some(*transfer),
+        _ => None,
+    });
+    let first = first.expect("it was told of at its beginning");
+    assert!(first.bytes_total > 0 && first.millis_left.is_none(), "{first:?}");
+    settle_world(&mut world);
+    check_equal(&world, 4 * ROWS as usize);
+}
+
+#[test]
 fn a_source_that_lost_its_lease_offers_what_it_has_now() {
     let mut world = source(8);
     world.net.delay = (50, 150);

@@ -25,6 +25,15 @@ impl Progress {
         self.0.set_message(what);
     }
 
+    /// How far it is, in words of its own.
+    #[cfg(feature = "replication")]
+    pub(crate) fn tell(&self, far: String) {
+        let style = ProgressStyle::with_template("{spinner} {msg}");
+        self.0.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        self.0.set_message(far);
+        self.0.tick();
+    }
+
     pub(crate) fn set(&self, done: u64, all: u64) {
         self.0.set_length(all);
         self.0.set_position(done);

@@ -27,6 +27,21 @@ pub struct View {
     pub salt: u64,
 }
 
+/// About how much of a log goes into one message: up to the first record with which either is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Portion {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+impl Default for Portion {
+    fn default() -> Self {
+        Portion { rows: usize::MAX, bytes: 1 << 20 }
+    }
+}
+
 /// What is asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ask {
@@ -96,7 +111,7 @@ pub enum Ask {
         /// Only of these groups.
         groups: Vec<GroupId>,
         /// About so much.
-        bytes_max: usize,
+        portion: Portion,
     },
     /// Keep the log from a position on for a peer, within the budget that pins have. Not answered.
     Pin {

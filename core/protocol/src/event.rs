@@ -1,5 +1,6 @@
 //! What happens, told to the host as it happens; and how things stand, told when asked.
 
+use crate::progress::Progress;
 use crate::session::{Outcome, Report};
 use crate::snapshot::Transfer;
 use alloc::string::String;
@@ -193,4 +194,8 @@ pub struct PeerStatus {
     pub bytes: (u64, u64),
     /// Messages that were none, or not allowed.
     pub violations: u64,
+    /// Of the comparison that is under way, where this side asks.
+    pub comparing: Option<Progress>,
+    /// Of the peer's files that are being received.
+    pub receiving: Option<Transfer>,
 }

@@ -13,15 +13,17 @@ mod event;
 pub mod message;
 mod node;
 mod peer;
+mod progress;
 mod session;
 pub mod snapshot;
 mod tail;
 mod wire;
 
-pub use ask::{Answer, Ask, AskId, Closed, Failure, FailureKind, View};
+pub use ask::{Answer, Ask, AskId, Closed, Failure, FailureKind, Portion, View};
 pub use event::{Event, PeerState, PeerStatus, Reason};
 pub use message::{Channel, Part};
 pub use node::{Config, Input, Lack, Me, Node, Now, Output};
 pub use peer::LinkId;
+pub use progress::Progress;
 pub use session::{Outcome, Report};
 pub use wire::Malformed;

@@ -183,6 +183,8 @@ impl Peer {
             counts: self.counts,
             bytes: self.bytes,
             violations: self.violations,
+            comparing: self.session.as_ref().map(|(_, session)| session.report.windows),
+            receiving: None,
         }
     }
 }

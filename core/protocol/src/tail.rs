@@ -9,8 +9,6 @@ use tidelog_model::{Position, Stamp};
 
 /// So many bytes may be on their way to a peer and not acknowledged.
 pub(crate) const WINDOW_BYTES: usize = 8 << 20;
-/// About so many bytes of the log go into one message.
-pub(crate) const MESSAGE_BYTES: usize = 1 << 20;
 /// What has come meanwhile is taken together up to about so many bytes: one fsync serves it.
 const TAKE_BYTES: usize = 4 << 20;
 /// A pin follows the acknowledged position at such a distance: each move is an edit of the manifest.

@@ -196,7 +196,7 @@ fn settled<T>(done: Result<T, Infallible>) -> T {
 
 /// A pass of a comparison, as the side that asks leads it; how many turns it took.
 fn pass(asks: &mut Held, answers: &mut Held, bytes_max: usize, eager: bool) -> (u64, Counts) {
-    let pace = Pace { look: Look::Second, eager, bytes_max };
+    let pace = Pace { look: Look::Second, eager, bytes_max, from: i64::MIN };
     let mut local = settled(collections(answers, GROUP));
     let (mut remote, mut turns, mut counts) = (Vec::new(), 0, Counts::default());
     while !local.is_empty() || !remote.is_empty() {
@@ -272,7 +272,7 @@ proptest! {
     fn a_first_look_sends_no_row(
         mut a in rows(80), mut b in rows(80), eager in any::<bool>(),
     ) {
-        let pace = Pace { look: Look::First, eager, bytes_max: 1 << 20 };
+        let pace = Pace { look: Look::First, eager, bytes_max: 1 << 20, from: i64::MIN };
         let mut items = settled(collections(&mut b, GROUP));
         let (before_a, before_b) = (a.clone(), b.clone());
         for turn in 0..100 {

@@ -14,7 +14,7 @@ pub(crate) use payload::{
 };
 pub(crate) use recover::{Recovered, recover};
 pub(crate) use renew::{renew, sweep_unfinished};
-pub use tail::{Tail, TailError, TailRecord};
+pub use tail::{Tail, TailArchive, TailError, TailRecord};
 pub(crate) use writer::{AppendError, Identity, Span, Wal};
 
 /// The name of a segment.

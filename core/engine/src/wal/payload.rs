@@ -1,5 +1,6 @@
 //! What stands in a frame of the write-ahead log.
 
+use super::tail::TailArchive;
 use crate::format::Malformed;
 use crate::log::FRAME_HEADER_LEN;
 use rkyv::util::AlignedVec;
@@ -82,11 +83,16 @@ impl RowsPayload {
         archives.into_iter().map(read).collect()
     }
 
-    /// The sub-batches as they stand in the log, with their groups.
-    pub(crate) fn archives(payload: &[u8]) -> Result<Vec<(GroupId, &[u8])>, Malformed> {
+    /// The sub-batches as they stand in the log.
+    pub(crate) fn archives(payload: &[u8]) -> Result<Vec<TailArchive<'_>>, Malformed> {
         let subs = Self::read(payload)?;
         let archives = Self::split(payload)?;
-        Ok(subs.iter().map(|sub| GroupId(sub.group().0)).zip(archives).collect())
+        let archive = |(sub, bytes): (SubBatch<'_>, _)| TailArchive {
+            group: GroupId(sub.group().0),
+            rows: sub.rows(),
+            bytes,
+        };
+        Ok(subs.into_iter().zip(archives).map(archive).collect())
     }
 
     /// The bytes of each sub-batch, not looked into.

@@ -28,6 +28,17 @@ pub struct TailRecord {
     payload: AlignedVec,
 }
 
+/// A sub-batch of a write as it stands in the log.
+#[derive(Clone, Copy, Debug)]
+pub struct TailArchive<'a> {
+    /// The group of its devices.
+    pub group: GroupId,
+    /// Rows in it.
+    pub rows: usize,
+    /// A `BatchV1` archive.
+    pub bytes: &'a [u8],
+}
+
 impl TailRecord {
     /// The sub-batches of a write, one per group; none when the record is a delete.
     #[must_use]
@@ -38,9 +49,9 @@ impl TailRecord {
         super::RowsPayload::read(&self.payload).unwrap_or_default()
     }
 
-    /// The sub-batches of a write as they stand in the log, with their groups; none when the record is a delete.
+    /// The sub-batches of a write as they stand in the log; none when the record is a delete.
     #[must_use]
-    pub fn archives(&self) -> Vec<(GroupId, &[u8])> {
+    pub fn archives(&self) -> Vec<TailArchive<'_>> {
         if !self.rows {
             return Vec::new();
         }

@@ -268,6 +268,71 @@ impl Item {
             Item::Difference(one) => one.device.len() + 32,
         }
     }
+
+    /// Leaves out what is wholly before a time, in what a comparison begins with; `false` when nothing is left.
+    pub(crate) fn narrow(&mut self, from: i64) -> bool {
+        let Item::Windows { range, level, entries, .. } = self else { return true };
+        let Some(rest) = TimeRange::inclusive(from.max(range.first()), range.last()) else {
+            return false;
+        };
+        *range = rest;
+        // No leaf is wider than an hour.
+        entries.retain(|(first, _)| level.window_of(*first, LeafWidth::Hour).last() >= from);
+        true
+    }
+
+    /// Of which group it is; rows are of any.
+    pub(crate) fn group(&self) -> Option<GroupId> {
+        match self {
+            Item::Collections { group, .. } => Some(*group),
+            Item::Windows { scope, .. }
+            | Item::Buckets { scope, .. }
+            | Item::Series { scope, .. }
+            | Item::Parts { scope, .. }
+            | Item::Prints { scope, .. }
+            | Item::WantRange { scope, .. }
+            | Item::WantTimes { scope, .. }
+            | Item::Suspects { scope, .. }
+            | Item::LeftOut { scope, .. } => Some(scope.group),
+            Item::Difference(one) => Some(one.scope.group),
+            Item::Rows { .. } => None,
+        }
+    }
+
+    /// About how many leaf windows are looked at for it, of one series or of all. Widths are not known here: as if a leaf
+    /// were an hour.
+    pub(crate) fn windows(&self) -> u64 {
+        match self {
+            Item::Collections { entries, .. } => entries.len() as u64,
+            Item::Windows { level, entries, .. } => entries.len() as u64 * hours_of(*level),
+            Item::Buckets { entries, .. } => entries.iter().filter(|one| **one != 0).count() as u64,
+            Item::Series { entries, .. } => entries.len() as u64,
+            Item::Parts { .. } | Item::Prints { .. } | Item::WantTimes { .. } => 1,
+            Item::WantRange { device: Some(_), range, after: Some((_, time)), .. } => {
+                TimeRange::inclusive(*time, range.last()).map_or(0, hours)
+            }
+            Item::WantRange { range, .. } => hours(*range),
+            Item::Suspects { range, devices, .. } if devices.is_empty() => hours(*range),
+            Item::Suspects { devices, .. } => devices.len() as u64,
+            Item::Rows { .. } | Item::LeftOut { .. } | Item::Difference(_) => 0,
+        }
+    }
+}
+
+const HOUR: u64 = 3_600_000_000_000;
+
+/// Hours that a range touches, about: it is never none.
+fn hours(range: TimeRange) -> u64 {
+    range.last().abs_diff(range.first()) / HOUR + 1
+}
+
+fn hours_of(level: Level) -> u64 {
+    match level {
+        Level::Root | Level::Year => 365 * 24,
+        Level::Month => 30 * 24,
+        Level::Day => 24,
+        _ => 1,
+    }
 }
 
 /// Writes items; the scope of one that is that of the one before is not repeated.

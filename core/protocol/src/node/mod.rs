@@ -9,7 +9,7 @@ mod sessions;
 mod snapshots;
 mod tails;
 
-use crate::ask::{Answer, Ask, AskId, Closed};
+use crate::ask::{Answer, Ask, AskId, Closed, Portion};
 use crate::compare::Only;
 use crate::event::{Event, PeerStatus, Reason};
 use crate::message::Channel;
@@ -56,6 +56,12 @@ pub struct Config {
     pub tell: bool,
     /// Comparisons are about a part, unless the host asks for another one.
     pub only: Option<Only>,
+    /// Comparisons that nobody asked for and that bring no missing part of a log cover rows of so long up to now; none: all.
+    pub window: Option<u64>,
+    /// So many groups are compared row by row at once; the others wait.
+    pub groups_at_once: usize,
+    /// How much of the log goes into one message.
+    pub portion: Portion,
     /// Files are given and received when they have so many bytes; less goes by rows.
     pub snapshot_bytes_min: u64,
 }
@@ -72,6 +78,9 @@ impl Default for Config {
             once: false,
             tell: false,
             only: None,
+            window: None,
+            groups_at_once: 5,
+            portion: Portion::default(),
             snapshot_bytes_min: 4 << 20,
         }
     }
@@ -312,7 +321,11 @@ impl Node {
     /// How things stand with each peer.
     #[must_use]
     pub fn status(&self) -> Vec<PeerStatus> {
-        self.peers.values().map(|peer| peer.status(self.me.store)).collect()
+        let of = |peer: &Peer| PeerStatus {
+            receiving: self.receiving_from(peer.store),
+            ..peer.status(self.me.store)
+        };
+        self.peers.values().map(of).collect()
     }
 
     /// Is what is needed of the peers here?

@@ -46,6 +46,7 @@ impl Node {
             };
             session.report.received += bytes as u64;
             let acts = session.hear(message, now);
+            session.tell_progress(now);
             let report = session.report.clone();
             self.event(Event::Progress { peer, session: number, report });
             self.act(peer, number, acts);
@@ -167,6 +168,7 @@ impl Node {
         let now = self.now.monotonic;
         let salt = self.jitter(u64::MAX);
         let horizon = self.horizon(peer);
+        let from = self.window_from(peer, reason);
         let Some(one) = self.peers.get_mut(&peer) else { return };
         let number = one.next_session;
         one.next_session = one.next_session.wrapping_add(2);
@@ -185,6 +187,8 @@ impl Node {
                 .take()
                 .filter(|_| reason == Reason::Asked)
                 .or_else(|| self.config.only.clone()),
+            from,
+            groups_at_once: self.config.groups_at_once,
             tell: self.config.tell,
         };
         let groups = one.shared.clone();
@@ -193,6 +197,20 @@ impl Node {
         one.session = Some((number, session));
         self.event(Event::Started { peer, session: number, reason, groups });
         self.act(peer, number, acts);
+    }
+
+    /// From which time on rows are compared: from a whole day on, so that what is kept of days serves. What was asked for
+    /// is compared whole, and what has to show that nothing of a log is missing.
+    fn window_from(&self, peer: StoreId, reason: Reason) -> i64 {
+        const DAY: u64 = 86_400_000;
+        let again = matches!(reason, Reason::Interval | Reason::Retry);
+        let Some(window) =
+            self.config.window.filter(|_| again && !one_needs(self.peers.get(&peer)))
+        else {
+            return i64::MIN;
+        };
+        let days = self.now.wall.saturating_sub(window) / DAY;
+        i64::try_from(days * DAY).map_or(i64::MIN, |millis| millis.saturating_mul(1_000_000))
     }
 
     /// Up to where both are expected to have everything.

@@ -4,7 +4,7 @@ use super::{For, Node, Output};
 use crate::ask::{Answer, Ask, Failure, FailureKind};
 use crate::event::{Event, Reason};
 use crate::message::{Channel, SessionMessage};
-use crate::snapshot::{Act, End, Giver, Receiver, SnapshotMessage, Turn, held, lacks};
+use crate::snapshot::{Act, End, Giver, Receiver, SnapshotMessage, Transfer, Turn, held, lacks};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -40,6 +40,12 @@ impl Node {
             && closed.takes_files
             && theirs >= self.config.snapshot_bytes_min
             && lacks(&closed.held, &one.shared, theirs, self.me.groups)
+    }
+
+    /// How far the snapshot of a peer has come, if there is one.
+    pub(super) fn receiving_from(&self, peer: StoreId) -> Option<Transfer> {
+        let fetch = self.fetch.as_ref().filter(|fetch| fetch.peer == peer)?;
+        Some(fetch.receiver.transfer)
     }
 
     pub(super) fn is_receiving_from(&self, peer: StoreId) -> bool {

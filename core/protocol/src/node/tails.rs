@@ -4,7 +4,7 @@ use super::{For, Node};
 use crate::ask::{Answer, Ask, Failure, FailureKind};
 use crate::event::{Event, Reason};
 use crate::message::{Channel, Control, TailBatch};
-use crate::tail::{Heard, MESSAGE_BYTES};
+use crate::tail::Heard;
 use alloc::string::String;
 use alloc::vec::Vec;
 use tidelog_model::{Position, Stamp, StoreId};
@@ -103,11 +103,8 @@ impl Node {
         for one in self.peers.values_mut().filter(|one| one.is_up()) {
             if let (Some(from), Some(link)) = (one.tail_out.read_next(), one.link) {
                 let groups = one.shared.clone();
-                let (peer, bytes_max) = (one.store, MESSAGE_BYTES);
-                asks.push((
-                    Ask::Tail { peer, from, groups, bytes_max },
-                    For::Tail(peer, link, from),
-                ));
+                let (peer, portion) = (one.store, self.config.portion);
+                asks.push((Ask::Tail { peer, from, groups, portion }, For::Tail(peer, link, from)));
             }
         }
         asks.into_iter().for_each(|(ask, who)| self.ask(ask, who));

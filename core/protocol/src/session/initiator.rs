@@ -5,7 +5,8 @@ use super::{Act, Outcome, PASSES_MAX, Report, TURN_BYTES, cut, hash_of, roots};
 use crate::ask::{Answer, Ask, Failure, View};
 use crate::compare::{Difference, Item, LeftOut, Look, Only, Pace, Scope};
 use crate::message::{Part, Roots, STATE_PARTS_MAX, SessionMessage};
-use alloc::collections::{BTreeMap, BTreeSet};
+use crate::progress::{Progress, time_left};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -32,7 +33,11 @@ pub(crate) struct Initiator {
     second_look: Option<u64>,
     eager: bool,
     only: Option<Only>,
+    from: i64,
+    groups_at_once: usize,
     tell: bool,
+    /// Said by the other side of groups that wait, by group.
+    waiting: VecDeque<(GroupId, Vec<Item>)>,
     /// Said by the other side, to be held against what is here.
     local: Vec<Item>,
     /// To be said to the other side.
@@ -49,10 +54,18 @@ pub(crate) struct Initiator {
     /// Leaves that differed in this pass.
     pass_leaves: u64,
     first_leaves: u64,
+    /// The same of groups that are done in this pass.
+    settled_leaves: u64,
     /// Rows that had moved before this pass.
     moved_before: u64,
     /// In which turn rows moved last, and how many had then.
     moved_at: (u32, u64),
+    /// Windows that were looked at, those before the present look, and when that began.
+    looked: u64,
+    looked_before: u64,
+    look_began: u64,
+    /// Windows that the store or the other side is looking at.
+    under_way: u64,
     pub(crate) report: Report,
     /// How often something was found lacking here before it began.
     pub(crate) lacks: u64,
@@ -92,13 +105,18 @@ pub(crate) struct Begin {
     pub(crate) eager: bool,
     /// Only a part is compared.
     pub(crate) only: Option<Only>,
+    /// Only rows from this time on are.
+    pub(crate) from: i64,
+    /// So many groups are compared at once.
+    pub(crate) groups_at_once: usize,
     /// Tells where the sides differ, and changes neither.
     pub(crate) tell: bool,
 }
 
 impl Initiator {
     pub(crate) fn new(begin: Begin, now: u64) -> (Self, Vec<Act>) {
-        let Begin { peer, session, horizon, salt, groups, second_look, eager, only, tell } = begin;
+        let Begin { peer, session, horizon, salt, groups, second_look, .. } = begin;
+        let Begin { eager, only, from, groups_at_once, tell, .. } = begin;
         let second_look = second_look.filter(|_| !tell);
         let view = View { peer, session, epoch: 0, horizon, salt };
         let ask = Ask::Summary { view: view.clone(), groups: groups.clone() };
@@ -114,7 +132,10 @@ impl Initiator {
             second_look,
             eager,
             only,
+            from,
+            groups_at_once: groups_at_once.max(1),
             tell,
+            waiting: VecDeque::new(),
             local: Vec::new(),
             remote: Vec::new(),
             suspects: Vec::new(),
@@ -127,8 +148,13 @@ impl Initiator {
             turn: 0,
             pass_leaves: 0,
             first_leaves: 0,
+            settled_leaves: 0,
             moved_before: 0,
             moved_at: (0, 0),
+            looked: 0,
+            looked_before: 0,
+            look_began: now,
+            under_way: 0,
             report: Report::default(),
             lacks: 0,
             started: now,
@@ -142,6 +168,25 @@ impl Initiator {
         self.pass_leaves > 0 && self.look == Look::Second
     }
 
+    /// Another look at what is left: how fast the one before was tells nothing of it.
+    fn begin_look(&mut self, now: u64) {
+        (self.looked_before, self.look_began) = (self.looked, now);
+    }
+
+    /// What was under way was looked at, but for what is to be said again.
+    fn looked_at(&mut self, later: &[Item]) {
+        self.looked += core::mem::take(&mut self.under_way).saturating_sub(windows(later));
+    }
+
+    /// Says in the report how far it has come.
+    pub(crate) fn tell_progress(&mut self, now: u64) {
+        let queues = [&self.local, &self.remote, &self.suspects].map(|items| windows(items));
+        let waiting = self.waiting.iter().map(|(_, items)| windows(items)).sum::<u64>();
+        let left = queues.iter().sum::<u64>() + waiting + self.under_way;
+        let (done, millis) = (self.looked - self.looked_before, now - self.look_began);
+        self.report.windows = Progress::new(self.looked, left, time_left(done, left, millis));
+    }
+
     /// Something was said.
     pub(crate) fn hear(&mut self, message: SessionMessage, now: u64) -> Vec<Act> {
         self.active = now;
@@ -151,7 +196,8 @@ impl Initiator {
                 if roots.store == self.ours.store && roots.state == self.ours.state {
                     return self.end(Outcome::Agreed, now);
                 }
-                self.local = self.narrowed(items);
+                self.waiting = by_group(self.narrowed(items));
+                self.take_groups();
                 self.report.state_differs = self.tell && state.is_some();
                 match state.filter(|_| !self.tell) {
                     None => self.go_on(now),
@@ -177,6 +223,7 @@ impl Initiator {
                 vec![Act::Ask(Ask::TakeState { peer: self.view.peer, parts })]
             }
             (Doing::Turn, SessionMessage::Reply { turn, items, later }) if turn == self.turn => {
+                self.looked_at(&later);
                 self.sort(items);
                 self.remote.extend(later);
                 self.go_on(now)
@@ -225,7 +272,9 @@ impl Initiator {
             (Doing::Stepping, Answer::Stepped(step)) => {
                 self.report.counts.add(&step.counts);
                 self.pass_leaves += step.counts.leaves;
-                self.local = step.rest.into();
+                let rest: Vec<Item> = step.rest.into();
+                self.looked_at(&rest);
+                self.local = rest;
                 self.note(step.out);
                 self.go_on(now)
             }
@@ -248,7 +297,8 @@ impl Initiator {
                 self.view.epoch += 1;
                 self.local = core::mem::take(&mut self.suspects);
                 self.suspect_bytes = 0;
-                self.first_leaves = core::mem::take(&mut self.pass_leaves);
+                self.first_leaves += core::mem::take(&mut self.pass_leaves);
+                self.begin_look(now);
                 self.go_on(now)
             }
             Doing::Waiting(until) => vec![Act::WakeAt(until)],
@@ -277,12 +327,22 @@ impl Initiator {
 
     /// What is held against what is here at first: what the other side claims, or the part that was asked for.
     fn narrowed(&self, items: Vec<Item>) -> Vec<Item> {
-        let Some(Only { collection, range }) = &self.only else { return items };
+        let Some(Only { collection, range }) = &self.only else {
+            let mut items = items;
+            items.retain_mut(|item| item.narrow(self.from));
+            return items;
+        };
         let of = |group: &GroupId| {
             let scope = Scope { group: *group, collection: collection.clone() };
             Item::Suspects { scope, range: *range, devices: Vec::new() }
         };
         self.groups.iter().map(of).collect()
+    }
+
+    /// Goes on with the next groups.
+    fn take_groups(&mut self) {
+        let next = self.groups_at_once.min(self.waiting.len());
+        self.local.extend(self.waiting.drain(..next).flat_map(|(_, items)| items));
     }
 
     /// The next thing to do for rows.
@@ -292,12 +352,15 @@ impl Initiator {
             self.doing = Doing::Stepping;
             let (view, look) = (self.view.clone(), self.look);
             let items = core::mem::take(&mut self.local);
-            let pace = Pace { look, eager: self.eager, bytes_max: TURN_BYTES };
+            self.under_way = windows(&items);
+            let (eager, bytes_max, from) = (self.eager, TURN_BYTES, self.from);
+            let pace = Pace { look, eager, bytes_max, from };
             return vec![Act::Ask(Ask::Step { view, pace, items })];
         }
         if !self.remote.is_empty() {
             let (items, rest) = cut(core::mem::take(&mut self.remote), 2 * TURN_BYTES);
             self.remote = rest;
+            self.under_way = windows(&items);
             self.turn += 1;
             self.report.turns += 1;
             let moved = self.report.counts.rows_sent + self.report.counts.rows_taken;
@@ -316,6 +379,15 @@ impl Initiator {
                 let until = now + wait;
                 self.doing = Doing::Waiting(until);
                 vec![Act::WakeAt(until)]
+            }
+            _ if !self.waiting.is_empty() => {
+                self.settled_leaves += core::mem::take(&mut self.pass_leaves);
+                self.take_groups();
+                if self.second_look.is_some() {
+                    self.look = Look::First;
+                    self.begin_look(now);
+                }
+                self.go_on(now)
             }
             _ if self.tell => self.end(Outcome::Different, now),
             _ => {
@@ -376,7 +448,8 @@ impl Initiator {
         // Where nothing moved, what was seen at the first look was on its way.
         let moved = self.report.counts.rows_sent + self.report.counts.rows_taken;
         if moved == self.moved_before {
-            self.report.false_mismatches += self.pass_leaves + self.first_leaves;
+            let leaves = self.pass_leaves + self.first_leaves + self.settled_leaves;
+            self.report.false_mismatches += leaves;
         }
         self.moved_before = moved;
         if theirs.store == self.ours.store && theirs.state == self.ours.state {
@@ -392,10 +465,11 @@ impl Initiator {
             let left_out = core::mem::take(&mut self.left_out);
             return self.end(Outcome::Partial { left_out }, now);
         }
-        if self.only.is_some() {
+        if self.only.is_some() || self.from > i64::MIN {
             self.left_out.insert(LeftOut::NotAsked, 1);
         }
-        let repaired = self.pass_leaves > 0 || theirs.state != self.ours.state;
+        let repaired =
+            self.pass_leaves + self.settled_leaves > 0 || theirs.state != self.ours.state;
         if !repaired && !self.left_out.is_empty() {
             let left_out = core::mem::take(&mut self.left_out);
             return self.end(Outcome::Partial { left_out }, now);
@@ -404,7 +478,8 @@ impl Initiator {
             return self.end(Outcome::Diverged, now);
         }
         self.pass += 1;
-        (self.pass_leaves, self.first_leaves) = (0, 0);
+        (self.pass_leaves, self.first_leaves, self.settled_leaves) = (0, 0, 0);
+        self.begin_look(now);
         self.left_out.clear();
         self.look = if self.second_look.is_some() { Look::First } else { Look::Second };
         // Another salt: what hid by chance does not hide twice.
@@ -424,6 +499,7 @@ impl Initiator {
 
     fn end(&mut self, outcome: Outcome, now: u64) -> Vec<Act> {
         self.doing = Doing::Over;
+        self.tell_progress(now);
         self.report.millis = now.saturating_sub(self.started);
         vec![Act::End(outcome)]
     }
@@ -439,4 +515,22 @@ impl Initiator {
         acts.extend(self.end(Outcome::Aborted { why }, now));
         acts
     }
+}
+
+/// About how many leaf windows items are of.
+fn windows(items: &[Item]) -> u64 {
+    items.iter().map(Item::windows).sum()
+}
+
+/// What was said of each group, in the order in which groups were first spoken of.
+fn by_group(items: Vec<Item>) -> VecDeque<(GroupId, Vec<Item>)> {
+    let mut groups: VecDeque<(GroupId, Vec<Item>)> = VecDeque::new();
+    for item in items {
+        let Some(group) = item.group() else { continue };
+        match groups.iter_mut().find(|(own, _)| *own == group) {
+            Some((_, items)) => items.push(item),
+            None => groups.push_back((group, vec![item])),
+        }
+    }
+    groups
 }

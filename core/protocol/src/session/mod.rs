@@ -9,6 +9,7 @@ pub(crate) use responder::Responder;
 use crate::ask::Ask;
 use crate::compare::{Counts, Difference, Item, LeftOut};
 use crate::message::{Part, Roots, SessionMessage};
+use crate::progress::Progress;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -93,6 +94,9 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// Deletes, schemas, options or cuts differ, when that is only looked at.
     pub state_differs: bool,
+    /// Windows that were looked at, of those that are known to be looked at; a series of a window counts as one, a whole
+    /// day as its hours.
+    pub windows: Progress,
     /// Milliseconds it took.
     pub millis: u64,
 }

@@ -82,7 +82,8 @@ impl Responder {
                 self.view.epoch = self.view.epoch.max(epoch);
                 self.doing = Doing::Stepping { turn };
                 let view = self.view.clone();
-                let pace = Pace { look, eager: self.eager, bytes_max: TURN_BYTES };
+                let (eager, bytes_max, from) = (self.eager, TURN_BYTES, i64::MIN);
+                let pace = Pace { look, eager, bytes_max, from };
                 vec![Act::Ask(Ask::Step { view, pace, items })]
             }
             SessionMessage::State { parts, want } => {

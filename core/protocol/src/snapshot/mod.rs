@@ -70,6 +70,10 @@ pub struct Transfer {
     pub rows: u64,
     /// Bytes of pieces that were received now, needed or not.
     pub received: u64,
+    /// Milliseconds since it was known which files are to come.
+    pub millis: u64,
+    /// Milliseconds that the rest may take; none while nothing tells.
+    pub millis_left: Option<u64>,
 }
 
 /// Which of the groups that are shared a store lacks next to all of: it holds little of them, and its peer as much as

@@ -4,6 +4,7 @@
 
 use super::{FileOffer, PieceSum, SUMS_MAX, SnapshotMessage, Transfer};
 use crate::ask::{Answer, Ask, Failure, FailureKind};
+use crate::progress::time_left;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -91,6 +92,8 @@ pub(crate) struct Receiver {
     installing: usize,
     pub(crate) transfer: Transfer,
     told: u64,
+    /// When it was known which files are to come.
+    began: u64,
     /// When anything was heard, when anything came on, and when anything was said.
     heard: u64,
     active: u64,
@@ -137,6 +140,7 @@ impl Receiver {
             installing: 0,
             transfer: Transfer::default(),
             told: 0,
+            began: now,
             heard: now,
             active: now,
             said: now,
@@ -189,7 +193,7 @@ impl Receiver {
             (_, Answer::Installed { rows, .. }) => {
                 self.installing = self.installing.saturating_sub(1);
                 self.transfer.rows += rows;
-                let mut acts = vec![Act::Tell(self.transfer)];
+                let mut acts = vec![self.tell()];
                 acts.extend(self.done_if_all_is_here());
                 acts
             }
@@ -270,7 +274,8 @@ impl Receiver {
         self.transfer.files_total = self.files.len() as u64;
         self.transfer.files = (self.files.len() - self.queue.len()) as u64;
         self.doing = Doing::Receiving;
-        let mut acts = vec![Act::Tell(self.transfer)];
+        self.began = self.active;
+        let mut acts = vec![self.tell()];
         acts.extend(self.begin_files());
         acts
     }
@@ -377,7 +382,7 @@ impl Receiver {
         let mut acts = self.go_on(now);
         if self.transfer.bytes >= self.told + TELL_BYTES {
             self.told = self.transfer.bytes;
-            acts.push(Act::Tell(self.transfer));
+            acts.push(self.tell());
         }
         acts
     }
@@ -410,7 +415,7 @@ impl Receiver {
         let Some(offer) = self.finishing.pop_front() else { return Vec::new() };
         self.transfer.files += 1;
         let group = offer.group;
-        let mut acts = vec![Act::Tell(self.transfer)];
+        let mut acts = vec![self.tell()];
         let left = self.queue.iter().chain(self.open.iter().map(|file| &file.offer));
         let mut left = left.chain(&self.finishing);
         if self.doing == Doing::Receiving && left.all(|file| file.group != group) {
@@ -446,6 +451,15 @@ impl Receiver {
         self.open.clear();
         self.queue.clear();
         vec![Act::Say(SnapshotMessage::Request { held: self.held.clone() })]
+    }
+
+    /// Tells how far it has come. What an attempt before brought says nothing of how fast this one is.
+    fn tell(&mut self) -> Act {
+        let transfer = &mut self.transfer;
+        let left = transfer.bytes_total.saturating_sub(transfer.bytes);
+        transfer.millis = self.active.saturating_sub(self.began);
+        transfer.millis_left = time_left(transfer.received, left, transfer.millis);
+        Act::Tell(*transfer)
     }
 
     fn done(&mut self) -> Vec<Act> {

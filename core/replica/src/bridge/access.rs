@@ -45,7 +45,7 @@ mod tests {
     use tidelog_engine::{Batch, CollectionName, Delete, Durability, Store};
     use tidelog_model::{Horizon, Position, StoreId};
     use tidelog_protocol::compare::{Item, Look, Pace, Scope};
-    use tidelog_protocol::{Answer, Ask, FailureKind, View};
+    use tidelog_protocol::{Answer, Ask, FailureKind, Portion, View};
 
     const MINE: &str = "plant.boiler";
     const OTHER: &str = "secret.boiler";
@@ -80,7 +80,8 @@ mod tests {
 
     fn tail_of(bridge: &mut Bridge, from: Position) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         let groups = (0..64).map(GroupId).collect();
-        let ask = Ask::Tail { peer: view().peer, from, groups, bytes_max: 1 << 20 };
+        let portion = Portion::default();
+        let ask = Ask::Tail { peer: view().peer, from, groups, portion };
         match bridge.answer(ask) {
             Some(Answer::Tail { tombstones, batches, .. }) => (tombstones, batches),
             other => panic!("{other:?}"),
@@ -125,7 +126,8 @@ mod tests {
         assert!(is_refused(gate.answer(apply(&[], &rows))));
         assert!(is_refused(gate.answer(apply(&deletes, &[]))));
         assert!(is_refused(gate.answer(Ask::TakeState { peer: view().peer, parts })));
-        let pace = Pace { look: Look::Second, eager: false, bytes_max: 1 << 20 };
+        let (look, bytes_max) = (Look::Second, 1 << 20);
+        let pace = Pace { look, eager: false, bytes_max, from: i64::MIN };
         let items = vec![Item::Rows { contested: false, archives: rows.clone() }];
         assert!(is_refused(gate.answer(Ask::Step { view: view(), pace, items })));
         let applied = here.stats().rows_applied;

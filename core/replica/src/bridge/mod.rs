@@ -17,7 +17,7 @@ use tidelog_engine::{
 use tidelog_model::digest::StateKind;
 use tidelog_model::{Digest, GroupId, Horizon, Position, StoreId, SubBatch};
 use tidelog_protocol::compare;
-use tidelog_protocol::{Answer, Ask, Closed, Failure, FailureKind, Part};
+use tidelog_protocol::{Answer, Ask, Closed, Failure, FailureKind, Part, Portion};
 use view::Viewed;
 
 /// Bytes of the log that are kept for a peer that is away, and for how long.
@@ -119,9 +119,7 @@ impl Bridge {
             Ask::Apply { cursor, tombstones, batches, .. } => {
                 self.apply(cursor, &tombstones, &batches)
             }
-            Ask::Tail { peer, from, groups, bytes_max } => {
-                self.tail(peer, from, &groups, bytes_max)
-            }
+            Ask::Tail { peer, from, groups, portion } => self.tail(peer, from, &groups, portion),
             Ask::Pin { peer, from } => {
                 let PinBudget { bytes_max, age_max } = self.pins;
                 if let Err(error) = self.store.pin(&peer.to_string(), from, bytes_max, age_max) {
@@ -239,7 +237,7 @@ impl Bridge {
         peer: StoreId,
         from: Position,
         groups: &[GroupId],
-        bytes_max: usize,
+        portion: Portion,
     ) -> Answer {
         let mut tail = match self.tails.remove(&peer).filter(|tail| tail.position() == from) {
             Some(tail) => tail,
@@ -248,9 +246,10 @@ impl Bridge {
                 Err(error) => return of_tail(&error),
             },
         };
-        let (mut tombstones, mut batches, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut tombstones, mut batches) = (Vec::new(), Vec::new());
+        let mut read = Portion { rows: 0, bytes: 0 };
         let at_end = loop {
-            if bytes >= bytes_max {
+            if read.rows >= portion.rows || read.bytes >= portion.bytes {
                 break false;
             }
             let record = match tail.next(Duration::ZERO) {
@@ -260,13 +259,15 @@ impl Bridge {
             };
             let seen = record.tombstone().is_none_or(|one| self.access.allows(None, &one.database));
             if let Some(delete) = record.tombstone_bytes().filter(|_| seen) {
-                bytes += delete.len();
+                read.bytes += delete.len();
                 tombstones.push(delete.to_vec());
             }
-            for (group, archive) in record.archives() {
-                if groups.binary_search(&group).is_ok() && self.allows(group, archive) {
-                    bytes += archive.len();
-                    batches.push(archive.to_vec());
+            for archive in record.archives() {
+                let (group, bytes) = (archive.group, archive.bytes);
+                if groups.binary_search(&group).is_ok() && self.allows(group, bytes) {
+                    read.rows += archive.rows;
+                    read.bytes += bytes.len();
+                    batches.push(bytes.to_vec());
                 }
             }
         };

@@ -77,7 +77,7 @@ impl FileTopology {
         let (now, then) = (self.config(), &self.started);
         let fixed = |config: &Config| {
             let node = config.node.clone();
-            (node.listen, node.store, node.identity, node.authority)
+            (node.listen, node.store, node.identity, node.authority, config.sync.clone())
         };
         fixed(&now) != fixed(then)
     }
@@ -119,7 +119,7 @@ impl FileTopology {
             drop(state);
             self.changes.send_modify(|number| *number += 1);
             if self.needs_restart() {
-                tracing::warn!(path = %self.path.display(), "[node] changed: it takes effect when this store starts again");
+                tracing::warn!(path = %self.path.display(), "[node] or [sync] changed: that takes effect when this store starts again");
             }
         }
         Ok(changed)
@@ -262,6 +262,9 @@ mod tests {
         fs::write(&path, text("\"all\"").replace("\"s\"", "\"other\"")).unwrap();
         tokio::time::timeout(wait, changes.changed()).await.unwrap().unwrap();
         assert!(topology.needs_restart());
+        fs::write(&path, format!("{}[sync]\nwindow = \"1d\"\n", text("[1, 2]"))).unwrap();
+        tokio::time::timeout(wait, changes.changed()).await.unwrap().unwrap();
+        assert!(topology.needs_restart(), "[sync] holds from the start on, too");
         tokio::time::timeout(wait, problems.wait_for(Option::is_none)).await.unwrap().unwrap();
         watch.abort();
     }

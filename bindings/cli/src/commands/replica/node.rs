@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidelog::replication::identity::Authority;
 use tidelog::replication::protocol::compare::Only;
-use tidelog::replication::protocol::{Config, Event, Outcome as SyncOutcome};
+use tidelog::replication::protocol::{Config, Event, Outcome as SyncOutcome, Portion};
 use tidelog::replication::topology::{FileTopology, SyncConfig, Topology};
 use tidelog::replication::{Node, NodeOptions};
 use tidelog::{CollectionName, TimeRange};
@@ -84,6 +84,9 @@ fn protocol(sync: &SyncConfig) -> Config {
     Config {
         interval: sync.anti_entropy.then(|| millis(sync.interval)),
         initial_delay: millis(sync.initial_delay),
+        window: sync.window.map(millis),
+        groups_at_once: sync.groups_at_once,
+        portion: Portion { rows: sync.batch_rows, bytes: sync.batch_bytes },
         ..Config::default()
     }
 }

@@ -4,7 +4,8 @@ use super::super::{counted, grouped};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use tidelog::replication::protocol::{Outcome, PeerState, Report};
+use tidelog::replication::protocol::snapshot::Transfer;
+use tidelog::replication::protocol::{Outcome, PeerState, Progress, Report};
 use tidelog::replication::{GroupState, GroupStatus, PeerReport, Permanence, Status};
 
 pub(super) fn state_name(state: PeerState) -> &'static str {
@@ -74,7 +75,48 @@ fn peer_json(peer: &PeerReport) -> Value {
         "violations": status.violations,
         "address": peer.link.map(|link| link.remote.to_string()),
         "rtt_us": peer.link.map(|link| u64::try_from(link.rtt.as_micros()).unwrap_or(u64::MAX)),
+        "comparing": status.comparing.as_ref().map(windows_json),
+        "receiving": status.receiving.as_ref().map(transfer_json),
     })
+}
+
+fn windows_json(windows: &Progress) -> Value {
+    json!({ "windows": windows.done, "total": windows.total, "ms_left": windows.millis_left })
+}
+
+fn transfer_json(transfer: &Transfer) -> Value {
+    json!({
+        "bytes": transfer.bytes,
+        "total": transfer.bytes_total,
+        "files": transfer.files,
+        "files_total": transfer.files_total,
+        "rows": transfer.rows,
+        "ms_left": transfer.millis_left,
+    })
+}
+
+/// `comparing: 10 of 40 windows, 2 s left`.
+pub(super) fn far_text(
+    what: &str,
+    far: (u64, u64),
+    unit: &str,
+    millis_left: Option<u64>,
+) -> String {
+    let left = match millis_left {
+        Some(millis) => format!("about {} s left", grouped(millis.div_ceil(1000))),
+        None => "time left not known yet".to_owned(),
+    };
+    format!("{what}: {} of {} {unit}, {left}", grouped(far.0), grouped(far.1))
+}
+
+/// What is under way with a peer, as [`peer_json`] says it, a line each.
+fn under_way(peer: &Value) -> Vec<String> {
+    let lines = [("comparing", "windows"), ("receiving", "bytes")].map(|(what, unit)| {
+        let one = &peer[what];
+        let far = (one[unit].as_u64()?, one["total"].as_u64()?);
+        Some(far_text(what, far, unit, one["ms_left"].as_u64()))
+    });
+    lines.into_iter().flatten().collect()
 }
 
 /// A table of what [`status_json`] says.
@@ -114,6 +156,9 @@ pub(super) fn status_text(status: &Value) -> String {
             number(&peer["bytes_sent"]),
             number(&peer["bytes_received"]),
         );
+        for line in under_way(peer) {
+            let _ = writeln!(text, "{:<16} {line}", "");
+        }
     }
     for peer in status["unseen"].as_array().into_iter().flatten() {
         let why = peer["why"].as_str().unwrap_or("not reached yet");
@@ -153,6 +198,7 @@ pub(super) fn report_json(peer: &str, outcome: &Outcome, report: &Report) -> Val
         "bytes_sent": report.sent,
         "bytes_received": report.received,
         "turns": report.turns,
+        "windows": report.windows.done,
         "false_mismatches": report.false_mismatches,
         "ms": report.millis,
     })
@@ -173,4 +219,24 @@ pub(super) fn report_text(report: &Value) -> String {
         grouped(number("bytes_received")),
         counted(number("turns"), "turn"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_under_way_is_told_with_its_total_and_the_time_left() {
+        let peer = json!({
+            "name": "b", "state": "repairing",
+            "comparing": { "windows": 10, "total": 4000, "ms_left": 1200 },
+            "receiving": { "bytes": 0, "total": 5_000_000, "ms_left": null },
+        });
+        let text = status_text(&json!({ "ready": true, "peers": [peer] }));
+        let lines: Vec<&str> = text.lines().skip(3).map(str::trim).collect();
+        assert_eq!(lines[0], "comparing: 10 of 4,000 windows, about 2 s left");
+        assert_eq!(lines[1], "receiving: 0 of 5,000,000 bytes, time left not known yet");
+        let idle = json!({ "name": "b", "comparing": null, "receiving": null });
+        assert_eq!(under_way(&idle), [""; 0]);
+    }
 }

@@ -1,5 +1,6 @@
 //! One comparison with a running node, without staying: what `sync` and `compare` have in common.
 
+use super::print::far_text;
 use super::{identity_of, runtime};
 use crate::error::CommandError;
 use crate::progress::Progress;
@@ -72,18 +73,22 @@ impl Visit {
 async fn one_comparison(node: &Node) -> Result<(Outcome, Report), String> {
     let mut events = node.events();
     // An empty store is given whole files first.
-    let mut receiving: Option<Progress> = None;
+    let mut shown: Option<Progress> = None;
     loop {
         let Ok(happening) = events.recv().await else { continue };
         match happening.event {
             Event::Receiving { transfer, .. } => {
-                let progress = receiving.get_or_insert_with(|| Progress::new("receiving"));
-                progress.set(transfer.bytes, transfer.bytes_total);
+                let progress = shown.get_or_insert_with(|| Progress::new("receiving"));
+                let far = (transfer.bytes, transfer.bytes_total);
+                progress.tell(far_text("receiving", far, "bytes", transfer.millis_left));
             }
-            Event::Received { .. } => {
-                receiving.iter().for_each(|progress| progress.turn_to("comparing"));
+            Event::Progress { report, .. } => {
+                let progress = shown.get_or_insert_with(|| Progress::new("comparing"));
+                let windows = report.windows;
+                let far = (windows.done, windows.total);
+                progress.tell(far_text("comparing", far, "windows", windows.millis_left));
             }
-            Event::NotReceived { why, .. } => match &receiving {
+            Event::NotReceived { why, .. } => match &shown {
                 Some(progress) => progress.say(&format!("tidelog: {why}")),
                 None => crate::error::say(&format!("tidelog: {why}")),
             },

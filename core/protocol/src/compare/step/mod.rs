@@ -32,6 +32,8 @@ pub struct Pace {
     pub eager: bool,
     /// About so much is said.
     pub bytes_max: usize,
+    /// Collections that differ are compared from this time on.
+    pub from: i64,
 }
 
 /// How differences are met.
@@ -104,7 +106,7 @@ pub fn step<S: Source>(
     items: impl IntoIterator<Item = Item>,
     pace: Pace,
 ) -> Result<Step, S::Error> {
-    let Pace { look, eager, bytes_max } = pace;
+    let Pace { look, eager, bytes_max, from } = pace;
     let mut stepper = Stepper {
         source,
         look,
@@ -113,6 +115,7 @@ pub fn step<S: Source>(
         step: Step { rest: items.into_iter().collect(), ..Step::default() },
         bytes: 0,
         bytes_max,
+        from,
     };
     stepper.take_rows()?;
     while stepper.bytes < bytes_max {
@@ -181,6 +184,7 @@ struct Stepper<'s, S: Source> {
     step: Step,
     bytes: usize,
     bytes_max: usize,
+    from: i64,
 }
 
 impl<S: Source> Stepper<'_, S> {
@@ -256,7 +260,8 @@ impl<S: Source> Stepper<'_, S> {
             let cut = known.map_or(i64::MIN, |(_, cut)| cut);
             let cut = cut.max(other.map_or(i64::MIN, |other| other.cut));
             // Where rows are gone on either side there is nothing to hold against each other row by row.
-            let Some(range) = TimeRange::inclusive(cut, i64::MAX) else { continue };
+            let from = cut.max(self.from);
+            let Some(range) = TimeRange::inclusive(from, i64::MAX) else { continue };
             if cut > i64::MIN {
                 self.say(Item::LeftOut { scope: scope.clone(), why: LeftOut::Settled, windows: 1 });
             }

@@ -18,10 +18,16 @@
 //! [sync]
 //! interval = "1h"
 //! scrub = "7d"                     # look for damage in files, and heal it from peers
+//! window = "30d"                   # compare the last 30 days only; "all" unless given
+//! groups_at_once = 5
+//! batch_rows = 1000                # a message of the log: so many rows or so many bytes
+//! batch_bytes = 1048576
 //! congestion = "bbr"               # for paths that lose packets or are long
 //! ```
 //!
 //! A key that is unknown is refused by its name: one that is misspelt would silently do nothing.
+
+mod sync;
 
 use super::values;
 use super::{NodeInfo, Right, Rights, Selection};
@@ -109,7 +115,7 @@ pub struct PeerConfig {
     pub databases: Selection<String>,
 }
 
-/// `[sync]`: how this store keeps in step with its peers.
+/// `[sync]`: how this store keeps in step with its peers. Changes take effect when it starts again.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -126,11 +132,23 @@ pub struct SyncConfig {
     #[serde(deserialize_with = "values::text")]
     pub startup_timeout: Duration,
     /// All files are verified so often, in the background, and damaged ones are healed from peers. 7 d; `0s`: only those in which
-    /// a read meets damage. Changes take effect when the store starts again.
+    /// a read meets damage.
     #[serde(deserialize_with = "values::text")]
     pub scrub: Duration,
-    /// How much is sent at a time: `cubic`, or `bbr` for paths that lose packets or are long. Changes take effect when the
-    /// store starts again.
+    /// Comparisons at intervals cover rows of so long up to now: `all`, or a duration of an hour or more, from whole UTC days
+    /// on. All. What shows that nothing of a peer's log is missing is compared whole, and what is asked for.
+    #[serde(deserialize_with = "sync::window")]
+    pub window: Option<Duration>,
+    /// So many groups are compared row by row at once, the others after them. 5.
+    #[serde(deserialize_with = "sync::groups_at_once")]
+    pub groups_at_once: usize,
+    /// A message of the log ends with the write that brings it to so many rows ... As many as there are.
+    #[serde(deserialize_with = "sync::batch_rows")]
+    pub batch_rows: usize,
+    /// ... or to so many bytes, whichever comes first. 1 MiB.
+    #[serde(deserialize_with = "sync::batch_bytes")]
+    pub batch_bytes: usize,
+    /// How much is sent at a time: `cubic`, or `bbr` for paths that lose packets or are long.
     #[serde(deserialize_with = "values::text")]
     pub congestion: Congestion,
 }
@@ -143,6 +161,10 @@ impl Default for SyncConfig {
             initial_delay: Duration::from_secs(30),
             startup_timeout: Duration::from_secs(300),
             scrub: Duration::from_secs(7 * 86_400),
+            window: None,
+            groups_at_once: 5,
+            batch_rows: usize::MAX,
+            batch_bytes: 1 << 20,
             congestion: Congestion::default(),
         }
     }

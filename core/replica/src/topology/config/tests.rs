@@ -26,6 +26,8 @@ fn the_smallest_configuration_has_the_defaults() {
     assert_eq!(config.node.identity, Path::new("/keys"));
     assert_eq!((config.node.groups, config.peers.len()), (Selection::All, 0));
     assert_eq!(config.sync, SyncConfig::default());
+    let all = parse(&format!("{NODE}[sync]\nwindow = \"all\"\n")).unwrap();
+    assert_eq!(all.sync, SyncConfig::default());
 }
 
 #[test]
@@ -63,6 +65,10 @@ anti_entropy = false
 interval = "2h"
 initial_delay = "1m30s"
 startup_timeout = "10s"
+window = "30d"
+groups_at_once = 3
+batch_rows = 1000
+batch_bytes = 65536
 congestion = "bbr"
 scrub = "14d"
 "#
@@ -83,6 +89,8 @@ scrub = "14d"
     assert_eq!(sync.initial_delay, Duration::from_secs(90));
     assert_eq!(sync.startup_timeout, Duration::from_secs(10));
     assert!(!sync.anti_entropy);
+    assert_eq!(sync.window, Some(Duration::from_secs(30 * 24 * 3600)));
+    assert_eq!((sync.groups_at_once, sync.batch_rows, sync.batch_bytes), (3, 1000, 65536));
     assert_eq!(sync.congestion, Congestion::Bbr);
     assert_eq!(sync.scrub, Duration::from_secs(14 * 86_400));
     let names: Vec<_> = nodes.iter().map(|node| node.name.to_string()).collect();
@@ -103,6 +111,24 @@ fn what_cannot_be_is_refused_with_file_line_and_advice() {
         (format!("{NODE}[sync]\ninterval = 5\n"), 5, "invalid type: integer `5`"),
         (format!("{NODE}[sync]\ncongestion = \"reno\"\n"), 5, "write cubic or bbr"),
         (format!("{NODE}[sync]\ninterval = \"10ms\"\n"), 5, "at least \"1s\""),
+        (format!("{NODE}[sync]\nwindow = \"5m\"\n"), 5, "window = \"5m\": give \"all\", or"),
+        (format!("{NODE}[sync]\nwindow = \"some\"\n"), 5, "window = \"some\": give \"all\", or"),
+        (
+            format!("{NODE}[sync]\ngroups_at_once = 0\n"),
+            5,
+            "groups_at_once = 0: give a whole number from 1 to",
+        ),
+        (
+            format!("{NODE}[sync]\nbatch_rows = -1\n"),
+            5,
+            "batch_rows = -1: give a whole number from 1 to",
+        ),
+        (
+            format!("{NODE}[sync]\nbatch_bytes = 10\n"),
+            5,
+            "batch_bytes = 10: give a whole number from 4096 to",
+        ),
+        (format!("{NODE}[sync]\nbatch_bytes = 9000000\n"), 5, "to 8388608"),
         (peer("groups = \"some\"\n"), 8, "a list of group numbers"),
         (peer("groups = [-1]\n"), 8, "-1"),
         (peer("rights = [\"read\"]\n"), 8, "replicate, snapshot and repair"),
