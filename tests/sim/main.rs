@@ -8,6 +8,7 @@ mod figures;
 mod first;
 mod history;
 mod liar;
+mod members;
 mod net;
 mod pace;
 mod plant;

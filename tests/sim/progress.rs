@@ -72,6 +72,7 @@ fn a_comparison_that_breaks_is_told_with_how_far_it_came() {
         assert!(world.now < 60_000);
     }
     world.unlink_all(0, "the cable was pulled");
+    world.settle();
     let failed = world.machines.iter().flat_map(|one| &one.events).find_map(|event| match event {
         Event::Failed { why, report, .. } => Some((why.clone(), report.windows)),
         _ => None,

@@ -308,7 +308,7 @@ fn what_was_kept_for_a_peer_and_deleted_meanwhile_does_not_come_back() {
 fn refusals(world: &World, machine: usize) -> Vec<String> {
     let events = world.machines[machine].events.iter();
     let refused = events.filter_map(|event| match event {
-        Event::Refused { why, .. } => Some(why.clone()),
+        Event::Refused { refusal, .. } => Some(refusal.text.clone()),
         _ => None,
     });
     refused.collect()

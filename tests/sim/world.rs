@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tidelog_engine::clock::Entropy;
 use tidelog_engine::{Aside, Options, Store, Upkeep};
-use tidelog_model::{GroupId, StoreId};
+use tidelog_model::{GroupEpoch, GroupId, StoreId};
 use tidelog_protocol::{
     Answer, Ask, AskId, Config, Event, FailureKind, Input, Lack, LinkId, Me, Node, Now, Outcome,
     Output,
@@ -40,6 +40,10 @@ pub struct Machine {
     pub events: Vec<Event>,
     /// Its store said that it must be opened again.
     pub broken: bool,
+    /// In its topology, of all groups.
+    pub epoch: GroupEpoch,
+    /// It is in the topology of the others.
+    pub member: bool,
 }
 
 /// What runs on a machine.
@@ -83,6 +87,8 @@ impl World {
             slow: 0,
             events: Vec::new(),
             broken: false,
+            epoch: GroupEpoch::default(),
+            member: true,
         };
         World {
             machines: (0..machines).map(machine).collect(),
@@ -130,7 +136,8 @@ impl World {
         machine.id = Some(store.store_id());
         let incarnation = store.incarnation().expect("open for writing");
         let me = Me { store: store.store_id(), incarnation, groups: GROUPS };
-        let node = Node::new(me, self.config.clone(), self.net.draw());
+        let mut node = Node::new(me, self.config.clone(), self.net.draw());
+        node.handle(now, Input::Epochs(epochs(machine.epoch)));
         let bridge = Bridge::new(store.clone(), PinBudget::default());
         let seen = store.position().expect("open for writing");
         let planted = Planted::new(self.plant);
@@ -143,15 +150,44 @@ impl World {
 
     /// Tells every node of all others.
     fn share(&mut self) {
-        let ids: Vec<Option<StoreId>> = self.machines.iter().map(|one| one.id).collect();
+        let ids: Vec<_> = self.machines.iter().map(|one| Some((one.id?, one.member))).collect();
         for number in 0..self.machines.len() {
             let now = self.now_of(number);
             let Some(up) = &mut self.machines[number].up else { continue };
-            for id in ids.iter().flatten().filter(|id| **id != up.store.store_id()) {
-                let groups = (0..GROUPS).map(GroupId).collect();
+            for (id, member) in ids.iter().flatten().filter(|one| one.0 != up.store.store_id()) {
+                let groups = (0..if *member { GROUPS } else { 0 }).map(GroupId).collect();
                 up.node.handle(now, Input::Shares { peer: *id, groups });
             }
         }
+    }
+
+    /// A machine is taken into the topology of the others, or out of it.
+    pub fn set_member(&mut self, number: usize, member: bool) {
+        self.machines[number].member = member;
+        self.share();
+    }
+
+    /// A machine that is down gets an empty disk: its store is another one from then on.
+    pub fn empty(&mut self, number: usize) {
+        let Some(gone) = self.machines[number].id.take() else { return };
+        self.machines[number].disk = SimDisk::new();
+        for other in 0..self.machines.len() {
+            let now = self.now_of(other);
+            if let Some(up) = &mut self.machines[other].up {
+                up.node.handle(now, Input::Shares { peer: gone, groups: Vec::new() });
+            }
+        }
+    }
+
+    /// The epoch is changed in a machine's topology, which is read again; who was told not to come soon is dialled again.
+    pub fn set_epoch(&mut self, number: usize, epoch: u64) {
+        let now = self.now_of(number);
+        let machine = &mut self.machines[number];
+        machine.epoch = GroupEpoch(epoch);
+        if let Some(up) = &mut machine.up {
+            up.node.handle(now, Input::Epochs(epochs(machine.epoch)));
+        }
+        self.redial_at.retain(|(a, b), _| *a != number && *b != number);
     }
 
     /// The power fails: what the disk did not sync may be lost.
@@ -265,7 +301,8 @@ impl World {
                 let up = self.is_up(a) && self.is_up(b);
                 let linked = self.links.values().any(|pair| *pair == (a, b));
                 let same = self.machines[a].id == self.machines[b].id;
-                if !due || !up || same || linked || !self.net.reaches_both(a, b) {
+                let members = self.machines[a].member && self.machines[b].member;
+                if !due || !up || same || linked || !members || !self.net.reaches_both(a, b) {
                     continue;
                 }
                 let link = LinkId(self.next_link);
@@ -444,6 +481,10 @@ impl World {
         });
         ended.collect()
     }
+}
+
+fn epochs(epoch: GroupEpoch) -> Vec<(GroupId, GroupEpoch)> {
+    (0..GROUPS).filter(|_| epoch.0 > 0).map(|group| (GroupId(group), epoch)).collect()
 }
 
 #[expect(clippy::print_stderr, reason = "asked for")]

@@ -317,3 +317,111 @@ fn a_key_that_is_unknown_is_refused_by_its_name() {
         assert!(told(&output).contains("node.toml:"), "{}", told(&output));
     }
 }
+
+/// The status of a node's only peer; null while there is none.
+fn peer_of(machine: &Machine) -> Value {
+    let status = machine.run(&["status", "plant", "--json"]);
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
+    status["peers"][0].clone()
+}
+
+impl Machine {
+    /// Changes the configuration, as an editor does: the node reads it again.
+    fn edit(&self, change: impl Fn(&str) -> String) {
+        let text = std::fs::read_to_string(self.path("node.toml")).unwrap();
+        std::fs::write(self.path("node.new"), change(&text)).unwrap();
+        std::fs::rename(self.path("node.new"), self.path("node.toml")).unwrap();
+    }
+
+    fn set_epoch(&self, epoch: u64) {
+        self.edit(|text| text.replacen("[node]\n", &format!("[node]\nepoch = {epoch}\n"), 1));
+    }
+}
+
+#[test]
+fn nodes_of_two_epochs_part_and_meet_again_when_the_older_file_is_raised() {
+    let (a, b) = paired();
+    let (_a, b_runs) = (a.node(), b.node());
+    let linked = |machine: &Machine| peer_of(machine)["address"].is_string();
+    wait_until("they are linked", || linked(&a) && linked(&b));
+    a.set_epoch(1);
+    let refused = |machine: &Machine| {
+        let peer = peer_of(machine);
+        peer["refused"].as_str().is_some_and(|why| {
+            why.contains("epoch 0 of group 0") && why.contains("epoch 1: update the file of store")
+        })
+    };
+    wait_until("both say why they parted", || refused(&a) && refused(&b) && !linked(&a));
+    a.import("pump,0,1.5\n");
+    b.import("fan,0,7.5\n");
+    // b learns the other epoch from a greeting, and knows by itself that its file is old from then on.
+    drop(b_runs);
+    let b_runs = b.node();
+    let behind = || {
+        let status = b.run(&["status", "plant", "--json"]);
+        let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
+        (status["behind"][0]["epoch"].as_u64(), status["behind"][0]["seen"].as_u64())
+    };
+    wait_until("b knows that its file is old", || behind() == (Some(0), Some(1)));
+    drop(b_runs);
+    let mut command = b.command(&["node", "--config", "node.toml"]);
+    let mut again = Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    wait_until("it knows so when it starts", || behind() == (Some(0), Some(1)));
+    b.set_epoch(1);
+    wait_until("both hold both rows", || a.root() != "no rows\n" && a.root() == b.root());
+    assert_eq!(b.text(&["export", "plant", "db.tank"]).lines().count(), 3);
+    assert!(linked(&a) && peer_of(&a)["refused"].is_null() && behind() == (None, None));
+    let _ = again.0.kill();
+    let mut told = String::new();
+    std::io::Read::read_to_string(&mut again.0.stderr.take().unwrap(), &mut told).unwrap();
+    assert!(
+        told.contains("has epoch 0 of group 0, and epoch 1 was seen: update the file"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_peer_is_forgotten_when_it_is_no_member_and_refused_when_it_turns_up_again() {
+    let (a, b) = paired();
+    a.import("pump,0,1.5\n");
+    let (_a, b_runs) = (a.node(), b.node());
+    wait_until("b has the row", || a.root() != "no rows\n" && a.root() == b.root());
+    let store = peer_of(&a)["store"].as_str().unwrap().to_owned();
+    let forget = |who: &str| a.run(&["forget", "plant", who]);
+    for who in ["b", &store] {
+        let output = forget(who);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        assert!(told(&output).contains("b is still in the topology"), "{}", told(&output));
+    }
+    drop(b_runs);
+    let listed = std::fs::read_to_string(a.path("node.toml")).unwrap();
+    a.edit(|text| text.split("[[peer]]").next().unwrap().to_owned());
+    wait_until("b is no peer any more", || peer_of(&a).is_null());
+    let output = forget("c");
+    assert!(told(&output).contains(&format!("{store} (b)")), "{}", told(&output));
+    assert_eq!(a.text(&["forget", "plant", "b"]), format!("store {store} is forgotten\n"));
+    // Whoever lists it again is told, on both sides.
+    a.edit(|_| listed.clone());
+    let _b = b.node();
+    let refused = |machine: &Machine| {
+        let peer = peer_of(machine);
+        peer["refused"].as_str().is_some_and(|why| why.contains("was forgotten by store"))
+    };
+    wait_until("both say that it was forgotten", || refused(&a) && refused(&b));
+    b.import("fan,0,7.5\n");
+    assert_eq!(a.text(&["export", "plant", "db.tank"]).lines().count(), 2, "nothing of it came");
+}
+
+#[test]
+fn a_peer_is_forgotten_where_no_node_runs() {
+    let machine = Machine::new("");
+    machine.import("pump,0,1.5\n");
+    let store = "0102030405060708090a0b0c0d0e0f10";
+    let output = machine.run(&["forget", "plant", store]);
+    assert!(told(&output).contains("no node serves plant"), "{}", told(&output));
+    let forgotten = machine.json(&["forget", "plant", store, "--config", "node.toml", "--json"]);
+    assert_eq!(forgotten["forgotten"], store);
+    let output = machine.run(&["forget", "plant", "b", "--config", "node.toml"]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains("none that anything is kept for"), "{}", told(&output));
+}

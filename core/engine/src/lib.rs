@@ -58,7 +58,7 @@ pub use wal::{Tail, TailArchive, TailError, TailRecord};
 
 pub use tidelog_model::{
     self as model, Batch, BatchError, Bitmap, CollectionName, Column, Device, DeviceIndex,
-    DeviceSelector, Digest, FieldIndex, FieldType, GroupId, Horizon, Incarnation, LeafWidth, Level,
-    Name, NameError, Position, Stamp, StoreId, SubBatch, SubBatchField, TimeRange, Timestamp,
-    Tombstone, Value, ValueRef, Values, VarBytes, Version,
+    DeviceSelector, Digest, FieldIndex, FieldType, GroupEpoch, GroupId, Horizon, Incarnation,
+    LeafWidth, Level, Name, NameError, Position, Stamp, StoreId, SubBatch, SubBatchField,
+    TimeRange, Timestamp, Tombstone, Value, ValueRef, Values, VarBytes, Version,
 };

@@ -54,7 +54,7 @@ pub use digest::Digest;
 pub use horizon::Horizon;
 pub use level::Level;
 pub use name::{CollectionName, NAME_BYTES_MAX, Name, NameError};
-pub use placement::{GroupId, PLACEMENT_CONTEXT, PlacementHash, Placer};
+pub use placement::{GroupEpoch, GroupId, PLACEMENT_CONTEXT, PlacementHash, Placer};
 pub use stamp::{Incarnation, Position, Stamp, StampClock, StoreId, Version};
 pub use time::{LeafWidth, MINUTE_NS, TimeRange, Timestamp};
 pub use tombstone::Tombstone;

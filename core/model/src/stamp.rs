@@ -69,6 +69,27 @@ id! {
     Incarnation
 }
 
+impl StoreId {
+    /// Reads what `Display` writes: 32 hexadecimal digits in lower case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let digits = text.as_bytes();
+        let mut id = [0; 16];
+        if digits.len() != 32 {
+            return None;
+        }
+        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = hex(pair[0])? << 4 | hex(pair[1])?;
+        }
+        Some(StoreId(id))
+    }
+}
+
 /// Which write a cell comes from: its stamp and the store that drew the stamp.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Version {

@@ -6,7 +6,7 @@ use crate::message::Part;
 use crate::snapshot::{FileOffer, PieceSum};
 use alloc::string::String;
 use alloc::vec::Vec;
-use tidelog_model::{Digest, GroupId, Horizon, Position, Stamp, StoreId};
+use tidelog_model::{Digest, GroupEpoch, GroupId, Horizon, Position, Stamp, StoreId};
 
 /// A number that an answer is given back under.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -120,6 +120,11 @@ pub enum Ask {
         /// From where.
         from: Position,
     },
+    /// Keep epochs of groups that are higher than those seen before. Not answered.
+    SeeEpochs {
+        /// Of these groups.
+        epochs: Vec<(GroupId, GroupEpoch)>,
+    },
     /// Keep the files for a peer that it lacks of groups, unless they are fewer bytes than `bytes_min`.
     OfferSnapshot {
         /// For whom.
@@ -218,6 +223,10 @@ pub struct Closed {
     pub takes_files: bool,
     /// Is there anything of files that were not received to their end?
     pub partials: bool,
+    /// The highest epochs of groups that were seen, of those that were ever raised.
+    pub epochs: Vec<(GroupId, GroupEpoch)>,
+    /// Stores that are to stay away, ascending.
+    pub forgotten: Vec<StoreId>,
 }
 
 /// What is answered.

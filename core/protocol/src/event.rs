@@ -1,11 +1,12 @@
 //! What happens, told to the host as it happens; and how things stand, told when asked.
 
 use crate::progress::Progress;
+use crate::refusal::Refusal;
 use crate::session::{Outcome, Report};
 use crate::snapshot::Transfer;
 use alloc::string::String;
 use alloc::vec::Vec;
-use tidelog_model::{GroupId, Stamp, StoreId};
+use tidelog_model::{GroupEpoch, GroupId, Stamp, StoreId};
 
 /// Why a comparison began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,7 +47,7 @@ pub enum Event {
         /// The peer.
         peer: StoreId,
         /// Why, and what to do.
-        why: String,
+        refusal: Refusal,
     },
     /// A comparison began.
     Started {
@@ -58,6 +59,8 @@ pub enum Event {
         reason: Reason,
         /// Of these groups.
         groups: Vec<GroupId>,
+        /// The epoch of each, in the same order.
+        epochs: Vec<GroupEpoch>,
     },
     /// A comparison goes on.
     Progress {
@@ -194,6 +197,8 @@ pub struct PeerStatus {
     pub bytes: (u64, u64),
     /// Messages that were none, or not allowed.
     pub violations: u64,
+    /// Why it is not spoken with, or was not the last time.
+    pub refusal: Option<Refusal>,
     /// Of the comparison that is under way, where this side asks.
     pub comparing: Option<Progress>,
     /// Of the peer's files that are being received.

@@ -1,10 +1,11 @@
 //! Every message, as bytes and back. WIRE.md says what each is for, its limits and the rule for versions.
 
 use crate::compare::{Item, Look, read_items, write_items};
+use crate::refusal::Refusal;
 use crate::wire::{Malformed, Reader, Writer, read_position, read_store, write_position};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use tidelog_model::{Digest, GroupId, Horizon, Incarnation, Position, Stamp, StoreId};
+use tidelog_model::{Digest, GroupEpoch, GroupId, Horizon, Incarnation, Position, Stamp, StoreId};
 
 /// The version of the protocol that this is. A peer of another major version is refused by ALPN before a message.
 pub const VERSION: u16 = 1;
@@ -57,6 +58,8 @@ pub struct Hello {
     pub once: bool,
     /// About how many bytes it holds, in all groups.
     pub held: u64,
+    /// The epochs of groups in its topology, of those that were ever raised; ascending.
+    pub epochs: Vec<(GroupId, GroupEpoch)>,
 }
 
 /// Said each second: how far things have come.
@@ -82,7 +85,7 @@ pub enum Control {
     /// The tail had a gap: begin again from here, or with what is written from now on.
     Resend(Option<Position>),
     /// The sender goes away, and why.
-    Goodbye(String),
+    Goodbye(Refusal),
 }
 
 /// A message on the tail channel.
@@ -208,9 +211,7 @@ impl Control {
             Control::Resend(position) => {
                 writer.u8(RESEND).option(*position, write_position);
             }
-            Control::Goodbye(text) => {
-                writer.u8(GOODBYE).text(text);
-            }
+            Control::Goodbye(refusal) => refusal.write(writer.u8(GOODBYE)),
         }
         writer.bytes
     }
@@ -231,7 +232,7 @@ impl Control {
             }),
             ACK => Control::Ack(read_position(&mut reader)?),
             RESEND => Control::Resend(reader.option(read_position)?),
-            GOODBYE => Control::Goodbye(read_text(&mut reader)?),
+            GOODBYE => Control::Goodbye(Refusal::read(&mut reader)?),
             _ => return Err(Malformed("a control message of an unknown kind")),
         };
         reader.end()?;
@@ -245,6 +246,19 @@ fn write_hello(writer: &mut Writer, hello: &Hello) {
     writer.option(hello.cursor, write_position);
     writer.u64(hello.closed.0).u64(hello.wall).u8(u8::from(hello.once));
     writer.u64(hello.held);
+    writer.list(hello.epochs.iter(), |writer, (group, epoch)| {
+        writer.varint(u64::from(group.0)).varint(epoch.0);
+    });
+}
+
+fn read_epochs(reader: &mut Reader<'_>) -> Result<Vec<(GroupId, GroupEpoch)>, Malformed> {
+    let one =
+        |reader: &mut Reader<'_>| Ok((GroupId(reader.varint32()?), GroupEpoch(reader.varint()?)));
+    let epochs = reader.list(2, one)?;
+    if epochs.len() > GROUPS_MAX || !epochs.is_sorted_by(|a, b| a.0 < b.0) {
+        return Err(Malformed("groups are not in order"));
+    }
+    Ok(epochs)
 }
 
 /// What a later version adds stands behind, and is passed over.
@@ -261,6 +275,7 @@ fn read_hello(reader: &mut Reader<'_>) -> Result<Hello, Malformed> {
         wall: reader.u64()?,
         once: reader.u8()? == 1,
         held: reader.u64()?,
+        epochs: read_epochs(reader)?,
     };
     if version > VERSION {
         let rest = reader.remaining();

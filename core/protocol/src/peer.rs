@@ -3,6 +3,7 @@
 use crate::compare::{Counts, Only};
 use crate::event::{PeerState, PeerStatus};
 use crate::message::{Channel, Hello, Pulse};
+use crate::refusal::Refusal;
 use crate::session::{Initiator, Outcome, Responder};
 use crate::tail::{TailIn, TailOut};
 use alloc::collections::BTreeMap;
@@ -51,7 +52,10 @@ pub(crate) struct Peer {
     pub(crate) counts: Counts,
     pub(crate) bytes: (u64, u64),
     pub(crate) violations: u64,
+    /// What is sent is passed over: the link is being closed.
     pub(crate) refused: bool,
+    /// Why it was the last time; none once both can speak.
+    pub(crate) refusal: Option<Refusal>,
     /// What came before the greeting did, which travels on a channel of its own.
     pub(crate) early: Vec<(Channel, Vec<u8>)>,
     /// The openings of the store that greeted, the latest last.
@@ -93,6 +97,7 @@ impl Peer {
             bytes: (0, 0),
             violations: 0,
             refused: false,
+            refusal: None,
             early: Vec::new(),
             openings: Vec::new(),
         }
@@ -183,6 +188,7 @@ impl Peer {
             counts: self.counts,
             bytes: self.bytes,
             violations: self.violations,
+            refusal: self.refusal.clone(),
             comparing: self.session.as_ref().map(|(_, session)| session.report.windows),
             receiving: None,
         }

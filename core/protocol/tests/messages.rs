@@ -5,12 +5,13 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use tidelog_model::{
-    CollectionName, Digest, GroupId, Horizon, Incarnation, LeafWidth, Level, Position, Stamp,
-    StoreId, TimeRange,
+    CollectionName, Digest, GroupEpoch, GroupId, Horizon, Incarnation, LeafWidth, Level, Position,
+    Stamp, StoreId, TimeRange,
 };
 use tidelog_protocol::compare::{CollectionClaim, Difference, Item, LeftOut, Look, Print, Scope};
 use tidelog_protocol::message::{Control, Hello, Pulse, Roots, SessionMessage, TailBatch};
 use tidelog_protocol::snapshot::{FileOffer, SnapshotMessage};
+use tidelog_protocol::{Refusal, RefusalKind};
 
 fn store() -> impl Strategy<Value = StoreId> {
     any::<[u8; 16]>().prop_map(StoreId)
@@ -195,13 +196,32 @@ fn session() -> impl Strategy<Value = SessionMessage> {
     ]
 }
 
+const REFUSALS: [RefusalKind; 4] =
+    [RefusalKind::Passing, RefusalKind::Permanent, RefusalKind::Epoch, RefusalKind::Forgotten];
+
 fn control() -> impl Strategy<Value = Control> {
     let ids = (store(), any::<[u8; 16]>().prop_map(Incarnation), any::<u32>());
     let hello = (any::<u16>(), ids, option::of(position()), stamp(), any::<u64>(), any::<bool>());
-    let hello = (hello, any::<u64>()).prop_map(|(hello, held)| {
+    let epochs = btree_map(0u32..99, any::<u64>(), 0..4).prop_map(|epochs| {
+        let one = |(group, epoch)| (GroupId(group), GroupEpoch(epoch));
+        epochs.into_iter().map(one).collect::<Vec<_>>()
+    });
+    let hello = (hello, any::<u64>(), epochs).prop_map(|(hello, held, epochs)| {
         let (canonical, (store, incarnation, groups), cursor, closed, wall, once) = hello;
         let version = tidelog_protocol::message::VERSION;
-        Hello { version, canonical, store, incarnation, groups, cursor, closed, wall, once, held }
+        Hello {
+            version,
+            canonical,
+            store,
+            incarnation,
+            groups,
+            cursor,
+            closed,
+            wall,
+            once,
+            held,
+            epochs,
+        }
     });
     let pulse = (stamp(), position(), vec((store(), stamp()), 0..4))
         .prop_map(|(closed, position, known)| Pulse { closed, position, known });
@@ -210,7 +230,8 @@ fn control() -> impl Strategy<Value = Control> {
         pulse.prop_map(Control::Pulse),
         position().prop_map(Control::Ack),
         option::of(position()).prop_map(Control::Resend),
-        texts().prop_map(Control::Goodbye),
+        (select(REFUSALS.to_vec()), texts())
+            .prop_map(|(kind, text)| Control::Goodbye(Refusal { kind, text })),
     ]
 }
 

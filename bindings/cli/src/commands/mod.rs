@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Status(replica::StatusCommand),
     #[cfg(feature = "replication")]
     Repair(replica::Repair),
+    #[cfg(feature = "replication")]
+    Forget(replica::Forget),
     Demo(demo::Demo),
     /// The process that the demo kills.
     #[command(hide = true)]
@@ -108,6 +110,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Outcome, CommandError> {
         Command::Status(command) => command.run(),
         #[cfg(feature = "replication")]
         Command::Repair(command) => command.run(),
+        #[cfg(feature = "replication")]
+        Command::Forget(command) => command.run(&opener),
         Command::Demo(command) => command.run(),
         Command::DemoWriter(command) => command.run(),
         #[cfg(feature = "replication")]

@@ -7,8 +7,8 @@ use crate::ids::{FileId, LogEnd, LogPoint, Tier};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidelog_model::{
-    CollectionName, Device, DeviceSelector, FieldType, GroupId, Incarnation, LeafWidth, Name,
-    Position, Stamp, StoreId, TimeRange, Tombstone, Version,
+    CollectionName, Device, DeviceSelector, FieldType, GroupEpoch, GroupId, Incarnation, LeafWidth,
+    Name, Position, Stamp, StoreId, TimeRange, Tombstone, Version,
 };
 
 /// One step from a state to the next.
@@ -47,6 +47,10 @@ pub(crate) enum Change {
     /// A file of rows that is damaged: what could be read of it is in another one, and it is only listed still so that no
     /// answer passes over what is lacking.
     SetAside(FileId),
+    /// The highest epoch of a group that was seen.
+    Epoch(GroupId, GroupEpoch),
+    /// A store is to stay away: it is followed no more.
+    Forgotten(StoreId),
 }
 
 /// Changes that are applied together or not at all.
@@ -88,6 +92,8 @@ const CURSOR: u8 = 18;
 const REPLICATED: u8 = 19;
 const ADD_FOREIGN_FILE: u8 = 20;
 const SET_ASIDE: u8 = 21;
+const EPOCH: u8 = 22;
+const FORGOTTEN: u8 = 23;
 
 /// An edit as a frame's payload.
 pub(super) fn encode(edit: &[Change]) -> Vec<u8> {
@@ -188,6 +194,12 @@ fn write_change(writer: &mut Writer, change: &Change) {
         Change::SetAside(id) => {
             writer.u8(SET_ASIDE).varint(id.0);
         }
+        Change::Epoch(group, epoch) => {
+            writer.u8(EPOCH).u32(group.0).varint(epoch.0);
+        }
+        Change::Forgotten(store) => {
+            writer.u8(FORGOTTEN).raw(&store.0);
+        }
     }
 }
 
@@ -227,6 +239,8 @@ fn read_change(reader: &mut Reader<'_>) -> Result<Change, DecodeError> {
         SET_ASIDE => Change::SetAside(FileId(reader.varint()?)),
         REPLICATED if read_flag(reader)? => Change::Replicated,
         REPLICATED => return Err(Malformed("a store does not lose its peers").into()),
+        EPOCH => Change::Epoch(GroupId(reader.u32()?), GroupEpoch(reader.varint()?)),
+        FORGOTTEN => Change::Forgotten(StoreId(reader.array()?)),
         // The count said that a change is here, so zero is no padding.
         0 => return Err(Malformed("a change of kind 0").into()),
         kind => return Err(DecodeError::TooNew { kind }),
@@ -465,12 +479,12 @@ mod tests {
         assert_eq!((bytes.len(), &hash[..32]), GOLDEN, "stores could not be read any more");
     }
 
-    const GOLDEN: (usize, &str) = (688, "f20035ca61324ced99ca98a2bd05cb82");
+    const GOLDEN: (usize, &str) = (704, "5a6a918e892b6b9545ddfb34c92e4def");
 
     #[test]
     fn kinds_of_a_later_version_are_refused_as_such() {
         let payload = |kind: u8| [&[2, UNPIN, 0, kind][..], &[0; 12]].concat();
-        for kind in 22..=255 {
+        for kind in 24..=255 {
             assert_eq!(decode(&payload(kind)), Err(DecodeError::TooNew { kind }));
         }
         assert!(matches!(decode(&payload(0)), Err(DecodeError::Malformed(_))));

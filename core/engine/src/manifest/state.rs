@@ -11,7 +11,8 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidelog_model::{
-    CollectionName, GroupId, Incarnation, Position, Stamp, StoreId, TimeRange, Tombstone,
+    CollectionName, GroupEpoch, GroupId, Incarnation, Position, Stamp, StoreId, TimeRange,
+    Tombstone,
 };
 
 /// One opening of the store for writing.
@@ -93,6 +94,10 @@ pub(crate) struct State {
     pub(crate) cursors: BTreeMap<StoreId, Position>,
     /// Has the store peers, or had it once? Then stamps stay as they were drawn until all have agreed.
     pub(crate) replicated: bool,
+    /// The highest epochs that were seen.
+    pub(crate) epochs: BTreeMap<GroupId, GroupEpoch>,
+    /// Stores that are to stay away.
+    pub(crate) forgotten: BTreeSet<StoreId>,
 }
 
 impl State {
@@ -115,6 +120,8 @@ impl State {
             pins: BTreeMap::new(),
             cursors: BTreeMap::new(),
             replicated: false,
+            epochs: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
         }
     }
 
@@ -159,6 +166,8 @@ impl State {
         edit.extend(self.pins.iter().map(|(name, pin)| Change::Pin(name.clone(), *pin)));
         edit.extend(self.cursors.iter().map(|(origin, at)| Change::Cursor(*origin, *at)));
         edit.extend(self.replicated.then_some(Change::Replicated));
+        edit.extend(self.epochs.iter().map(|(group, epoch)| Change::Epoch(*group, *epoch)));
+        edit.extend(self.forgotten.iter().map(|store| Change::Forgotten(*store)));
         edit
     }
 
@@ -222,8 +231,8 @@ impl State {
                 // It may have been superseded meanwhile, and the wider one stands for it.
                 self.not_rolled_up.retain(|one| one != tombstone);
             }
-            Change::Cursor(origin, position) => {
-                self.cursors.insert(*origin, *position);
+            Change::Cursor(..) | Change::Epoch(..) | Change::Forgotten(..) => {
+                self.member(change)?
             }
             Change::Replicated => self.replicated = true,
             Change::SetAside(id) => {
@@ -237,6 +246,27 @@ impl State {
             Change::Unpin(name) => {
                 require(self.pins.remove(name).is_some(), "a pin to remove is not there")?;
             }
+        }
+        Ok(())
+    }
+
+    /// What is kept of peers.
+    fn member(&mut self, change: &Change) -> Result<(), Malformed> {
+        match change {
+            // What comes of a store while it is forgotten does not bring it back.
+            Change::Cursor(origin, position) if !self.forgotten.contains(origin) => {
+                self.cursors.insert(*origin, *position);
+            }
+            Change::Epoch(group, epoch) => {
+                let known = self.epochs.entry(*group).or_default();
+                require(*epoch >= *known, "the epoch of a group would sink")?;
+                *known = *epoch;
+            }
+            Change::Forgotten(store) => {
+                self.cursors.remove(store);
+                self.forgotten.insert(*store);
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -11,8 +11,8 @@ use crate::ids::{FileId, LogEnd, LogPoint, Tier};
 use proptest::prelude::*;
 use std::sync::Arc;
 use tidelog_model::{
-    CollectionName, Device, DeviceSelector, FieldType, GroupId, Incarnation, LeafWidth, Name,
-    Position, Stamp, StoreId, TimeRange, Tombstone, Version,
+    CollectionName, Device, DeviceSelector, FieldType, GroupEpoch, GroupId, Incarnation, LeafWidth,
+    Name, Position, Stamp, StoreId, TimeRange, Tombstone, Version,
 };
 
 fn store() -> State {
@@ -118,6 +118,8 @@ pub(super) fn sample_edit() -> Edit {
         Change::Cursor(StoreId([7; 16]), position(300)),
         Change::Replicated,
         Change::SetAside(FileId(299)),
+        Change::Epoch(GroupId(5), GroupEpoch(300)),
+        Change::Forgotten(StoreId([9; 16])),
     ]
 }
 
@@ -154,6 +156,9 @@ pub(super) fn any_change() -> impl Strategy<Value = Change> {
             .prop_map(|(id, offset)| Change::Cursor(StoreId(id), position(offset))),
         Just(Change::Replicated),
         any::<u64>().prop_map(|id| Change::SetAside(FileId(id))),
+        any::<(u32, u64)>()
+            .prop_map(|(group, epoch)| Change::Epoch(GroupId(group), GroupEpoch(epoch))),
+        any::<[u8; 16]>().prop_map(|id| Change::Forgotten(StoreId(id))),
     ]
 }
 
@@ -178,6 +183,9 @@ fn fitting_edit(state: &State, seed: u64) -> Edit {
         edit.push(Change::Cursor(StoreId([(seed % 3) as u8; 16]), position(seed)));
         edit.push(Change::Replicated);
         edit.extend(next.is_multiple_of(5).then_some(Change::SetAside(FileId(next))));
+        let epoch = state.epochs.get(&GroupId(1)).map_or(0, |epoch| epoch.0) + seed % 3;
+        edit.push(Change::Epoch(GroupId(1), GroupEpoch(epoch)));
+        edit.push(Change::Forgotten(StoreId([(seed % 5) as u8; 16])));
     }
     match seed % 7 {
         0 => edit = vec![Change::Ceiling(Stamp(state.ceiling.0 + seed))],
@@ -264,7 +272,9 @@ fn an_edit_that_breaks_a_rule_leaves_no_trace() {
     let last = state.openings.last().unwrap().ordinal;
     let mut foreign = FileEntry::clone(&file(0));
     (foreign.id, foreign.group) = (FileId(state.next_file.0), GroupId(8));
-    let broken: [Edit; 12] = [
+    let sinking = [2, 1].map(|epoch| Change::Epoch(GroupId(7), GroupEpoch(epoch)));
+    let broken: [Edit; 13] = [
+        sinking.to_vec(),
         vec![Change::AddFile(file(state.next_file.0))],
         vec![Change::AddFile(state.files.values().next().unwrap().clone())],
         vec![Change::NextFile(FileId(99)), Change::AddFile(Arc::new(foreign))],

@@ -10,6 +10,7 @@ mod check;
 mod check_file;
 mod content;
 mod digest;
+mod members;
 mod open;
 mod pending;
 mod placed;

@@ -333,7 +333,9 @@ fn replay(
                 }
                 record.subs.iter().for_each(|sub| observe(catalog, sub));
                 memory.apply(&record.subs, || ());
-                cursors.extend(record.cursor);
+                // What was taken of a store that was forgotten since stands in the log still.
+                let cursor = record.cursor.filter(|(origin, _)| !state.forgotten.contains(origin));
+                cursors.extend(cursor);
             }
             KIND_TOMBSTONE => {
                 let encoded = wal::read_tombstone_payload(payload).map_err(|error| error.0)?;

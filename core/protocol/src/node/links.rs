@@ -7,6 +7,7 @@ use crate::message::{
     CANONICAL, Channel, Control, Hello, Pulse, SessionMessage, TailBatch, VERSION,
 };
 use crate::peer::{EARLY_BYTES_MAX, LinkId, Peer};
+use crate::refusal::Refusal;
 use crate::snapshot::SnapshotMessage;
 use crate::tail::Heard;
 use crate::wire::Malformed;
@@ -139,18 +140,7 @@ impl Node {
             one.violations += 1;
         }
         let why = format!("a message could not be read ({error}): one of the two is damaged");
-        self.refuse(peer, why, false);
-    }
-
-    pub(super) fn refuse(&mut self, peer: StoreId, why: String, for_good: bool) {
-        self.send(peer, Channel::Control, Control::Goodbye(why.clone()).encode());
-        let Some(one) = self.peers.get_mut(&peer) else { return };
-        one.refused = true;
-        if let Some(link) = one.link {
-            let event = Event::Refused { peer, why: why.clone() };
-            self.out.push_back(Output::Close { peer, link, why, for_good });
-            self.event(event);
-        }
+        self.refuse(peer, Refusal::passing(why));
     }
 
     pub(super) fn control(&mut self, peer: StoreId, message: Control) {
@@ -175,14 +165,7 @@ impl Node {
                 }
                 self.read_tails();
             }
-            Control::Goodbye(why) => {
-                let link = one.link;
-                one.refused = true;
-                self.event(Event::Refused { peer, why: why.clone() });
-                if let Some(link) = link {
-                    self.out.push_back(Output::Close { peer, link, why, for_good: false });
-                }
-            }
+            Control::Goodbye(refusal) => self.part(peer, refusal),
         }
     }
 
@@ -200,8 +183,8 @@ impl Node {
     }
 
     pub(super) fn hello(&mut self, peer: StoreId, hello: Hello) {
-        if let Some((why, for_good)) = self.objection(peer, &hello) {
-            self.refuse(peer, why, for_good);
+        if let Some(refusal) = self.objection(peer, &hello) {
+            self.refuse(peer, refusal);
             return;
         }
         let Some(one) = self.peers.get_mut(&peer) else { return };
@@ -212,35 +195,13 @@ impl Node {
             let why = format!(
                 "store {peer} is open on two machines, one of them with a copy of its directory: stop that one, and adopt the copy before it is opened again"
             );
-            self.refuse(peer, why, true);
+            self.refuse(peer, Refusal::permanent(why));
             return;
         }
         one.hello = Some(hello);
         if one.greeted {
             self.up(peer);
         }
-    }
-
-    /// Why a peer cannot be spoken with, and whether that is for good.
-    pub(super) fn objection(&self, peer: StoreId, hello: &Hello) -> Option<(String, bool)> {
-        if hello.store != peer {
-            let why = format!("it says it is store {}, and its key is that of {peer}", hello.store);
-            return Some((why, true));
-        }
-        if hello.canonical != CANONICAL {
-            let (own, other) = (CANONICAL, hello.canonical);
-            let why = format!(
-                "digests are of version {own} here and {other} there: upgrade the older store"
-            );
-            return Some((why, true));
-        }
-        if hello.groups != self.me.groups {
-            let (own, other) = (self.me.groups, hello.groups);
-            let why =
-                format!("{own} groups here and {other} there: replicas are created with as many");
-            return Some((why, true));
-        }
-        None
     }
 
     /// Both have greeted.
@@ -271,6 +232,7 @@ impl Node {
             one.tail_in.begin(own, now);
         }
         one.up_at = now;
+        one.refusal = None;
         one.verdict |= !late && !once;
         one.check_at = if once {
             Some((now, Reason::Asked))
@@ -315,11 +277,15 @@ impl Node {
                 wall: self.now.wall,
                 once: self.config.once,
                 held: closed.held.iter().map(|(_, bytes)| bytes).sum(),
+                epochs: self.epochs.iter().map(|(group, epoch)| (*group, *epoch)).collect(),
             };
             self.send(peer, Channel::Control, Control::Hello(hello).encode());
             let Some(one) = self.peers.get_mut(&peer) else { continue };
             one.greeted = true;
-            if one.hello.is_some() && !one.refused {
+            // What is kept of members is known only now.
+            self.object_again(peer);
+            let ready = |one: &Peer| one.hello.is_some() && !one.refused;
+            if self.peers.get(&peer).is_some_and(ready) {
                 self.up(peer);
             }
         }

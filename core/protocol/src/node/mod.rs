@@ -5,6 +5,7 @@
 
 mod lacks;
 mod links;
+mod members;
 mod sessions;
 mod snapshots;
 mod tails;
@@ -22,7 +23,7 @@ use alloc::vec::Vec;
 pub use lacks::Lack;
 use lacks::Lacks;
 use snapshots::Fetch;
-use tidelog_model::{GroupId, Incarnation, Position, Stamp, StoreId};
+use tidelog_model::{GroupEpoch, GroupId, Incarnation, Position, Stamp, StoreId};
 
 /// Who this is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,6 +153,8 @@ pub enum Input {
         /// The groups, ascending.
         groups: Vec<GroupId>,
     },
+    /// The epochs of groups in the topology from now on, of those that were ever raised; ascending.
+    Epochs(Vec<(GroupId, GroupEpoch)>),
 }
 
 /// What is to be done.
@@ -237,6 +240,8 @@ pub struct Node {
     agreed: Stamp,
     ready: bool,
     lacking: Lacks,
+    /// Of groups in the topology.
+    epochs: BTreeMap<GroupId, GroupEpoch>,
     /// The snapshot that is being received: one at a time.
     fetch: Option<Fetch>,
     /// Those that are given.
@@ -263,6 +268,7 @@ impl Node {
             agreed: Stamp::ZERO,
             ready: false,
             lacking: Lacks::default(),
+            epochs: BTreeMap::new(),
             fetch: None,
             givers: BTreeMap::new(),
             out: VecDeque::new(),
@@ -295,6 +301,7 @@ impl Node {
             }
             Input::Lacks(lacks) => self.lacks_these(lacks),
             Input::Shares { peer, groups } => self.shares(peer, groups),
+            Input::Epochs(epochs) => self.have_epochs(epochs),
         }
     }
 

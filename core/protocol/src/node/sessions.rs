@@ -195,7 +195,8 @@ impl Node {
         let (mut session, acts) = Initiator::new(begin, now);
         session.lacks = self.lacking.number();
         one.session = Some((number, session));
-        self.event(Event::Started { peer, session: number, reason, groups });
+        let epochs = groups.iter().map(|group| self.epoch(*group)).collect();
+        self.event(Event::Started { peer, session: number, reason, groups, epochs });
         self.act(peer, number, acts);
     }
 

@@ -4,8 +4,8 @@ use super::{For, Node};
 use crate::ask::{Answer, Ask, Failure, FailureKind};
 use crate::event::{Event, Reason};
 use crate::message::{Channel, Control, TailBatch};
+use crate::refusal::Refusal;
 use crate::tail::Heard;
-use alloc::string::String;
 use alloc::vec::Vec;
 use tidelog_model::{Position, Stamp, StoreId};
 
@@ -25,7 +25,7 @@ impl Node {
             }
             Heard::Flood => {
                 one.violations += 1;
-                self.refuse(peer, String::from("more was sent than was acknowledged"), false);
+                self.refuse(peer, Refusal::passing("more was sent than was acknowledged"));
                 return;
             }
         }
@@ -81,7 +81,7 @@ impl Node {
                     FailureKind::ClockAhead(by) => Some(by),
                     FailureKind::Peer => {
                         one.violations += 1;
-                        self.refuse(peer, text, false);
+                        self.refuse(peer, Refusal::passing(text));
                         return;
                     }
                     FailureKind::Later | FailureKind::Store => None,

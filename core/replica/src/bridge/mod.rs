@@ -127,6 +127,12 @@ impl Bridge {
                 }
                 return None;
             }
+            Ask::SeeEpochs { epochs } => {
+                if let Err(error) = self.store.see_epochs(&epochs) {
+                    tracing::warn!(%error, "epochs of groups cannot be kept");
+                }
+                return None;
+            }
             Ask::OfferSnapshot { peer, held, bytes_min } => self.offer(peer, &held, bytes_min),
             Ask::PieceSums { peer, file, from, count } => self.piece_sums(peer, file, from, count),
             Ask::Piece { peer, file, piece } => self.piece(peer, file, piece),
@@ -162,6 +168,8 @@ impl Bridge {
                 held: self.store.held(),
                 takes_files: self.store.takes_snapshots(),
                 partials: self.store.has_partials(),
+                epochs: self.store.epochs(),
+                forgotten: self.store.forgotten(),
             }),
             None => failed(FailureKind::Store, "the store is open for reading only"),
         }

@@ -56,7 +56,7 @@ fn lane_of(ask: &Ask) -> Lane {
         Ask::Forget { peer, session } => Lane::Session(*peer, *session),
         Ask::Apply { peer, .. } => Lane::Apply(*peer),
         Ask::Tail { peer, .. } | Ask::Pin { peer, .. } => Lane::Tail(*peer),
-        Ask::Closed => Lane::General,
+        Ask::Closed | Ask::SeeEpochs { .. } => Lane::General,
         Ask::PieceSums { peer, .. } => Lane::Sums(*peer),
         Ask::OfferSnapshot { peer, .. } | Ask::Piece { peer, .. } | Ask::EndSnapshot { peer } => {
             Lane::Give(*peer)
@@ -86,6 +86,12 @@ impl Lanes {
     /// From now on a peer sees and sends only this. Lanes that are open keep to what they began with.
     pub(super) fn allow(&mut self, peer: StoreId, access: Access) {
         self.access.insert(peer, access);
+        self.open.retain(|lane, _| lane.peer() != Some(peer));
+    }
+
+    /// Nothing more is asked of a peer.
+    pub(super) fn forget(&mut self, peer: StoreId) {
+        self.access.remove(&peer);
         self.open.retain(|lane, _| lane.peer() != Some(peer));
     }
 

@@ -142,6 +142,11 @@ impl Links {
         });
     }
 
+    /// Somebody changed something: peers that were told not to come back soon may be dialled again at once.
+    pub(super) fn unbar(&self) {
+        self.barred.send_modify(Vec::clear);
+    }
+
     pub(super) fn close_all(&mut self) {
         self.open
             .values()
@@ -236,7 +241,7 @@ pub(super) async fn keep(
     watched: Watched,
     work: mpsc::Sender<Work>,
 ) {
-    let Watched { mut linked, barred } = watched;
+    let Watched { mut linked, mut barred } = watched;
     let mut backoff = Backoff::new(BackoffOptions::default(), seed);
     let mut since = None;
     loop {
@@ -245,9 +250,12 @@ pub(super) async fn keep(
         }
         if let Some(since) = since.take() {
             let since: Instant = since;
-            let barred = barred.borrow().contains(&name);
-            let permanence = if barred { Permanence::Permanent } else { Permanence::Passing };
-            tokio::time::sleep(backoff.ended(since.elapsed(), permanence)).await;
+            let is_barred = barred.borrow().contains(&name);
+            let permanence = if is_barred { Permanence::Permanent } else { Permanence::Passing };
+            tokio::select! {
+                () = tokio::time::sleep(backoff.ended(since.elapsed(), permanence)) => {}
+                _ = barred.wait_for(|names| !names.contains(&name)), if is_barred => {}
+            }
             if linked.borrow().contains(&name) {
                 continue;
             }

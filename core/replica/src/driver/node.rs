@@ -1,5 +1,6 @@
 //! A store among its peers, as hosts hold it.
 
+use super::forget::ForgetError;
 use super::held_back::HeldBack;
 use super::lanes::Lanes;
 use super::links::{Links, Watched, accept, keep};
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tidelog_engine::{Store, WriteError};
+use tidelog_model::StoreId;
 use tidelog_protocol::compare::Only;
 use tidelog_protocol::{Config, Input, Me};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -163,6 +165,7 @@ impl Node {
             unseen: HashMap::new(),
             agreed: HeldBack::default(),
             healed: healed_in,
+            epochs: Vec::new(),
         };
         let running = Running { tasks: Arc::default(), stopping: Arc::default() };
         let run = |task: AbortHandle| {
@@ -220,6 +223,22 @@ impl Node {
     /// The same of a part. Ends as `Partial` where stores differ outside of it.
     pub async fn check_only(&self, peer: Option<&str>, only: Only) {
         let _ = self.work.send(Work::Check(peer.map(Arc::from), Some(only))).await;
+    }
+
+    /// Keeps nothing for a store that is gone, neither the log nor how far its own is followed, and refuses it from then on. By
+    /// its name, if it was linked since the start, or its id. Its rows that are here stay.
+    ///
+    /// # Errors
+    /// [`ForgetError`]: it is still in the topology or linked, or not known; nothing was changed then.
+    pub async fn forget(&self, who: &str) -> Result<StoreId, ForgetError> {
+        let (to, meant) = oneshot::channel();
+        let asked = self.work.send(Work::Forget(who.to_owned(), to)).await;
+        asked.map_err(|_| ForgetError::Ending)?;
+        let meant = meant.await.map_err(|_| ForgetError::Ending)??;
+        let store = self.store.clone();
+        let forgetting = tokio::task::spawn_blocking(move || store.forget_store(meant));
+        forgetting.await.map_err(|_| ForgetError::Ending)??;
+        Ok(meant)
     }
 
     /// Leaves: links are closed, tasks end. The store stays open.

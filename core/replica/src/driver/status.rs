@@ -4,6 +4,7 @@ use super::groups::GroupStatus;
 use crate::{LinkFigures, Permanence};
 use std::sync::Arc;
 use tidelog_engine::Aside;
+use tidelog_model::{GroupEpoch, GroupId};
 use tidelog_protocol::{Event, PeerStatus};
 
 /// How things stand.
@@ -20,6 +21,21 @@ pub struct Status {
     pub unseen: Vec<Unseen>,
     /// Files that are damaged: peers are asked for what they lack, and until it is here answers that need it are refused.
     pub damaged: Vec<Aside>,
+    /// Groups whose epoch in the topology is older than one that was seen: who else holds them is not spoken with until it
+    /// is raised there.
+    pub behind: Vec<EpochBehind>,
+}
+
+/// A group whose epoch in the topology is older than one that was seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct EpochBehind {
+    /// The group.
+    pub group: GroupId,
+    /// Its epoch in the topology.
+    pub epoch: GroupEpoch,
+    /// The highest that was seen.
+    pub seen: GroupEpoch,
 }
 
 /// A peer that was never linked since the start.

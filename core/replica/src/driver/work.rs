@@ -1,11 +1,12 @@
 //! The one task that owns the protocol: everything that happens comes to it in turn.
 
+use super::forget::{ForgetError, to_forget};
 use super::groups::{GroupStatus, status_of};
 use super::held_back::HeldBack;
 use super::lanes::Lanes;
 use super::links::{Linked, Links};
 use super::scrub::Healed;
-use super::status::{Happening, PeerReport, Status, Unseen};
+use super::status::{EpochBehind, Happening, PeerReport, Status, Unseen};
 use crate::bridge::Access;
 use crate::clock;
 use crate::topology::{Right, Rights, Selection, Topology};
@@ -14,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
 use tidelog_engine::Store;
-use tidelog_model::{GroupId, StoreId};
+use tidelog_model::{GroupEpoch, GroupId, StoreId};
 use tidelog_protocol::compare::Only;
 use tidelog_protocol::{Event, Input, LinkId, Node, Now, Output, PeerState, PeerStatus};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -33,6 +34,8 @@ pub(super) enum Work {
     Status(oneshot::Sender<Status>),
     /// A comparison is wanted, with a peer or all, of a part or everything.
     Check(Option<Arc<str>>, Option<Only>),
+    /// Nothing is to be kept of a peer any more: may that be, and which store is it?
+    Forget(String, oneshot::Sender<Result<StoreId, ForgetError>>),
     /// A dial failed.
     NotDialled(Arc<str>, DialError),
     /// Tell the host.
@@ -55,10 +58,13 @@ pub(super) struct Worker {
     pub(super) unseen: HashMap<Arc<str>, (String, Permanence)>,
     pub(super) agreed: HeldBack,
     pub(super) healed: std::sync::mpsc::Sender<Healed>,
+    /// Of groups in the topology, those that were ever raised.
+    pub(super) epochs: Vec<(GroupId, GroupEpoch)>,
 }
 
 impl Worker {
     pub(super) async fn run(mut self, mut work: mpsc::Receiver<Work>) {
+        self.look_at_epochs();
         loop {
             self.act();
             let wake = self.node.wake_at().map(|at| {
@@ -109,6 +115,7 @@ impl Worker {
             Work::Topology => {
                 let known: Vec<StoreId> = self.names.keys().copied().collect();
                 known.into_iter().for_each(|peer| self.share(peer));
+                self.look_at_epochs();
             }
             Work::Status(to) => {
                 let _ = to.send(self.status());
@@ -120,6 +127,9 @@ impl Worker {
                 if name.is_none() || peer.is_some() {
                     self.node.handle(now, Input::Check { peer, only });
                 }
+            }
+            Work::Forget(who, to) => {
+                let _ = to.send(self.forget(&who));
             }
             Work::NotDialled(name, error) => {
                 self.unseen.insert(name, (error.to_string(), error.permanence()));
@@ -137,6 +147,14 @@ impl Worker {
         }
         self.unseen.remove(&name);
         self.topology.set_active(&name, true);
+        // A peer with an empty disk and a new key is another store.
+        let before = self.names.iter().find(|(own, one)| **one == name && **own != peer);
+        if let Some(before) = before.map(|(own, _)| *own) {
+            self.names.remove(&before);
+            self.lanes.forget(before);
+            let gone = Input::Shares { peer: before, groups: Vec::new() };
+            self.node.handle(self.now(), gone);
+        }
         self.names.insert(peer, name);
         self.share(peer);
         let now = self.now();
@@ -166,6 +184,41 @@ impl Worker {
         }
         let now = self.now();
         self.node.handle(now, Input::Shares { peer, groups });
+    }
+
+    /// Tells the protocol which epochs hold. Peers that were sent away for theirs are dialled again at once.
+    fn look_at_epochs(&mut self) {
+        let groups = (0..self.store.group_count()).map(GroupId);
+        let epochs = groups.map(|group| (group, self.topology.epoch(group)));
+        let epochs: Vec<_> = epochs.filter(|(_, epoch)| epoch.0 > 0).collect();
+        if epochs == self.epochs {
+            return;
+        }
+        self.epochs.clone_from(&epochs);
+        self.node.handle(self.now(), Input::Epochs(epochs));
+        self.links.unbar();
+    }
+
+    /// Groups whose epoch in the topology is older than one that was seen.
+    fn behind(&self) -> Vec<EpochBehind> {
+        let own = self.topology.my_groups();
+        let seen = self.store.epochs().into_iter().filter(|(group, _)| own.contains(group));
+        let behind = |(group, seen)| {
+            let epoch = self.topology.epoch(group);
+            (epoch < seen).then_some(EpochBehind { group, epoch, seen })
+        };
+        seen.filter_map(behind).collect()
+    }
+
+    /// Keeps nothing of a peer that is neither in the topology nor linked.
+    fn forget(&mut self, who: &str) -> Result<StoreId, ForgetError> {
+        let linked: Vec<StoreId> =
+            self.names.keys().copied().filter(|peer| self.links.figures(*peer).is_some()).collect();
+        let store = to_forget(who, &self.store, &*self.topology, &self.names, &linked)?;
+        self.names.remove(&store);
+        self.lanes.forget(store);
+        self.node.handle(self.now(), Input::Shares { peer: store, groups: Vec::new() });
+        Ok(store)
     }
 
     /// Does what the protocol wants.
@@ -209,12 +262,14 @@ impl Worker {
                 tracing::debug!(peer = name, ?event, "replica")
             }
             Event::Failed { why, .. }
-            | Event::Refused { why, .. }
             | Event::Stalled { why, .. }
             | Event::NotReceived { why, .. } => {
                 tracing::warn!(peer = name, %why, "replica");
             }
             Event::Damaged { .. } => tracing::warn!(?event, "replica"),
+            Event::Refused { refusal, .. } => {
+                tracing::warn!(peer = name, why = %refusal.text, "replica");
+            }
             _ => tracing::info!(peer = name, ?event, "replica"),
         }
         // Nobody has to listen, and one who is slow misses the oldest.
@@ -241,8 +296,8 @@ impl Worker {
             Unseen { name: Arc::clone(&node.name), why }
         });
         let (peers, unseen) = (peers.collect(), unseen.collect());
-        let damaged = self.store.aside();
-        Status { ready: self.node.is_ready(), peers, groups, unseen, damaged }
+        let (damaged, behind) = (self.store.aside(), self.behind());
+        Status { ready: self.node.is_ready(), peers, groups, unseen, damaged, behind }
     }
 
     fn groups(&self, statuses: &[PeerStatus]) -> Vec<GroupStatus> {

@@ -62,7 +62,7 @@ impl<'a> NodeCertificate<'a> {
         let (Some(store), None) = (stores.next(), stores.next()) else {
             return Err(CertificateProblem::NoStore);
         };
-        let store = parse_store(store).ok_or(CertificateProblem::NoStore)?;
+        let store = StoreId::parse(store).ok_or(CertificateProblem::NoStore)?;
         let validity = certificate.validity();
         Ok(StoreCertificate {
             fingerprint: self.fingerprint,
@@ -177,24 +177,6 @@ fn moment(seconds: i64) -> SystemTime {
         SystemTime::UNIX_EPOCH.checked_add(whole)
     };
     moved.unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// 32 hexadecimal digits, lower case, as [`StoreId`] is written.
-pub(crate) fn parse_store(text: &str) -> Option<StoreId> {
-    let digits = text.as_bytes();
-    let hex = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let mut id = [0; 16];
-    if digits.len() != 32 {
-        return None;
-    }
-    for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = hex(pair[0])? << 4 | hex(pair[1])?;
-    }
-    Some(StoreId(id))
 }
 
 /// As PEM, with the line ends of this platform's tools.

@@ -12,7 +12,7 @@ pub use authority::{AUTHORITY_FILE, AUTHORITY_KEY_FILE, Authority};
 pub use certificate::{CertificateProblem, NodeCertificate, StoreCertificate};
 pub use fingerprint::{Fingerprint, FingerprintError};
 
-pub(crate) use certificate::{date, parse_store};
+pub(crate) use certificate::date;
 
 use certificate::parameters;
 use files::{create_folder, read, write};

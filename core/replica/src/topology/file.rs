@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tidelog_model::{GroupEpoch, GroupId};
 use tokio::sync::watch;
 
 /// Read at most.
@@ -165,6 +166,10 @@ impl Topology for FileTopology {
         }
     }
 
+    fn epoch(&self, group: GroupId) -> GroupEpoch {
+        self.config().epoch(group)
+    }
+
     fn pins(&self) -> Pins {
         self.config().pins()
     }
@@ -190,7 +195,6 @@ mod tests {
     use super::*;
     use crate::topology::Selection;
     use std::fs;
-    use tidelog_model::GroupId;
 
     const KEY: &str = "tl1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 

@@ -4,6 +4,7 @@ use super::members::Members;
 use super::{NodeInfo, Topology};
 use crate::trust::{PeerPin, PinError, Pins};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tidelog_model::{GroupEpoch, GroupId};
 use tokio::sync::watch;
 
 /// Answers from memory.
@@ -17,6 +18,7 @@ pub struct FixedTopology {
 struct State {
     members: Members,
     pins: Pins,
+    epoch: GroupEpoch,
 }
 
 impl FixedTopology {
@@ -29,7 +31,7 @@ impl FixedTopology {
     /// Unless exactly one is this store.
     pub fn new(nodes: Vec<NodeInfo>) -> Result<Self, PinError> {
         let pins = checked(&nodes)?;
-        let state = State { members: Members::new(nodes), pins };
+        let state = State { members: Members::new(nodes), pins, epoch: GroupEpoch::default() };
         Ok(FixedTopology { state: Mutex::new(state), changes: watch::Sender::new(1) })
     }
 
@@ -48,6 +50,12 @@ impl FixedTopology {
         drop(state);
         self.changes.send_modify(|number| *number += 1);
         Ok(())
+    }
+
+    /// The epoch of all groups is this one from now on.
+    pub fn set_epoch(&self, epoch: GroupEpoch) {
+        self.state().epoch = epoch;
+        self.changes.send_modify(|number| *number += 1);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -89,6 +97,10 @@ impl Topology for FixedTopology {
         if changed {
             self.changes.send_modify(|number| *number += 1);
         }
+    }
+
+    fn epoch(&self, _: GroupId) -> GroupEpoch {
+        self.state().epoch
     }
 
     fn pins(&self) -> Pins {

@@ -21,7 +21,7 @@ use crate::identity::Fingerprint;
 use crate::trust::Pins;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidelog_model::{GroupId, StoreId};
+use tidelog_model::{GroupEpoch, GroupId, StoreId};
 use tokio::sync::watch;
 
 /// What a node asks about the stores around it. Answers come from memory and block on nothing.
@@ -51,6 +51,12 @@ pub trait Topology: Send + Sync {
         let mut nodes = self.replicas(group);
         nodes.retain(|node| node.is_self || self.is_active(&node.name));
         nodes
+    }
+
+    /// The epoch of a group: raised by whoever decides who holds it, whenever that changes. 0 where nobody raises it.
+    fn epoch(&self, group: GroupId) -> GroupEpoch {
+        let _ = group;
+        GroupEpoch::default()
     }
 
     /// A store by its name.

@@ -2,7 +2,7 @@
 
 use super::{Right, Selection, parse_duration};
 use crate::Congestion;
-use crate::identity::{Fingerprint, parse_store};
+use crate::identity::Fingerprint;
 use crate::trust::KEYS_PER_PEER_MAX;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -41,7 +41,7 @@ impl FromText for Fingerprint {
 
 impl FromText for StoreId {
     fn from_text(text: &str) -> Result<Self, String> {
-        parse_store(text).ok_or_else(|| {
+        StoreId::parse(text).ok_or_else(|| {
             "a store is 32 hexadecimal digits in lower case: `tidelog status` there prints them"
                 .into()
         })

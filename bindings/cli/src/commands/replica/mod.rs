@@ -2,6 +2,7 @@
 
 mod by_node;
 mod cert;
+mod forget;
 mod node;
 mod pair;
 mod print;
@@ -13,6 +14,7 @@ mod visit;
 
 pub(super) use by_node::{Written, by_node};
 pub(super) use cert::Cert;
+pub(super) use forget::Forget;
 pub(super) use node::NodeCommand;
 pub(super) use pair::Pair;
 pub(super) use repair::Repair;

@@ -1,6 +1,6 @@
 //! `tidelog node`: serves a store to its peers until it is told to end.
 
-use super::print::{report_json, status_json};
+use super::print::{behind_json, behind_text, report_json, status_json};
 use super::{by_node, identity_of, runtime, socket};
 use crate::arguments::Opener;
 use crate::error::{CommandError, Outcome, say};
@@ -28,7 +28,7 @@ const CHECK: Duration = Duration::from_secs(3600);
 
 /// Serve a store to its peers: follow them, be followed, compare and repair, until SIGTERM or Ctrl-C.
 ///
-/// `tidelog status`, `repair`, `import` and `delete` reach it through a socket in the store's directory.
+/// `tidelog status`, `repair`, `forget`, `import` and `delete` reach it through a socket in the store's directory.
 #[derive(Args, Debug)]
 pub(crate) struct NodeCommand {
     /// The configuration: this store, its peers, how it keeps in step.
@@ -58,6 +58,9 @@ impl NodeCommand {
                 store.store_id(),
                 node.endpoint().local_address()
             ));
+            for one in node.status().await.unwrap_or_default().behind {
+                say(&format!("warning: {}", behind_text(&behind_json(&one))));
+            }
             let serving = serve(&config.node.store, &node);
             tokio::select! {
                 ended = ended() => ended?,
@@ -159,6 +162,14 @@ async fn answer(stream: UnixStream, node: Arc<Node>) -> std::io::Result<()> {
             drop(node);
             let writing = tokio::task::spawn_blocking(move || by_node::write(&store, &request));
             let done = writing.await.map_err(std::io::Error::other)?;
+            write.write_all(format!("{done}\n").as_bytes()).await
+        }
+        Some("forget") => {
+            let done = node.forget(request["node"].as_str().unwrap_or_default()).await;
+            let done = match done {
+                Ok(store) => json!({ "forgotten": store.to_string() }),
+                Err(error) => json!({ "error": error.to_string() }),
+            };
             write.write_all(format!("{done}\n").as_bytes()).await
         }
         Some("check") => {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use tidelog::replication::protocol::snapshot::Transfer;
 use tidelog::replication::protocol::{Outcome, PeerState, Progress, Report};
-use tidelog::replication::{GroupState, GroupStatus, PeerReport, Permanence, Status};
+use tidelog::replication::{EpochBehind, GroupState, GroupStatus, PeerReport, Permanence, Status};
 
 pub(super) fn state_name(state: PeerState) -> &'static str {
     match state {
@@ -36,7 +36,20 @@ pub(super) fn status_json(status: &Status) -> Value {
         "groups": status.groups.iter().map(group_json).collect::<Vec<_>>(),
         "unseen": unseen.collect::<Vec<_>>(),
         "damaged": damaged.collect::<Vec<_>>(),
+        "behind": status.behind.iter().map(behind_json).collect::<Vec<_>>(),
     })
+}
+
+pub(super) fn behind_json(behind: &EpochBehind) -> Value {
+    json!({ "group": behind.group.0, "epoch": behind.epoch.0, "seen": behind.seen.0 })
+}
+
+/// What [`behind_json`] says, in words.
+pub(super) fn behind_text(behind: &Value) -> String {
+    format!(
+        "the topology file of this node has epoch {} of group {}, and epoch {} was seen: update the file",
+        behind["epoch"], behind["group"], behind["seen"]
+    )
 }
 
 fn group_json(group: &GroupStatus) -> Value {
@@ -77,6 +90,7 @@ fn peer_json(peer: &PeerReport) -> Value {
         "rtt_us": peer.link.map(|link| u64::try_from(link.rtt.as_micros()).unwrap_or(u64::MAX)),
         "comparing": status.comparing.as_ref().map(windows_json),
         "receiving": status.receiving.as_ref().map(transfer_json),
+        "refused": status.refusal.as_ref().map(|refusal| &refusal.text),
     })
 }
 
@@ -159,6 +173,12 @@ pub(super) fn status_text(status: &Value) -> String {
         for line in under_way(peer) {
             let _ = writeln!(text, "{:<16} {line}", "");
         }
+        if let Some(why) = peer["refused"].as_str() {
+            let _ = writeln!(text, "{:<16} refused: {why}", "");
+        }
+    }
+    for behind in status["behind"].as_array().into_iter().flatten() {
+        let _ = writeln!(text, "{}", behind_text(behind));
     }
     for peer in status["unseen"].as_array().into_iter().flatten() {
         let why = peer["why"].as_str().unwrap_or("not reached yet");

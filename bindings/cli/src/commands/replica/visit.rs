@@ -93,7 +93,7 @@ async fn one_comparison(node: &Node) -> Result<(Outcome, Report), String> {
                 None => crate::error::say(&format!("tidelog: {why}")),
             },
             Event::Completed { outcome, report, .. } => return Ok((outcome, report)),
-            Event::Refused { why, .. } => return Err(why),
+            Event::Refused { refusal, .. } => return Err(refusal.text),
             _ => {}
         }
     }

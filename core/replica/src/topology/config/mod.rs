@@ -5,6 +5,7 @@
 //! listen = "0.0.0.0:7447"
 //! store = "/var/lib/plant"
 //! identity = "/etc/tidelog"        # node.key and node.crt
+//! epoch = 2                        # raised in all files when a store joins or leaves, or a group moves
 //!
 //! [[peer]]
 //! name = "b"
@@ -27,6 +28,7 @@
 //!
 //! A key that is unknown is refused by its name: one that is misspelt would silently do nothing.
 
+mod epochs;
 mod sync;
 
 use super::values;
@@ -41,7 +43,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tidelog_model::{GroupId, StoreId};
+use tidelog_model::{GroupEpoch, GroupId, StoreId};
 
 /// A configuration that was checked.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -82,6 +84,13 @@ pub struct NodeConfig {
     /// Free words, such as zone and rack.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// The epoch of all groups: raise it in every file when a store joins or leaves, or a group moves. Nodes that go by an older one
+    /// are not spoken with until theirs is raised, too. Takes effect at once. 0 unless given.
+    #[serde(default, deserialize_with = "epochs::one")]
+    pub epoch: GroupEpoch,
+    /// The same of single groups, where it is another one: `{ 3 = 5 }`.
+    #[serde(default, deserialize_with = "epochs::by_group")]
+    pub epochs: BTreeMap<GroupId, GroupEpoch>,
 }
 
 /// `[[peer]]`: a store that this one knows.
@@ -199,6 +208,12 @@ impl Config {
     pub fn pins(&self) -> Pins {
         // It was checked when the configuration was read; one made by hand that is wrong trusts nobody.
         self.try_pins().unwrap_or_default()
+    }
+
+    /// The epoch of a group.
+    #[must_use]
+    pub fn epoch(&self, group: GroupId) -> GroupEpoch {
+        self.node.epochs.get(&group).copied().unwrap_or(self.node.epoch)
     }
 
     /// All stores, this one included, in the order of their names.

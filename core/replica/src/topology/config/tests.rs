@@ -42,6 +42,8 @@ identity = "/etc/tidelog"
 authority = "ca.crt"
 groups = [0, 2]
 labels = {{ zone = "a" }}
+epoch = 4
+epochs = {{ 2 = 5 }}
 
 [[peer]]
 name = "b"
@@ -85,6 +87,7 @@ scrub = "14d"
     assert!(!rights.allows(Right::Replicate, GroupId(2), "other"));
     assert!(c.rights.len() == 3 && c.databases == Selection::All && c.fingerprints.is_empty());
     assert_eq!(config.node.authority.as_deref(), Some(Path::new("/etc/tidelog/ca.crt")));
+    assert_eq!([0, 2].map(|group| config.epoch(GroupId(group)).0), [4, 5]);
     let sync = &config.sync;
     assert_eq!(sync.initial_delay, Duration::from_secs(90));
     assert_eq!(sync.startup_timeout, Duration::from_secs(10));
@@ -129,6 +132,9 @@ fn what_cannot_be_is_refused_with_file_line_and_advice() {
             "batch_bytes = 10: give a whole number from 4096 to",
         ),
         (format!("{NODE}[sync]\nbatch_bytes = 9000000\n"), 5, "to 8388608"),
+        (format!("{NODE}epoch = -1\n"), 4, "epoch = -1: give a whole number from 0"),
+        (format!("{NODE}epochs = {{ a = 1 }}\n"), 4, "by the numbers of groups"),
+        (format!("{NODE}epochs = {{ 1 = -2 }}\n"), 4, "epochs = -2: give a whole number from 0"),
         (peer("groups = \"some\"\n"), 8, "a list of group numbers"),
         (peer("groups = [-1]\n"), 8, "-1"),
         (peer("rights = [\"read\"]\n"), 8, "replicate, snapshot and repair"),
