@@ -11,10 +11,12 @@
 //! - `seal`: a death at each call of sealing the pyramid, and of what is sealed.
 //! - `aside`: a damaged file set aside and healed.
 //! - `snapshot`: files of another store received and installed.
+//! - `drop_group`: a group is given up beside a write.
 //!
 //! `TIDELOG_LONG=1` runs more of everything.
 
 mod aside;
+mod drop_group;
 mod faults;
 mod history;
 mod log;

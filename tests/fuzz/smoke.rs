@@ -9,12 +9,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tidelog_engine::fuzzing;
 use tidelog_model::{
-    CollectionName, Digest, GroupId, Horizon, Incarnation, Level, Position, Stamp, StoreId,
-    TimeRange,
+    CollectionName, Digest, GroupEpoch, GroupId, Horizon, Incarnation, Level, Position, Stamp,
+    StoreId, TimeRange,
 };
 use tidelog_protocol::compare::{Item, Look, Print, Scope};
-use tidelog_protocol::message::{Control, Pulse, Roots, SessionMessage, TailBatch};
+use tidelog_protocol::message::{
+    CANONICAL, Control, Hello, Pulse, Roots, SessionMessage, TailBatch, VERSION,
+};
 use tidelog_protocol::snapshot::{FileOffer, SnapshotMessage};
+use tidelog_protocol::{Refusal, RefusalKind};
 
 type Target = (&'static str, fn(&[u8]));
 const TARGETS: [Target; 9] = [
@@ -59,6 +62,20 @@ fn messages() -> Vec<Vec<u8>> {
     let known = vec![(StoreId([1; 16]), Stamp(9 << 16))];
     let horizon = Horizon::new(known.clone());
     let pulse = Pulse { closed: Stamp(5), position: at(900), known };
+    let hello = Hello {
+        version: VERSION,
+        canonical: CANONICAL,
+        store: StoreId([1; 16]),
+        incarnation: Incarnation([7; 16]),
+        groups: 8,
+        cursor: Some(at(5)),
+        closed: Stamp(5),
+        wall: 6,
+        once: false,
+        held: 900,
+        epochs: vec![(GroupId(0), GroupEpoch(2)), (GroupId(3), GroupEpoch(300))],
+    };
+    let refusal = Refusal { kind: RefusalKind::Epoch, text: "raise it".to_owned() };
     let (tombstones, batches) = (vec![vec![1; 9]], vec![vec![2; 300]]);
     let tail = TailBatch { from: at(5), next: at(900), floor: None, tombstones, batches };
     let roots = Roots { store: None, state: None, groups: Some(vec![(GroupId(1), 77)]) };
@@ -88,6 +105,8 @@ fn messages() -> Vec<Vec<u8>> {
         SnapshotMessage::Offer { files: files.into() }.encode(),
         SnapshotMessage::Sums { file, from: 1, sums: vec![[6; 32]; 3] }.encode(),
         SnapshotMessage::Piece { file, piece: 2, bytes: vec![7; 200] }.encode(),
+        Control::Hello(hello).encode(),
+        Control::Goodbye(refusal).encode(),
         Control::Pulse(pulse).encode(),
         Control::Resend(Some(at(9))).encode(),
         tail.encode(),

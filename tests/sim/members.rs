@@ -5,8 +5,8 @@ use crate::rest::{alike, come_to_rest};
 use crate::twin::cells;
 use crate::world::World;
 use tidelog_engine::{Batch, Durability};
-use tidelog_model::{GroupEpoch, GroupId};
-use tidelog_protocol::{Event, Refusal, RefusalKind};
+use tidelog_model::{GroupEpoch, GroupId, Stamp};
+use tidelog_protocol::{Event, Input, Outcome, Refusal, RefusalKind};
 
 const START: i64 = 1_700_000_000_000_000_000;
 
@@ -154,4 +154,37 @@ fn who_was_forgotten_is_refused_and_comes_back_as_a_new_store() {
     come_to_rest(&mut world);
     alike(&world);
     assert_eq!(kept(&world), [3, 3]);
+}
+
+#[test]
+fn a_comparison_of_a_named_group_is_of_that_alone_and_settles_nothing_else() {
+    let mut world = world(2, 73);
+    (0..20).for_each(|device| write(&world, 0, &format!("d{device}")));
+    world.run(5_000);
+    let agreed = |world: &World| [0, 1].map(|machine| world.node(machine).status()[0].agreed_at);
+    for machine in 0..2 {
+        let before = agreed(&world);
+        let (now, peer) = (world.now_of(machine), world.machines[1 - machine].id.unwrap());
+        world.machines.iter_mut().for_each(|one| one.events.clear());
+        let up = world.machines[machine].up.as_mut().unwrap();
+        let groups = vec![GroupId(1)];
+        up.node.handle(now, Input::CheckGroups { peer, groups: groups.clone() });
+        world.run(1_000);
+        let ended = world.machines[machine].events.iter().find_map(|event| match event {
+            Event::Completed { outcome, report, .. } => Some((outcome.clone(), report.clone())),
+            _ => None,
+        });
+        let (outcome, report) = ended.expect("it came to its end");
+        assert_eq!((outcome, report.groups), (Outcome::Agreed, groups));
+        assert!(report.horizon.least() > Stamp::ZERO);
+        assert_eq!(agreed(&world), before, "other groups were not compared");
+    }
+    // Of a peer that is none it is told at once, and not waited for.
+    world.set_member(1, false);
+    let (now, peer) = (world.now_of(0), world.machines[1].id.unwrap());
+    let up = world.machines[0].up.as_mut().unwrap();
+    up.node.handle(now, Input::CheckGroups { peer, groups: vec![GroupId(1)] });
+    world.settle();
+    let failed = |event: &Event| matches!(event, Event::Failed { report, .. } if report.groups == [GroupId(1)]);
+    assert!(world.machines[0].events.iter().any(failed), "{:?}", world.machines[0].events);
 }

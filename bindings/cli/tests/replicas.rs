@@ -425,3 +425,66 @@ fn a_peer_is_forgotten_where_no_node_runs() {
     assert_eq!(output.status.code(), Some(2), "{}", told(&output));
     assert!(told(&output).contains("none that anything is kept for"), "{}", told(&output));
 }
+
+#[test]
+fn a_group_is_dropped_when_every_other_replica_has_shown_that_it_has_it() {
+    let (a, b) = paired();
+    let rows: String = (0..40).map(|device| format!("pump{device},0,{device}.5\n")).collect();
+    a.import(&rows);
+    let (_a, b_runs) = (a.node(), b.node());
+    wait_until("b has the rows", || a.root() != "no rows\n" && a.root() == b.root());
+    let drop_group = || a.run(&["drop-group", "plant", "0", "--json"]);
+    let refused = |why: &str| {
+        let output = drop_group();
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        assert!(told(&output).contains(why), "{}", told(&output));
+        assert_eq!(a.text(&["export", "plant", "db.tank"]).lines().count(), 41, "all is there");
+    };
+    refused("group-0000 is placed on this node");
+    a.edit(|text| text.replacen("[node]\n", "[node]\ngroups = [1, 2, 3, 4, 5, 6, 7]\n", 1));
+    wait_until("a holds seven groups", || {
+        a.json(&["status", "plant", "--json"])["groups"].as_array().map(Vec::len) == Some(7)
+    });
+    // What nobody follows any more is found by the comparison, and sent.
+    let late: String = (0..40).map(|device| format!("pump{device},1,{device}.5\n")).collect();
+    drop(b_runs);
+    wait_until("b is gone", || !peer_of(&a)["address"].is_string());
+    refused("b holds group-0000, and is not linked");
+    a.import(&late);
+    // b, too, must know a as one that holds the group: what it does not compare it cannot vouch for.
+    let narrow = |groups: &str| {
+        b.edit(|text| text.replace("name = \"a\"\n", &format!("name = \"a\"\n{groups}")))
+    };
+    narrow("groups = [1, 2, 3, 4, 5, 6, 7]\n");
+    let b_runs = b.node();
+    let linked = || peer_of(&a)["address"].is_string() && peer_of(&a)["state"] != "disconnected";
+    wait_until("they are linked", linked);
+    let output = drop_group();
+    assert!(
+        told(&output).contains("b was not shown to have all of group-0000"),
+        "{}",
+        told(&output)
+    );
+    assert_eq!(a.text(&["export", "plant", "db.tank"]).lines().count(), 81, "all is there");
+    b.edit(|text| text.replace("groups = [1, 2, 3, 4, 5, 6, 7]\n", ""));
+    drop(b_runs);
+    let _b = b.node();
+    wait_until("b has all", || b.text(&["export", "plant", "db.tank"]).lines().count() > 60);
+    // A link with the one that was killed may be thought to be there still.
+    let mut output = drop_group();
+    wait_until("b has shown that it has all", || {
+        if !output.status.success() {
+            output = drop_group();
+        }
+        output.status.success()
+    });
+    let gone: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = gone["rows"].as_u64().unwrap() as usize;
+    let left = a.text(&["export", "plant", "db.tank"]);
+    assert!(rows > 0 && left.lines().count() == 81 - rows, "{rows} {left}");
+    assert_eq!(b.text(&["export", "plant", "db.tank"]).lines().count(), 81, "b has them all");
+    // What is written to it here from then on is neither lost nor hidden.
+    let lost = (0..40).find(|device| !left.contains(&format!("pump{device},"))).unwrap();
+    a.import(&format!("pump{lost},5,1.5\n"));
+    assert_eq!(a.text(&["export", "plant", "db.tank"]).lines().count(), 82 - rows);
+}

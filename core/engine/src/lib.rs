@@ -54,6 +54,7 @@ pub fn read_tombstone(bytes: &[u8]) -> Result<Tombstone, ApplyError> {
         .map_err(|error| ApplyError::Malformed { what: error.to_string() })
 }
 
+pub use upkeep::{DropGroupError, FrozenGroup};
 pub use wal::{Tail, TailArchive, TailError, TailRecord};
 
 pub use tidelog_model::{

@@ -43,6 +43,8 @@ pub(crate) struct Peer {
     pub(crate) again: bool,
     /// Of the comparison that the host asked for.
     pub(crate) only: Option<Only>,
+    /// The groups that it asked for, shared or not.
+    pub(crate) check_groups: Option<Vec<GroupId>>,
     pub(crate) failures: u32,
     pub(crate) agreed_at: Option<u64>,
     pub(crate) last_outcome: Option<Outcome>,
@@ -88,6 +90,7 @@ impl Peer {
             check_at: None,
             again: false,
             only: None,
+            check_groups: None,
             failures: 0,
             agreed_at: None,
             last_outcome: None,

@@ -98,8 +98,8 @@ pub use close::{CloseCode, LinkEnd};
 pub use counters::Counters;
 pub use dial_error::{DialError, Distrust, Permanence, RefusedHandshake};
 pub use driver::{
-    EpochBehind, ForgetError, GroupState, GroupStatus, Happening, Node, NodeOptions, PeerReport,
-    StartError, Status, Unseen, forget,
+    DropError, EpochBehind, ForgetError, GroupState, GroupStatus, Happening, Node, NodeOptions,
+    PeerReport, StartError, Status, Unseen, forget,
 };
 pub use endpoint::{BindError, Endpoint, EndpointOptions};
 pub use limits::{Congestion, Limits};

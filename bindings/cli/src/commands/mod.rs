@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Repair(replica::Repair),
     #[cfg(feature = "replication")]
     Forget(replica::Forget),
+    #[cfg(feature = "replication")]
+    DropGroup(replica::DropGroup),
     Demo(demo::Demo),
     /// The process that the demo kills.
     #[command(hide = true)]
@@ -112,6 +114,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Outcome, CommandError> {
         Command::Repair(command) => command.run(),
         #[cfg(feature = "replication")]
         Command::Forget(command) => command.run(&opener),
+        #[cfg(feature = "replication")]
+        Command::DropGroup(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::DemoWriter(command) => command.run(),
         #[cfg(feature = "replication")]

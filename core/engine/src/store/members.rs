@@ -3,6 +3,7 @@
 use super::Store;
 use crate::error::UpkeepError;
 use crate::manifest::Change;
+use crate::upkeep::{DropGroupError, FrozenGroup};
 use tidelog_model::{GroupEpoch, GroupId, StoreId};
 
 impl Store {
@@ -57,6 +58,24 @@ impl Store {
         inner.refresh_state(&manifest);
         inner.cursors().remove(&store);
         Ok(())
+    }
+
+    /// Writes what is in memory to files and names those of a group: the first step of giving it up. What is written from now on
+    /// is not meant. Blocks until done.
+    ///
+    /// # Errors
+    /// See [`DropGroupError`].
+    pub fn freeze_group(&self, group: GroupId) -> Result<FrozenGroup, DropGroupError> {
+        self.inner.freeze_group(group)
+    }
+
+    /// Removes the rows of a group that were named before, in one edit; deletes, schemas and what was written since stay. Whoever
+    /// calls this has made sure that the rows are elsewhere, or wants them gone.
+    ///
+    /// # Errors
+    /// [`DropGroupError::Changed`] when its files were merged since. Nothing was removed then.
+    pub fn drop_group(&self, frozen: &FrozenGroup) -> Result<(), DropGroupError> {
+        self.inner.drop_group(frozen)
     }
 
     /// Stores that something is kept for: part of the log, or how far theirs is followed.

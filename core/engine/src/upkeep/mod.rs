@@ -1,6 +1,7 @@
 //! Upkeep: memory to files, many files to few, and the threads that do it unasked.
 
 mod compact;
+mod drop_group;
 mod evict;
 mod flush;
 mod fresh;
@@ -13,6 +14,7 @@ mod roll_up;
 mod settle;
 mod threads;
 
+pub use drop_group::{DropGroupError, FrozenGroup};
 pub(crate) use flush::{Sealed, entry_of};
 pub(crate) use open_leaves::OpenLeaves;
 pub(crate) use threads::{Spawn, Threads, spawn};

@@ -45,8 +45,10 @@ impl Node {
             return;
         };
         if let Some(old) = one.link.filter(|old| *old != link) {
-            one.unlink();
             let why = String::from("another connection took its place");
+            self.break_session(peer, &why);
+            let Some(one) = self.peers.get_mut(&peer) else { return };
+            one.unlink();
             self.end_snapshots(peer, &why);
             self.out.push_back(Output::Close { peer, link: old, why, for_good: false });
             self.forget_asks(peer);
@@ -63,25 +65,32 @@ impl Node {
             return;
         };
         let brought: u64 = one.responders.values().map(|one| one.counts.rows_taken).sum();
-        let session = one.session.take();
-        let brought =
-            brought + session.as_ref().map_or(0, |(_, session)| session.report.counts.rows_taken);
+        let own = one.session.as_ref();
+        let brought = brought + own.map_or(0, |(_, session)| session.report.counts.rows_taken);
         let responders: Vec<u32> = one.responders.keys().copied().collect();
         self.pass_on(peer, brought);
         let Some(one) = self.peers.get_mut(&peer) else { return };
         let was_up = one.is_up();
+        one.check_groups = None;
+        self.break_session(peer, &why);
+        let Some(one) = self.peers.get_mut(&peer) else { return };
         one.unlink();
-        if let Some((number, session)) = session {
-            one.sessions.1 += 1;
-            let (why, report) = (why.clone(), session.report);
-            self.event(Event::Failed { peer, session: number, why, report });
-            self.forget(peer, number);
-        }
         responders.into_iter().for_each(|number| self.forget(peer, number));
         self.end_snapshots(peer, &why);
         self.forget_asks(peer);
         if was_up {
             self.event(Event::Disconnected { peer, why });
+        }
+    }
+
+    /// The link over which a comparison went is gone.
+    fn break_session(&mut self, peer: StoreId, why: &str) {
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        if let Some((number, session)) = one.session.take() {
+            one.sessions.1 += 1;
+            let (why, report) = (String::from(why), session.report);
+            self.event(Event::Failed { peer, session: number, why, report });
+            self.forget(peer, number);
         }
     }
 

@@ -15,6 +15,7 @@ use crate::compare::Only;
 use crate::event::{Event, PeerStatus, Reason};
 use crate::message::Channel;
 use crate::peer::{LinkId, Peer};
+use crate::session::Report;
 use crate::snapshot::Giver;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
@@ -146,6 +147,13 @@ pub enum Input {
     },
     /// What the store cannot read of what it had, all of it; less than before when the host gave some of it up.
     Lacks(Vec<Lack>),
+    /// The host wants a comparison of these groups now, which need not be shared any more. It settles nothing else.
+    CheckGroups {
+        /// With whom.
+        peer: StoreId,
+        /// Ascending.
+        groups: Vec<GroupId>,
+    },
     /// The groups that a peer shares with this store, from now on; none: it is no peer any more.
     Shares {
         /// The peer.
@@ -300,6 +308,17 @@ impl Node {
                 self.ask_closed();
             }
             Input::Lacks(lacks) => self.lacks_these(lacks),
+            Input::CheckGroups { peer, groups } => {
+                match self.peers.get_mut(&peer) {
+                    Some(one) => one.check_groups = Some(groups),
+                    None => {
+                        let why = String::from("it shares no group with this store");
+                        let report = Report { groups, ..Report::default() };
+                        self.event(Event::Failed { peer, session: 0, why, report });
+                    }
+                }
+                self.ask_closed();
+            }
             Input::Shares { peer, groups } => self.shares(peer, groups),
             Input::Epochs(epochs) => self.have_epochs(epochs),
         }

@@ -100,10 +100,13 @@ impl Node {
         let Some(one) = self.peers.get_mut(&peer) else { return };
         let Some(responder) = one.responders.get_mut(&number) else { return };
         if core::mem::take(&mut responder.agreed) {
-            let (horizon, lacks) = (responder.view.horizon.clone(), responder.lacks);
+            let (horizon, whole) = (responder.view.horizon.clone(), responder.whole);
+            let lacks = responder.lacks;
             self.end_responder(peer, number);
-            self.agreed(peer, &horizon);
-            self.healed(peer, &horizon, lacks);
+            if whole {
+                self.agreed(peer, &horizon);
+                self.healed(peer, &horizon, lacks);
+            }
         }
     }
 
@@ -142,7 +145,8 @@ impl Node {
             && one.session.is_none()
             && one.responders.is_empty()
             && !self.is_receiving_from(one.store);
-        let (at, _) = one.check_at.filter(|_| idle)?;
+        let named = one.check_groups.as_ref().map(|_| self.now.monotonic);
+        let at = named.or(one.check_at.map(|(at, _)| at)).filter(|_| idle)?;
         let patience = if one.knows_enough(self.me.store) { 0 } else { one.up_at + PATIENCE };
         Some(at.max(patience))
     }
@@ -153,8 +157,12 @@ impl Node {
         let due = |one: &&Peer| self.check_due(one).is_some_and(|at| at <= now);
         let due: Vec<StoreId> = self.peers.values().filter(due).map(|one| one.store).collect();
         for peer in due {
-            let taken = self.peers.get_mut(&peer).and_then(|one| one.check_at.take());
-            let Some((_, reason)) = taken else { continue };
+            let Some(one) = self.peers.get_mut(&peer) else { continue };
+            if one.check_groups.is_some() {
+                self.begin_session(peer, Reason::Asked);
+                continue;
+            }
+            let Some((_, reason)) = one.check_at.take() else { continue };
             // Who only looks is given nothing.
             if !self.config.tell && self.lacks(peer) {
                 self.receive_before(peer, Then::Begin(reason));
@@ -173,12 +181,16 @@ impl Node {
         let number = one.next_session;
         one.next_session = one.next_session.wrapping_add(2);
         let follows = one.tail_out.is_on() || one.tail_in.is_on();
+        let named = one.check_groups.take();
+        let apart = named.is_some();
+        let groups = named.unwrap_or_else(|| one.shared.clone());
         let begin = Begin {
             peer,
             session: number,
             horizon,
             salt,
-            groups: one.shared.clone(),
+            groups: groups.clone(),
+            apart,
             second_look: follows.then_some(self.config.second_look),
             // Once stores have agreed differences are few, and bytes count.
             eager: one.agreed_at.is_none(),
@@ -191,7 +203,6 @@ impl Node {
             groups_at_once: self.config.groups_at_once,
             tell: self.config.tell,
         };
-        let groups = one.shared.clone();
         let (mut session, acts) = Initiator::new(begin, now);
         session.lacks = self.lacking.number();
         one.session = Some((number, session));
@@ -281,9 +292,11 @@ impl Node {
             return;
         };
         one.counts.add(&session.report.counts);
-        one.last_outcome = Some(outcome.clone());
+        let apart = session.apart;
+        if !apart {
+            one.last_outcome = Some(outcome.clone());
+        }
         let link = one.link;
-        let (report, horizon, lacks) = (session.report, session.view.horizon, session.lacks);
         let failed = matches!(outcome, Outcome::Aborted { .. } | Outcome::Diverged);
         if failed {
             one.failures += 1;
@@ -307,7 +320,7 @@ impl Node {
         let Some(one) = self.peers.get_mut(&peer) else { return };
         // A store that was given an old copy of its disk does not know what it wrote after that, with stamps that may have
         // been ahead of its clock: no horizon of its own covers those before the clock does.
-        let wait = match outcome.settles() && core::mem::take(&mut one.again) {
+        let wait = match outcome.settles() && !apart && core::mem::take(&mut one.again) {
             true => {
                 Some((self.config.clock_ahead.saturating_add(self.config.pulse), Reason::Startup))
             }
@@ -316,17 +329,24 @@ impl Node {
         if one.check_at.is_none() && !once && (failed || ahead || self.me.store < peer) {
             one.check_at = wait.map(|(wait, reason)| (now + wait, reason));
         }
-        self.pass_on(peer, report.counts.rows_taken);
+        self.pass_on(peer, session.report.counts.rows_taken);
         self.forget(peer, number);
         if let Some(link) = link {
             self.out.push_back(Output::Finish { peer, link, channel: Channel::Session(number) });
         }
+        self.conclude(peer, number, session, outcome);
+    }
+
+    /// Tells what a comparison came to, and what follows from it.
+    fn conclude(&mut self, peer: StoreId, number: u32, session: Initiator, outcome: Outcome) {
+        let (report, horizon) = (session.report, session.view.horizon);
         match outcome {
             Outcome::Aborted { why } => {
                 self.event(Event::Failed { peer, session: number, why, report });
             }
             outcome => {
-                let settled = outcome.settles();
+                // One of named groups says nothing of what is shared.
+                let settled = outcome.settles() && !session.apart;
                 // What rollups stand for is not lacking of any file of rows.
                 let whole = match &outcome {
                     Outcome::Partial { left_out } => {
@@ -334,7 +354,7 @@ impl Node {
                     }
                     outcome => *outcome == Outcome::Agreed,
                 };
-                if !settled && !once && one_needs(self.peers.get(&peer)) {
+                if !settled && !self.config.once && one_needs(self.peers.get(&peer)) {
                     self.check_soon(peer);
                 }
                 if let Some(one) = self.peers.get_mut(&peer) {
@@ -344,8 +364,8 @@ impl Node {
                 if settled {
                     self.agreed(peer, &horizon);
                 }
-                if whole {
-                    self.healed(peer, &horizon, lacks);
+                if whole && !session.apart {
+                    self.healed(peer, &horizon, session.lacks);
                 }
             }
         }

@@ -69,6 +69,7 @@ pub(crate) struct Initiator {
     pub(crate) report: Report,
     /// How often something was found lacking here before it began.
     pub(crate) lacks: u64,
+    pub(crate) apart: bool,
     started: u64,
     pub(crate) active: u64,
 }
@@ -103,6 +104,8 @@ pub(crate) struct Begin {
     pub(crate) second_look: Option<u64>,
     /// Says more than is asked for, to save round trips.
     pub(crate) eager: bool,
+    /// Of groups that were named: nothing of what is shared is settled by it.
+    pub(crate) apart: bool,
     /// Only a part is compared.
     pub(crate) only: Option<Only>,
     /// Only rows from this time on are.
@@ -116,10 +119,11 @@ pub(crate) struct Begin {
 impl Initiator {
     pub(crate) fn new(begin: Begin, now: u64) -> (Self, Vec<Act>) {
         let Begin { peer, session, horizon, salt, groups, second_look, .. } = begin;
-        let Begin { eager, only, from, groups_at_once, tell, .. } = begin;
+        let Begin { eager, apart, only, from, groups_at_once, tell, .. } = begin;
         let second_look = second_look.filter(|_| !tell);
         let view = View { peer, session, epoch: 0, horizon, salt };
         let ask = Ask::Summary { view: view.clone(), groups: groups.clone() };
+        let report = Report { groups: groups.clone(), ..Report::default() };
         let initiator = Initiator {
             view,
             groups,
@@ -155,8 +159,9 @@ impl Initiator {
             looked_before: 0,
             look_began: now,
             under_way: 0,
-            report: Report::default(),
+            report,
             lacks: 0,
+            apart,
             started: now,
             active: now,
         };
@@ -501,6 +506,7 @@ impl Initiator {
         self.doing = Doing::Over;
         self.tell_progress(now);
         self.report.millis = now.saturating_sub(self.started);
+        self.report.horizon = self.view.horizon.clone();
         vec![Act::End(outcome)]
     }
 

@@ -14,7 +14,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use tidelog_model::digest::{StateKind, StateRoot};
-use tidelog_model::{Digest, GroupId};
+use tidelog_model::{Digest, GroupId, Horizon};
 
 /// Group roots are said at once when there are so few.
 pub(crate) const GROUPS_AT_ONCE: usize = 32;
@@ -94,6 +94,10 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// Deletes, schemas, options or cuts differ, when that is only looked at.
     pub state_differs: bool,
+    /// The groups that it is about.
+    pub groups: Vec<GroupId>,
+    /// Up to where it covers what there is; known at its end.
+    pub horizon: Horizon,
     /// Windows that were looked at, of those that are known to be looked at; a series of a window counts as one, a whole
     /// day as its hours.
     pub windows: Progress,

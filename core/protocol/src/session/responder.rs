@@ -23,6 +23,8 @@ pub(crate) struct Responder {
     pub(crate) agreed: bool,
     /// How often something was found lacking here before it began.
     pub(crate) lacks: u64,
+    /// It is about all groups that are shared, and so settles what is missing of a log.
+    pub(crate) whole: bool,
 }
 
 #[derive(Debug)]
@@ -64,10 +66,20 @@ impl Responder {
     ) -> (Self, Vec<Act>) {
         let groups: Vec<GroupId> =
             groups.into_iter().filter(|group| shared.contains(group)).collect();
+        let whole = groups == shared;
         let ask = Ask::Summary { view: view.clone(), groups: groups.clone() };
         let (counts, doing) = (Counts::default(), Doing::Summing(theirs));
-        let responder =
-            Responder { view, eager, groups, doing, counts, active: now, agreed: false, lacks: 0 };
+        let responder = Responder {
+            view,
+            eager,
+            groups,
+            doing,
+            counts,
+            active: now,
+            agreed: false,
+            lacks: 0,
+            whole,
+        };
         (responder, vec![Act::Ask(ask)])
     }
 

@@ -1,6 +1,7 @@
 //! The driver: a store joins its peers. Frames, answers and time go to the protocol, and what it says is done. Decides
 //! nothing but which of two links with one peer stays, when a dial is given up, and when the store is told what was agreed on.
 
+mod drop_group;
 mod forget;
 mod groups;
 mod held_back;
@@ -11,6 +12,7 @@ mod scrub;
 mod status;
 mod work;
 
+pub use drop_group::DropError;
 pub use forget::{ForgetError, forget};
 pub use groups::{GroupState, GroupStatus};
 pub use node::{Node, NodeOptions, StartError};

@@ -97,7 +97,7 @@ pub enum StartError {
 pub struct Node {
     store: Store,
     endpoint: Endpoint,
-    work: mpsc::Sender<Work>,
+    pub(super) work: mpsc::Sender<Work>,
     events: broadcast::Sender<Happening>,
     ready: watch::Receiver<bool>,
     running: Running,

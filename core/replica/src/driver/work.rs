@@ -1,5 +1,6 @@
 //! The one task that owns the protocol: everything that happens comes to it in turn.
 
+use super::drop_group::{DropError, Holder, holders};
 use super::forget::{ForgetError, to_forget};
 use super::groups::{GroupStatus, status_of};
 use super::held_back::HeldBack;
@@ -34,6 +35,10 @@ pub(super) enum Work {
     Status(oneshot::Sender<Status>),
     /// A comparison is wanted, with a peer or all, of a part or everything.
     Check(Option<Arc<str>>, Option<Only>),
+    /// Which other stores hold a group that is not placed here any more?
+    Holders(GroupId, oneshot::Sender<Result<Vec<Holder>, DropError>>),
+    /// A comparison of these groups alone is wanted.
+    CheckGroups(StoreId, Vec<GroupId>),
     /// Nothing is to be kept of a peer any more: may that be, and which store is it?
     Forget(String, oneshot::Sender<Result<StoreId, ForgetError>>),
     /// A dial failed.
@@ -127,6 +132,13 @@ impl Worker {
                 if name.is_none() || peer.is_some() {
                     self.node.handle(now, Input::Check { peer, only });
                 }
+            }
+            Work::Holders(group, to) => {
+                let linked = |peer: StoreId| self.links.figures(peer).is_some();
+                let _ = to.send(holders(group, &*self.topology, &self.names, linked));
+            }
+            Work::CheckGroups(peer, groups) => {
+                self.node.handle(now, Input::CheckGroups { peer, groups });
             }
             Work::Forget(who, to) => {
                 let _ = to.send(self.forget(&who));

@@ -2,6 +2,7 @@
 
 mod by_node;
 mod cert;
+mod drop_group;
 mod forget;
 mod node;
 mod pair;
@@ -14,6 +15,7 @@ mod visit;
 
 pub(super) use by_node::{Written, by_node};
 pub(super) use cert::Cert;
+pub(super) use drop_group::DropGroup;
 pub(super) use forget::Forget;
 pub(super) use node::NodeCommand;
 pub(super) use pair::Pair;

@@ -16,7 +16,7 @@ use tidelog::replication::protocol::compare::Only;
 use tidelog::replication::protocol::{Config, Event, Outcome as SyncOutcome, Portion};
 use tidelog::replication::topology::{FileTopology, SyncConfig, Topology};
 use tidelog::replication::{Node, NodeOptions};
-use tidelog::{CollectionName, TimeRange};
+use tidelog::{CollectionName, GroupId, TimeRange};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,7 +28,7 @@ const CHECK: Duration = Duration::from_secs(3600);
 
 /// Serve a store to its peers: follow them, be followed, compare and repair, until SIGTERM or Ctrl-C.
 ///
-/// `tidelog status`, `repair`, `forget`, `import` and `delete` reach it through a socket in the store's directory.
+/// `tidelog status`, `repair`, `forget`, `drop-group`, `import` and `delete` reach it through a socket in the store's directory.
 #[derive(Args, Debug)]
 pub(crate) struct NodeCommand {
     /// The configuration: this store, its peers, how it keeps in step.
@@ -172,6 +172,10 @@ async fn answer(stream: UnixStream, node: Arc<Node>) -> std::io::Result<()> {
             };
             write.write_all(format!("{done}\n").as_bytes()).await
         }
+        Some("drop-group") => {
+            let done = drop_group(&node, &request["group"]).await;
+            write.write_all(format!("{done}\n").as_bytes()).await
+        }
         Some("check") => {
             check(&node, request["peer"].as_str(), part_of(&request), &mut write).await
         }
@@ -180,6 +184,16 @@ async fn answer(stream: UnixStream, node: Arc<Node>) -> std::io::Result<()> {
                 json!({ "error": "this node does not know the request: is it an older one?" });
             write.write_all(format!("{error}\n").as_bytes()).await
         }
+    }
+}
+
+async fn drop_group(node: &Node, group: &Value) -> Value {
+    let Some(number) = group.as_u64().and_then(|number| u32::try_from(number).ok()) else {
+        return json!({ "error": "a group is a number" });
+    };
+    match node.drop_group(GroupId(number)).await {
+        Ok(gone) => json!({ "group": number, "rows": gone.rows(), "bytes": gone.bytes() }),
+        Err(error) => json!({ "error": error.to_string() }),
     }
 }
 
