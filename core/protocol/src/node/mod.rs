@@ -154,6 +154,8 @@ pub enum Input {
         /// Ascending.
         groups: Vec<GroupId>,
     },
+    /// There are no peers to wait for.
+    Alone,
     /// The groups that a peer shares with this store, from now on; none: it is no peer any more.
     Shares {
         /// The peer.
@@ -319,6 +321,7 @@ impl Node {
                 }
                 self.ask_closed();
             }
+            Input::Alone => self.be_ready(),
             Input::Shares { peer, groups } => self.shares(peer, groups),
             Input::Epochs(epochs) => self.have_epochs(epochs),
         }

@@ -140,12 +140,12 @@ impl Node {
 
     /// When a comparison with a peer is to begin, unless something tells more before.
     pub(super) fn check_due(&self, one: &Peer) -> Option<u64> {
-        // What the peer has begun may find all there is.
+        let named = one.check_groups.as_ref().map(|_| self.now.monotonic);
+        // What the peer has begun may find all there is, but for groups that are not shared.
         let idle = one.is_up()
             && one.session.is_none()
-            && one.responders.is_empty()
+            && (named.is_some() || one.responders.is_empty())
             && !self.is_receiving_from(one.store);
-        let named = one.check_groups.as_ref().map(|_| self.now.monotonic);
         let at = named.or(one.check_at.map(|(at, _)| at)).filter(|_| idle)?;
         let patience = if one.knows_enough(self.me.store) { 0 } else { one.up_at + PATIENCE };
         Some(at.max(patience))
@@ -331,6 +331,11 @@ impl Node {
         }
         self.pass_on(peer, session.report.counts.rows_taken);
         self.forget(peer, number);
+        if !matches!(outcome, Outcome::Agreed | Outcome::Aborted { .. }) {
+            // The side that answers would wait for more, and begin none of its own meanwhile.
+            let over = SessionMessage::Abort(String::from("over")).encode();
+            self.send(peer, Channel::Session(number), over);
+        }
         if let Some(link) = link {
             self.out.push_back(Output::Finish { peer, link, channel: Channel::Session(number) });
         }
@@ -427,7 +432,13 @@ impl Node {
 
     pub(super) fn look_ready(&mut self) {
         let any = self.peers.is_empty() || self.peers.values().any(|one| one.verdict);
-        if any && !self.ready {
+        if any {
+            self.be_ready();
+        }
+    }
+
+    pub(super) fn be_ready(&mut self) {
+        if !self.ready {
             self.ready = true;
             self.event(Event::Ready);
         }

@@ -69,6 +69,9 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) async fn run(mut self, mut work: mpsc::Receiver<Work>) {
+        if self.topology.nodes().iter().all(|node| node.is_self) {
+            self.node.handle(self.now(), Input::Alone);
+        }
         self.look_at_epochs();
         loop {
             self.act();

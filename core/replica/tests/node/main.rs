@@ -109,6 +109,14 @@ async fn what_was_written_before_and_while_linked_is_on_all() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_without_peers_is_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = nodes(folder.path(), 1);
+    tokio::time::timeout(WAIT, nodes[0].ready()).await.unwrap();
+    assert!(nodes[0].status().await.unwrap().ready);
+}
+
 /// Of two links both sides keep the one that the lesser store dialled. Its first packets are lost here, for nobody listens yet;
 /// they are sent again after a second, when the other store's dial has long made a link. It must not be replaced by then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
