@@ -122,6 +122,18 @@ impl Column {
         }
     }
 
+    /// Lets `append` add a value for each bit of `present`, a zero where it is not set.
+    pub(crate) fn extend_where(&mut self, present: &Bitmap, append: impl FnOnce(&mut Values)) {
+        if present.count() == present.len() {
+            return self.extend_present(present.len(), append);
+        }
+        let before = self.values.len();
+        append(&mut self.values);
+        assert_eq!(self.values.len(), before + present.len(), "append adds what it said");
+        let bits = self.presence.get_or_insert_with(|| Bitmap::filled(before, true));
+        present.iter().for_each(|bit| bits.push(bit));
+    }
+
     /// Appends the rows `from..to` of another column.
     ///
     /// # Panics

@@ -40,8 +40,8 @@ mod tombstone;
 mod values;
 
 pub use batch::{
-    BATCH_BYTES_MAX, Batch, BatchError, Cutter, DeviceIndex, FIELDS_MAX, FieldIndex, Row, Rows,
-    VALUE_BYTES_MAX,
+    BATCH_BYTES_MAX, Batch, BatchError, Cutter, DeviceIndex, FIELDS_MAX, FieldIndex, Mark, Row,
+    Rows, VALUE_BYTES_MAX,
 };
 pub use batch_v1::{
     ArchivedBatchV1, BatchV1, CONSTANT, EncodedV1, FieldV1, PLAIN, SubBatch, SubBatchError,

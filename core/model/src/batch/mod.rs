@@ -29,10 +29,45 @@ pub const BATCH_BYTES_MAX: usize = 64 << 20;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DeviceIndex(u32);
 
+impl DeviceIndex {
+    /// The number, for callers that cannot hold the type.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// From a number. One that the batch did not give out is refused where it is used.
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        DeviceIndex(number)
+    }
+}
+
 /// A field of one batch, as [`Batch::field`] numbered it. Valid as long as the batch lives, across
 /// [`Batch::clear`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FieldIndex(u32);
+
+impl FieldIndex {
+    /// The number, for callers that cannot hold the type.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// From a number. One that the batch did not give out is refused where it is used.
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        FieldIndex(number)
+    }
+}
+
+/// How far a batch was filled, to go back to: see [`Batch::mark`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mark {
+    rows: usize,
+    bytes: usize,
+}
 
 /// Why something could not be added to a batch. The batch is as it was before.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -286,6 +321,24 @@ impl Batch {
         Ok(Row { batch: self })
     }
 
+    /// The row that was begun last, to set more of its values.
+    pub fn last_row(&mut self) -> Option<Row<'_>> {
+        (!self.is_empty()).then_some(Row { batch: self })
+    }
+
+    /// How far the batch is filled now.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark { rows: self.rows(), bytes: self.bytes }
+    }
+
+    /// Takes back the rows that were begun since `mark`; devices and fields that were named since stay. A mark of
+    /// another batch, or from before it was cleared, takes back nothing that is not there.
+    pub fn go_back(&mut self, mark: Mark) {
+        self.truncate(mark.rows);
+        self.bytes = self.bytes.min(mark.bytes);
+    }
+
     /// Adds a row by names: convenient, and slower than [`Self::row`] for each value's name is
     /// looked up.
     ///
@@ -298,15 +351,14 @@ impl Batch {
         values: impl IntoIterator<Item = (&'v str, V)>,
     ) -> Result<(), BatchError> {
         let device = self.device(device)?;
-        let before = self.bytes;
+        let before = self.mark();
         self.row(device, time)?;
         for (name, value) in values {
             let value = value.into();
             let set =
                 self.field(name, value.field_type()).and_then(|field| self.set_last(field, value));
             if let Err(error) = set {
-                self.truncate(self.rows() - 1);
-                self.bytes = before;
+                self.go_back(before);
                 return Err(error);
             }
         }
