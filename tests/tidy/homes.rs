@@ -98,10 +98,26 @@ fn unsafe_is_denied_everywhere_and_expected_with_a_reason_in_its_home() {
     for source in rust() {
         for (line, code) in source.code() {
             let lifts = code.contains("expect(unsafe_code") || code.contains("allow(unsafe_code");
-            let home = source.path == "core/engine/src/disk/map.rs";
+            let homes = ["core/engine/src/disk/map.rs", "ffi/src/abi/mod.rs"];
+            let home = homes.contains(&source.path.as_str());
             assert!(!lifts || home, "{}:{line}: {code}", source.path);
         }
     }
+}
+
+/// What C hands in is touched in one folder of the C ABI.
+#[test]
+fn the_c_abi_is_safe_code_behind_its_edge() {
+    let mut edge = 0;
+    for source in rust_under("ffi/src") {
+        for (line, code) in source.shipped() {
+            let raw = ["unsafe ", "unsafe(", "extern \"C\""].iter().any(|word| code.contains(word));
+            let home = source.path.starts_with("ffi/src/abi/");
+            assert!(!raw || home, "{}:{line}: belongs in ffi/src/abi: {code}", source.path);
+            edge += usize::from(raw);
+        }
+    }
+    assert!(edge > 100, "only {edge} lines were found: is the folder right?");
 }
 
 /// The word, and not the end of a longer one: `no_std::` is not `std::`.
