@@ -20,6 +20,8 @@ mod collection;
 mod digest;
 mod entry;
 pub(crate) mod fork;
+#[cfg(test)]
+mod layout;
 mod library;
 mod log;
 mod node;

@@ -1,0 +1,211 @@
+// The C++ header, with exceptions and without: TAKE gives the value of what may fail, FAILS looks that it does.
+#include "tidelog.hpp"
+#include <array>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#if __cplusplus >= 202002L
+#include <span>
+#endif
+
+#define CHECK(...)                                                                             \
+    do {                                                                                       \
+        if (!(__VA_ARGS__)) {                                                                  \
+            std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #__VA_ARGS__); \
+            std::exit(1);                                                                      \
+        }                                                                                      \
+    } while (0)
+
+#ifdef TIDELOG_NO_EXCEPTIONS
+template <class T> T take(tidelog::Expected<T> &&outcome, int line) {
+    if (!outcome) {
+        std::fprintf(stderr, "line %d: %s\n", line, outcome.error().what());
+        std::exit(1);
+    }
+    if constexpr (!std::is_void_v<T>) return std::move(outcome).value();
+}
+#define TAKE(...) take(__VA_ARGS__, __LINE__)
+#define FAILS(status, ...)                                                                     \
+    do {                                                                                       \
+        auto outcome = __VA_ARGS__;                                                            \
+        CHECK(!outcome && outcome.error().code() == (status) && *outcome.error().what());      \
+    } while (0)
+#else
+#define TAKE(...) __VA_ARGS__
+#define FAILS(status, ...)                                                                     \
+    do {                                                                                       \
+        bool failed = false;                                                                   \
+        try {                                                                                  \
+            (void)(__VA_ARGS__);                                                               \
+        } catch (const tidelog::Error &error) {                                                \
+            failed = error.code() == (status) && *error.what() && error.kind() != 0;           \
+        }                                                                                      \
+        CHECK(failed);                                                                         \
+    } while (0)
+#endif
+
+using tidelog::Query;
+
+static_assert(!std::is_copy_constructible_v<tidelog::Store> && std::is_nothrow_move_constructible_v<tidelog::Store>);
+static_assert(!std::is_copy_constructible_v<tidelog::Result> && !std::is_copy_assignable_v<tidelog::Batch>);
+
+static void fill(tidelog::Store &store) {
+    auto batch = TAKE(store.collection("plant.boiler").batch());
+    const auto pump = TAKE(batch.device("pump_1,line=north"));
+    const auto pressure = TAKE(batch.field<double>("pressure"));
+    const auto state = TAKE(batch.field<std::string_view>("state"));
+    const auto on = TAKE(batch.field<bool>("on"));
+    const auto count = TAKE(batch.field<std::uint64_t>("count"));
+    for (std::int64_t second = 0; second < 100; ++second) {
+        auto row = TAKE(batch.row(pump, second * 1'000'000'000));
+        TAKE(row.set(pressure, double(second) / 2));
+        TAKE(batch.set(state, second % 2 ? "open" : std::string_view("shut\0", 5)));
+        if (second % 2) TAKE(batch.set(on, true));
+        TAKE(batch.set(count, std::uint64_t(second)));
+    }
+    FAILS(TIDELOG_TYPE_CONFLICT, batch.field<float>("pressure"));
+    FAILS(TIDELOG_INVALID_ARGUMENT, batch.row(tidelog::Device{7}, 0));
+    const std::vector<std::int64_t> times{1, 2, 3};
+    const std::array<double, 3> values{1.5, 2.5, 3.5};
+    const std::uint8_t valid = 5;
+    const auto other = TAKE(batch.device("pump_2"));
+    TAKE(batch.append(other, times, {{"pressure", values}, {"level", values, &valid}}));
+    FAILS(TIDELOG_INVALID_ARGUMENT, batch.append(other, times, {{"pressure", std::vector<double>{1}}}));
+#if __cplusplus >= 202002L
+    const std::span<const std::int64_t> later(times.data(), 1);
+    TAKE(batch.append(other, later, {{"level", std::span<const double>(values.data(), 1)}}));
+    CHECK(batch.rows() == 104);
+    const auto receipt = TAKE(store.write(batch));
+    CHECK(receipt.rows == 103); // one time twice
+#else
+    CHECK(batch.rows() == 103);
+    const auto receipt = TAKE(store.write(batch));
+    CHECK(receipt.rows == 103);
+#endif
+    batch.clear();
+    CHECK(batch.rows() == 0);
+    TAKE(batch.row(pump, -1));
+    auto ticket = TAKE(store.submit(batch, tidelog::Durability::os()));
+    CHECK(TAKE(ticket.wait()).rows == 1 && TAKE(ticket.is_done()));
+    TAKE(store.write(batch, tidelog::Durability::interval(std::chrono::milliseconds(5))));
+}
+
+static void ask(const tidelog::Store &store) {
+    const auto boiler = store.collection("plant.boiler");
+    std::size_t rows = 0, open = 0;
+    double sum = 0;
+    auto all = TAKE(boiler.query(Query().devices({"pump_1,line=north"}).from(0)));
+    for (const auto &block : all) {
+        CHECK(block.device(0) == "pump_1,line=north" && block.times().size() == block.rows());
+        for (std::optional<double> value : block.column("pressure").values<double>()) sum += *value;
+        for (const double value : block.column("pressure").span<double>()) sum += value;
+        for (std::optional<std::string_view> state : block.column("state").values<std::string_view>()) {
+            CHECK(*state == "open" || state->size() == 5);
+            open += *state == "open";
+        }
+        CHECK(!block.column("on").at<bool>(0) && block.column("on").at<bool>(1) == true);
+        CHECK(!block.column("pressure").at<float>(0) && block.column("count").at<std::uint64_t>(7) == 7u);
+        CHECK(block.column("nothing").size() == 0 && block.column("nothing").span<double>().empty());
+        rows += block.rows();
+    }
+    CHECK(rows == 100 && open == 50 && sum == 99 * 50);
+
+    auto windows = TAKE(boiler.query(Query().from(0).to(100'000'000'000).fields({"pressure"}).devices({"pump_1,line=north"})
+        .every(std::chrono::seconds(10)).aggregates(TIDELOG_MEAN | TIDELOG_COUNT)));
+    rows = 0;
+    for (const auto &block : windows) {
+        rows += block.rows();
+        CHECK(block.columns() == 2 && block.column("pressure_count").at<std::uint64_t>(0) == 10u);
+    }
+    CHECK(rows == 10);
+    const auto count = [&](const Query &query) { return TAKE(TAKE(boiler.query(query)).count()); };
+    CHECK(count(Query().where("state", TIDELOG_EQUAL, "open").where("count", TIDELOG_LESS, std::int64_t(10))) == 5);
+    CHECK(count(Query().where("on", TIDELOG_EQUAL, true).limit(7)) == 7);
+    CHECK(count(Query().where("pressure", TIDELOG_GREATER, 49.4)) == 1);
+    CHECK(count(Query().label("line", "north")) == 101 && count(Query().device_prefix("pump_2")) == 3);
+    CHECK(count(Query().devices({})) == 0);
+    CHECK(count(Query().every(TIDELOG_DAY, "Asia/Tokyo").all_devices().aggregates(TIDELOG_MAX).fields({"pressure"})) == 1);
+    CHECK(TAKE(TAKE(boiler.latest()).count()) == 2);
+    CHECK(TAKE(TAKE(store.downsample("plant.boiler", Query().fields({"pressure"}).device_prefix("pump_1"), TIDELOG_LTTB, 10)).count()) == 10);
+    CHECK(TAKE(windows.explain()).rows == 100 && count(Query()) == 104);
+    CHECK(TAKE(TAKE(boiler.fields()).count()) == 5);
+    CHECK(TAKE(TAKE(store.collections()).count()) == 1);
+    FAILS(TIDELOG_NOT_FOUND, store.query("plant.no"));
+    FAILS(TIDELOG_INVALID_ARGUMENT, boiler.query(Query().every(99)));
+
+    auto cancelled = TAKE(boiler.query());
+    cancelled.cancel();
+#ifdef TIDELOG_NO_EXCEPTIONS
+    for (const auto &block : cancelled) CHECK(block.rows() == 0);
+    CHECK(cancelled.error() && cancelled.error()->code() == TIDELOG_CANCELLED);
+#else
+    FAILS(TIDELOG_CANCELLED, cancelled.count());
+#endif
+    ArrowArrayStream stream;
+    auto rest = TAKE(boiler.query());
+    TAKE(rest.to_arrow(stream));
+    CHECK(stream.release && !rest.get());
+    stream.release(&stream);
+}
+
+static void change(tidelog::Store &store, tidelog::Store &other) {
+    auto boiler = store.collection("plant.boiler");
+    CHECK(TAKE(TAKE(boiler.compare(other)).count()) == 0);
+    CHECK(TAKE(TAKE(boiler.digests()).count()) == 1);
+    TAKE(boiler.erase(Query().devices({"pump_2"}).to(2)));
+    CHECK(TAKE(TAKE(boiler.query(Query().devices({"pump_2"}))).count()) == 2);
+    CHECK(TAKE(TAKE(boiler.compare(other)).count()) == 1);
+    FAILS(TIDELOG_INVALID_ARGUMENT, boiler.set_retention("for ever"));
+    TAKE(store.flush());
+    TAKE(store.compact());
+    CHECK(TAKE(TAKE(store.check()).count()) == 0);
+    CHECK(TAKE(store.stats()).files > 0);
+}
+
+static void nodes(tidelog::Store &a, tidelog::Store &b) {
+    if (!(tidelog_features() & TIDELOG_FEATURE_REPLICATION)) return;
+    const auto key_a = TAKE(tidelog::create_identity(a, "key_a")), key_b = TAKE(tidelog::create_identity(b, "key_b"));
+    std::atomic<int> heard{0};
+    {
+        auto first = TAKE(tidelog::Node::start(a, "127.0.0.1:0", "key_a", {{"b", "127.0.0.1:9", key_b}}));
+        TAKE(first.on_event([&heard](const tidelog_event &) { return ++heard < 1000; }));
+#ifndef TIDELOG_NO_EXCEPTIONS
+        TAKE(first.on_event([](const tidelog_event &) -> bool { throw std::runtime_error("ends the handler"); }));
+#endif
+        auto second = TAKE(tidelog::Node::start(b, "127.0.0.1:0", "key_b", {{"a", TAKE(first.address()), key_a}}));
+        CHECK(TAKE(second.ready(std::chrono::minutes(1))));
+        CHECK(TAKE(TAKE(second.status()).count()) == 1);
+        CHECK(TAKE(TAKE(second.repair()).count()) == 1);
+        CHECK(TAKE(TAKE(a.collection("plant.boiler").compare(b)).count()) == 0);
+        TAKE(second.stop());
+        FAILS(TIDELOG_INVALID_HANDLE, second.status());
+    }
+    CHECK(heard > 0);
+}
+
+int main() {
+    CHECK(tidelog::version() == "0.1.0");
+    tidelog::OpenOptions options;
+    options.groups = 4;
+    auto store = TAKE(tidelog::Store::open("store", options));
+    auto other = TAKE(tidelog::Store::open("other", options));
+    FAILS(TIDELOG_LOCKED, tidelog::Store::open("store"));
+    fill(store);
+    fill(other);
+    std::thread(ask, std::cref(store)).join();
+    change(store, other);
+    nodes(store, other);
+    TAKE(store.collection("plant.boiler").set_retention("raw=30d"));
+
+    // What was moved from, and what was closed, is found out.
+    tidelog::Store moved = std::move(store);
+    FAILS(TIDELOG_INVALID_HANDLE, store.flush());
+    TAKE(moved.flush());
+    moved = std::move(other);
+    TAKE(moved.close());
+    FAILS(TIDELOG_INVALID_HANDLE, moved.flush());
+    TAKE(moved.close());
+    return 0;
+}
