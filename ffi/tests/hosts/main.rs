@@ -6,6 +6,7 @@
 mod contract;
 mod hosts;
 mod library;
+mod packaging;
 mod prototypes;
 mod symbols;
 mod tools;
