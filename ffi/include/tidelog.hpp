@@ -480,6 +480,8 @@ class Block {
     tidelog_block block_;
 };
 
+class Tail;
+
 /** Rows on their way out: read once, `for (const auto &block : result)`. */
 class Result {
   public:
@@ -548,6 +550,7 @@ class Result {
     tidelog_result *get() const noexcept { return handle_.get(); }
 
   private:
+    friend class Tail;
     Result() noexcept = default;
     bool advance() {
 #ifdef TIDELOG_NO_EXCEPTIONS
@@ -810,6 +813,58 @@ class Collection {
 };
 
 inline Collection Store::collection(std::string_view name) const { return Collection(*this, name); }
+
+/** Something that was written: rows, or a delete. */
+struct Record {
+    /** TIDELOG_RECORD_ROWS or TIDELOG_RECORD_DELETE; skip others. */
+    std::uint32_t kind;
+    /** The collection, or the database for a delete in all of it. */
+    std::string collection;
+    std::uint64_t stamp;
+    /** Where the next one stands. */
+    tidelog_position next;
+    /** The rows, or what the delete is about. */
+    Result rows;
+};
+
+/** Follows what a store writes. */
+class Tail {
+  public:
+    /** From a position on; from now on when it is NULL. */
+    static Outcome<Tail> open(const Store &store, const tidelog_position *from = nullptr) {
+        return detail::made<Tail>(tidelog_tail_open, store.get(), from);
+    }
+    /** The next record, waiting for it; nothing when there is none by then. */
+    Outcome<std::optional<Record>> next(Nanoseconds timeout) {
+        auto record = detail::sized<tidelog_record>();
+        Result rows;
+        tidelog_error error{};
+        const tidelog_status status = tidelog_tail_next(handle_.get(), static_cast<std::uint64_t>(timeout.count()), &record,
+                                                        rows.handle_.out(), &error);
+        if (status < 0) return detail::fail<std::optional<Record>>(status, error);
+        if (status != TIDELOG_OK) return std::optional<Record>();
+        return std::optional<Record>(Record{record.kind, record.collection, record.stamp, record.next, std::move(rows)});
+    }
+
+  private:
+    Tail() noexcept = default;
+    template <class C, class F, class... A> friend Outcome<C> detail::made(F, A &&...);
+    detail::Handle<tidelog_tail, tidelog_tail_close> handle_;
+};
+
+/** Hands log lines of a level (TIDELOG_LOG_*) and the more important ones to a function, on a thread of the library's, until it
+ *  returns false or another hook takes its place. An empty function ends the hook. */
+inline Outcome<void> log_to(std::uint32_t level, std::function<bool(const tidelog_log_record &)> handler) {
+    using Handler = std::function<bool(const tidelog_log_record &)>;
+    if (!handler) return detail::call(tidelog_log_set, level, nullptr, nullptr, nullptr);
+    auto *user = new Handler(std::move(handler));
+    const auto hear = [](void *user, const tidelog_log_record *record) noexcept -> std::int32_t {
+        return detail::guarded([&] { return (*static_cast<Handler *>(user))(*record); });
+    };
+    const auto drop = [](void *user) noexcept { delete static_cast<Handler *>(user); };
+    return detail::call(tidelog_log_set, level, static_cast<tidelog_log_fn>(hear), static_cast<void *>(user),
+                        static_cast<tidelog_drop_fn>(drop));
+}
 
 /** A peer of a node. */
 struct Peer {

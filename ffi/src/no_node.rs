@@ -40,7 +40,6 @@ pub(crate) struct Part {
     pub(crate) range: TimeRange,
 }
 
-#[expect(dead_code, reason = "nothing happens in this library")]
 pub(crate) struct Heard {
     pub(crate) kind: u32,
     pub(crate) peer: Option<String>,

@@ -1,4 +1,10 @@
-//! Nodes: a store among its peers. Without `TIDELOG_FEATURE_REPLICATION` all of these return `TIDELOG_UNSUPPORTED`.
+//! Nodes: a store among its peers. Without `TIDELOG_FEATURE_REPLICATION` there is none, and what would make one returns
+//! `TIDELOG_UNSUPPORTED`.
+
+#![cfg_attr(
+    not(feature = "replication"),
+    allow(dead_code, reason = "the header has all of it, whatever is built in")
+)]
 
 use super::callback::{Callback, tidelog_drop_fn};
 use super::entry::entry;
@@ -488,7 +494,6 @@ pub type tidelog_event_fn =
 
 impl Callback<tidelog_event_fn> {
     /// Hands an event over; whether more are wanted.
-    #[cfg_attr(not(feature = "replication"), expect(dead_code, reason = "no node, no event"))]
     pub(crate) fn event(&self, heard: &Heard) -> bool {
         let (Some(function), user) = self.parts() else { return false };
         let (peer, why) = (heard.peer.as_deref().map(c_text), heard.why.as_deref().map(c_text));

@@ -18,7 +18,6 @@ pub struct tidelog_store {
 /// What a store's handle stands for.
 pub(crate) struct OpenStore {
     pub(crate) store: Store,
-    #[cfg_attr(not(feature = "replication"), expect(dead_code, reason = "for nodes"))]
     pub(crate) path: PathBuf,
 }
 

@@ -131,8 +131,7 @@ pub unsafe extern "C" fn tidelog_compact(
 ) -> tidelog_status {
     let call = || {
         let store = store_of(store)?;
-        let done =
-            told(progress, user, |tell| store.compact_with(|done, total| tell(done, total)))?;
+        let done = told(progress, user, |tell| store.compact_with(tell))?;
         Ok(done.map_or(TIDELOG_STOPPED, |()| TIDELOG_OK))
     };
     // SAFETY: the caller's error, as the header says.
@@ -191,7 +190,7 @@ pub unsafe extern "C" fn tidelog_check(
             raw::check_out(report)?;
         }
         let store = store_of(store)?;
-        let found = told(progress, user, |tell| store.check(|done, total| tell(done, total)))?;
+        let found = told(progress, user, |tell| store.check(tell))?;
         let Some(found) = found else { return Ok(TIDELOG_STOPPED) };
         let filled = tidelog_check_report {
             struct_size: 0,

@@ -32,41 +32,117 @@ fn host(name: &str, compiler: &str, standard: &str, flags: &[&str], linked: Link
 
 const SANITIZED: [&str; 2] = ["-fsanitize=address,undefined,leak", "-fno-sanitize-recover=all"];
 
-macro_rules! hosts {
-    ($($name:ident: $file:literal, $compiler:literal, $standard:literal, $flags:expr, $linked:ident;)*) => {$(
-        #[test]
-        fn $name() {
-            host($file, $compiler, $standard, &$flags, Linked::$linked);
-        }
-    )*};
+#[test]
+fn rows_of_every_type_come_back_as_they_went_in() {
+    host("rows.c", "gcc", "c99", &[], Linked::Shared);
 }
 
-hosts! {
-    rows_of_every_type_come_back_as_they_went_in: "rows.c", "gcc", "c99", [], Shared;
-    rows_of_every_type_come_back_from_the_static_library: "rows.c", "gcc", "c11", [], Static;
-    rows_under_sanitizers: "rows.c", "gcc", "c17", SANITIZED, Shared;
-    rows_with_clang: "rows.c", "clang", "c99", [], Shared;
-    wrong_calls_are_errors: "contract.c", "gcc", "c99", [], Shared;
-    wrong_calls_under_sanitizers: "contract.c", "gcc", "c11", SANITIZED, Shared;
-    arrow_goes_out_and_comes_in: "arrow.c", "gcc", "c99", [], Shared;
-    arrow_under_sanitizers: "arrow.c", "gcc", "c11", SANITIZED, Shared;
-    eight_threads_do_what_they_like: "threads.c", "gcc", "c11", ["-D_GNU_SOURCE"], Shared;
-    eight_threads_under_sanitizers: "threads.c", "gcc", "c11", ["-D_GNU_SOURCE", SANITIZED[0], SANITIZED[1]], Shared;
-    callbacks_may_call_and_stop: "callbacks.c", "gcc", "c99", [], Shared;
-    callbacks_under_sanitizers: "callbacks.c", "gcc", "c11", SANITIZED, Shared;
-    cpp17_over_the_header: "wrapper.cpp", "g++", "c++17", [], Shared;
-    cpp20_over_the_header: "wrapper.cpp", "g++", "c++20", [], Shared;
-    cpp_without_exceptions: "wrapper.cpp", "g++", "c++17", ["-fno-exceptions"], Shared;
-    cpp_with_clang: "wrapper.cpp", "clang++", "c++20", [], Shared;
-    cpp_without_exceptions_with_clang: "wrapper.cpp", "clang++", "c++17", ["-fno-exceptions"], Static;
-    cpp_under_sanitizers: "wrapper.cpp", "g++", "c++17", SANITIZED, Shared;
-    a_forked_child_is_turned_away: "fork.c", "gcc", "c99", ["-D_GNU_SOURCE"], Shared;
+#[test]
+fn rows_of_every_type_come_back_from_the_static_library() {
+    host("rows.c", "gcc", "c11", &[], Linked::Static);
 }
 
+#[test]
+fn rows_under_sanitizers() {
+    host("rows.c", "gcc", "c17", &SANITIZED, Linked::Shared);
+}
+
+#[test]
+fn rows_with_clang() {
+    host("rows.c", "clang", "c99", &[], Linked::Shared);
+}
+
+#[test]
+fn wrong_calls_are_errors() {
+    host("contract.c", "gcc", "c99", &[], Linked::Shared);
+}
+
+#[test]
+fn wrong_calls_under_sanitizers() {
+    host("contract.c", "gcc", "c11", &SANITIZED, Linked::Shared);
+}
+
+#[test]
+fn arrow_goes_out_and_comes_in() {
+    host("arrow.c", "gcc", "c99", &[], Linked::Shared);
+}
+
+#[test]
+fn arrow_under_sanitizers() {
+    host("arrow.c", "gcc", "c11", &SANITIZED, Linked::Shared);
+}
+
+#[test]
+fn eight_threads_do_what_they_like() {
+    host("threads.c", "gcc", "c11", &["-D_GNU_SOURCE"], Linked::Shared);
+}
+
+#[test]
+fn eight_threads_under_sanitizers() {
+    host("threads.c", "gcc", "c11", &["-D_GNU_SOURCE", SANITIZED[0], SANITIZED[1]], Linked::Shared);
+}
+
+#[test]
+fn callbacks_may_call_and_stop() {
+    host("callbacks.c", "gcc", "c99", &[], Linked::Shared);
+}
+
+#[test]
+fn callbacks_under_sanitizers() {
+    host("callbacks.c", "gcc", "c11", &SANITIZED, Linked::Shared);
+}
+
+#[test]
+fn cpp17_over_the_header() {
+    host("wrapper.cpp", "g++", "c++17", &[], Linked::Shared);
+}
+
+#[test]
+fn cpp20_over_the_header() {
+    host("wrapper.cpp", "g++", "c++20", &[], Linked::Shared);
+}
+
+#[test]
+fn cpp_without_exceptions() {
+    host("wrapper.cpp", "g++", "c++17", &["-fno-exceptions"], Linked::Shared);
+}
+
+#[test]
+fn cpp_with_clang() {
+    host("wrapper.cpp", "clang++", "c++20", &[], Linked::Shared);
+}
+
+#[test]
+fn cpp_without_exceptions_with_clang() {
+    host("wrapper.cpp", "clang++", "c++17", &["-fno-exceptions"], Linked::Static);
+}
+
+#[test]
+fn cpp_under_sanitizers() {
+    host("wrapper.cpp", "g++", "c++17", &SANITIZED, Linked::Shared);
+}
+
+#[test]
+fn a_forked_child_is_turned_away() {
+    host("fork.c", "gcc", "c99", &["-D_GNU_SOURCE"], Linked::Shared);
+}
+
+#[test]
 #[cfg(feature = "replication")]
-hosts! {
-    two_nodes_in_one_process_become_equal: "node.c", "gcc", "c99", [], Shared;
-    two_nodes_under_sanitizers: "node.c", "gcc", "c11", SANITIZED, Shared;
+fn two_nodes_in_one_process_become_equal() {
+    host("node.c", "gcc", "c99", &[], Linked::Shared);
+}
+
+#[test]
+#[cfg(feature = "replication")]
+fn two_nodes_under_sanitizers() {
+    host("node.c", "gcc", "c11", &SANITIZED, Linked::Shared);
+}
+
+#[test]
+#[cfg(not(feature = "replication"))]
+fn nodes_are_unsupported_where_they_are_not_built_in() {
+    host("unsupported.c", "gcc", "c99", &[], Linked::Shared);
 }
 
 #[test]

@@ -164,6 +164,22 @@ static void change(tidelog::Store &store, tidelog::Store &other) {
     CHECK(TAKE(store.stats()).files > 0);
 }
 
+static void follow(tidelog::Store &store) {
+    auto tail = TAKE(tidelog::Tail::open(store));
+    CHECK(!TAKE(tail.next(std::chrono::milliseconds(1))));
+    auto batch = TAKE(tidelog::Batch::of("plant.tail"));
+    TAKE(batch.row(TAKE(batch.device("d")), 5));
+    TAKE(store.write(batch));
+    TAKE(store.collection("plant.tail").erase());
+    auto record = TAKE(tail.next(std::chrono::seconds(10)));
+    CHECK(record && record->kind == TIDELOG_RECORD_ROWS && record->collection == "plant.tail");
+    CHECK(TAKE(record->rows.count()) == 1);
+    record = TAKE(tail.next(std::chrono::seconds(10)));
+    CHECK(record && record->kind == TIDELOG_RECORD_DELETE && record->stamp > 0);
+    auto again = TAKE(tidelog::Tail::open(store, &record->next));
+    CHECK(!TAKE(again.next({})));
+}
+
 static void nodes(tidelog::Store &a, tidelog::Store &b) {
     if (!(tidelog_features() & TIDELOG_FEATURE_REPLICATION)) return;
     const auto key_a = TAKE(tidelog::create_identity(a, "key_a")), key_b = TAKE(tidelog::create_identity(b, "key_b"));
@@ -196,7 +212,13 @@ int main() {
     fill(other);
     std::thread(ask, std::cref(store)).join();
     change(store, other);
+    follow(store);
+    std::atomic<int> lines{0};
+    TAKE(tidelog::log_to(TIDELOG_LOG_DEBUG, [&lines](const tidelog_log_record &line) { return line.message.length > 0 && ++lines; }));
     nodes(store, other);
+    TAKE(tidelog::log_to(0, {}));
+    FAILS(TIDELOG_INVALID_ARGUMENT, tidelog::log_to(99, [](const tidelog_log_record &) { return true; }));
+    CHECK(lines > 0 || !(tidelog_features() & TIDELOG_FEATURE_REPLICATION));
     TAKE(store.collection("plant.boiler").set_retention("raw=30d"));
 
     // What was moved from, and what was closed, is found out.
