@@ -25,8 +25,8 @@ major=${version%%.*}
 if [ -z "$from" ]; then
     # Named here, and not by the manifest, so that the two are optimised as wholes: a Rust library beside them forbids it.
     # shellcheck disable=SC2086
-    (cd "$here" && cargo rustc --locked --release --lib $features --crate-type cdylib,staticlib)
-    from=${CARGO_TARGET_DIR:-$here/../target}/release
+    (cd "$here" && cargo rustc --locked --profile dist --lib $features --crate-type cdylib,staticlib)
+    from=${CARGO_TARGET_DIR:-$here/../target}/dist
 fi
 
 mkdir -p "$prefix/include" "$prefix/lib/pkgconfig" "$prefix/lib/cmake/Tidelog"

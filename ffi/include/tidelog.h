@@ -156,6 +156,7 @@ extern "C" {
 #define TIDELOG_NETWORK (-23)
 /** A peer refused, or does not answer. */
 #define TIDELOG_PEER (-24)
+
 /** Nothing to be done: there is no error. */
 #define TIDELOG_KIND_NONE 0
 /** Try again later: space, descriptors or a lock were short. */
@@ -170,8 +171,10 @@ extern "C" {
 #define TIDELOG_KIND_UPGRADE 5
 /** Report a bug of Tidelog. */
 #define TIDELOG_KIND_BUG 6
+
 /** The version of the ABI that this header describes. Hand it to `tidelog_open`. */
 #define TIDELOG_ABI_VERSION 1
+
 /** Nodes and replication are built in. */
 #define TIDELOG_FEATURE_REPLICATION 1
 
@@ -247,6 +250,7 @@ const char *tidelog_status_text(tidelog_status status);
 #define TIDELOG_OPEN_RING 32
 /** No threads: writers flush when memory is full, tickets sync when they are waited for, `tidelog_compact` compacts. */
 #define TIDELOG_OPEN_NO_THREADS 64
+
 /** An open store: one directory, one writer, any number of read-only openers beside it. */
 typedef struct tidelog_store tidelog_store;
 
@@ -365,6 +369,7 @@ tidelog_status tidelog_store_describe(const tidelog_store *store,
 #define TIDELOG_STRING 6
 /** Bytes of any length. */
 #define TIDELOG_BYTES 7
+
 /** Rows of one collection, to be written together: visible whole or not at all. */
 typedef struct tidelog_batch tidelog_batch;
 
@@ -600,6 +605,7 @@ tidelog_status tidelog_batch_append_arrow(tidelog_batch *batch,
  * written yet, typically the last 30 seconds.
  */
 #define TIDELOG_OS 3
+
 /** A write that is on its way. */
 typedef struct tidelog_ticket tidelog_ticket;
 
@@ -837,6 +843,7 @@ tidelog_status tidelog_result_close(tidelog_result **result,
 #define TIDELOG_GREATER 5
 /** It is greater or equal. */
 #define TIDELOG_GREATER_OR_EQUAL 6
+
 /** Arithmetic mean. */
 #define TIDELOG_MEAN 1
 /** Least value. */
@@ -861,6 +868,7 @@ tidelog_status tidelog_result_close(tidelog_result **result,
 #define TIDELOG_INCREASE 1024
 /** The same per second. */
 #define TIDELOG_RATE 2048
+
 /** Calendar units of `zone`, for `every_unit`: fifteen minutes. */
 #define TIDELOG_QUARTER_HOUR 1
 /** Thirty minutes. */
@@ -877,6 +885,7 @@ tidelog_status tidelog_result_close(tidelog_result **result,
 #define TIDELOG_QUARTER 7
 /** A civil year. */
 #define TIDELOG_YEAR 8
+
 /** Windows without rows are left out. */
 #define TIDELOG_FILL_NONE 0
 /** They are there, without values. */
@@ -887,18 +896,21 @@ tidelog_status tidelog_result_close(tidelog_result **result,
 #define TIDELOG_FILL_LINEAR 3
 /** They have `fill_value`. */
 #define TIDELOG_FILL_VALUE 4
+
 /** Newest rows first, inside of a device. */
 #define TIDELOG_QUERY_DESCENDING 1
 /** One result over all devices together. Needs aggregates. */
 #define TIDELOG_QUERY_ALL_DEVICES 2
 /** Take the nearest windows where retention has left no exact ones, instead of `TIDELOG_RESOLUTION_GONE`. */
 #define TIDELOG_QUERY_NEAREST 4
+
 /** Every two points between which the least and the greatest are kept; 4 or more points. */
 #define TIDELOG_MIN_MAX 1
 /** Largest triangle three buckets: what matters most to the eye; 3 or more points. */
 #define TIDELOG_LTTB 2
 /** First, last, least and greatest of each of so many columns of pixels. */
 #define TIDELOG_M4 3
+
 /** One value, of any type. */
 typedef struct tidelog_value {
     /** `TIDELOG_F64` and so on: says which of the members counts. */
@@ -1361,6 +1373,7 @@ tidelog_status tidelog_compare(const tidelog_store *store,
 #define TIDELOG_RECORD_ROWS 1
 /** A delete. */
 #define TIDELOG_RECORD_DELETE 2
+
 /** Follows what a store writes itself. */
 typedef struct tidelog_tail tidelog_tail;
 
@@ -1440,6 +1453,7 @@ typedef void (*tidelog_drop_fn)(void *user);
 #define TIDELOG_LOG_DEBUG 4
 /** All there is. */
 #define TIDELOG_LOG_TRACE 5
+
 /** A line. Good during the callback only. */
 typedef struct tidelog_log_record {
     /** Its size in the library, which may be greater than the header's. */
@@ -1485,6 +1499,7 @@ tidelog_status tidelog_log_set(uint32_t level,
 
 /** Room for a fingerprint or an address, its NUL included. */
 #define TIDELOG_TEXT_SIZE 128
+
 /** Something else than what follows, from a later version. */
 #define TIDELOG_EVENT_OTHER 0
 /** A peer greeted, and both can speak. */
@@ -1513,6 +1528,7 @@ tidelog_status tidelog_log_set(uint32_t level,
 #define TIDELOG_EVENT_RESUMED 12
 /** What is needed of the peers is here. */
 #define TIDELOG_EVENT_READY 13
+
 /** A store among its peers: follows them, is followed, compares and repairs. */
 typedef struct tidelog_node tidelog_node;
 

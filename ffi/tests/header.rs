@@ -84,15 +84,24 @@ fn tidied(lines: &[&str]) -> Vec<String> {
         });
         at += 1;
     }
-    // A constant follows a constant.
+    // Constants of one kind follow each other; a kind begins with 0 or 1.
+    let number = |line: &str| line.rsplit(' ').next().map(str::to_owned);
     let mut close: Vec<String> = Vec::new();
-    for line in tidy {
-        let after_gap = close.last().is_some_and(String::is_empty);
-        let constant = close.len() >= 2 && close[close.len() - 2].starts_with("#define");
-        if after_gap && constant && line.starts_with("/** ") {
-            close.pop();
+    for (at, line) in tidy.iter().enumerate() {
+        let define = tidy.get(at + 1).filter(|next| next.starts_with("#define"));
+        let before = close.len().checked_sub(2).map(|at| close[at].clone()).unwrap_or_default();
+        if close.last().is_some_and(String::is_empty) && before.starts_with("#define") {
+            let (own, last) = (define.and_then(|next| number(next)), number(&before));
+            let begins = match own.as_deref() {
+                None | Some("0") => true,
+                Some("1") => last.as_deref() != Some("0"),
+                _ => false,
+            };
+            if !begins {
+                close.pop();
+            }
         }
-        close.push(line);
+        close.push(line.clone());
     }
     close
 }

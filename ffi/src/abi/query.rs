@@ -336,6 +336,7 @@ unsafe fn predicates(given: &tidelog_query_options) -> Result<Vec<Predicate>, Fa
                 )));
             }
         };
+        raw::check_flags(u64::from(given.reserved), 0, tidelog_predicate::NAME)?;
         // SAFETY: as promised to this function.
         unsafe {
             let field = raw::text(given.field, "the field of a predicate")?.to_owned();

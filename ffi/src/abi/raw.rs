@@ -14,7 +14,7 @@ const STRUCT_MAX: usize = 4096;
 /// A struct that callers hand in. All of its fields are legal when all of its bits are zero.
 ///
 /// # Safety
-/// `repr(C)`, no padding, and any bits are legal.
+/// `repr(C)`, and any bits are legal.
 pub(super) unsafe trait Plain: Copy {
     const NAME: &'static str;
 }

@@ -4,7 +4,7 @@
 
 #define THREADS 8
 #ifndef CALLS
-#define CALLS 4000
+#define CALLS 125000
 #endif
 
 /* Shared on purpose, without locks: handles may be stale at any time. Reads and writes of a pointer are atomic here. */
@@ -21,9 +21,14 @@ static uint32_t draw(uint32_t *seed)
     return *seed;
 }
 
+/* Calls of each thread that worked, so that not all is refused. */
+static _Thread_local long worked;
+static long worked_by[THREADS];
+
 /* Positive outcomes and errors that a race may give. */
 static void fair(tidelog_status status)
 {
+    worked += status == TIDELOG_OK;
     switch (status) {
     case TIDELOG_OK: case TIDELOG_DONE: case TIDELOG_NOTHING: case TIDELOG_INVALID_HANDLE:
     case TIDELOG_INVALID_ARGUMENT: case TIDELOG_CLOSED: case TIDELOG_LOCKED: case TIDELOG_NOT_FOUND:
@@ -129,6 +134,7 @@ static void *work(void *argument)
         default: if (random / 16 % 64 == 0) reopen(); break;
         }
     }
+    worked_by[own] = worked;
     return NULL;
 }
 
@@ -144,8 +150,10 @@ int main(void)
         numbers[i] = i;
         CHECK(pthread_create(&threads[i], NULL, work, &numbers[i]) == 0);
     }
-    for (int i = 0; i < THREADS; i++)
+    for (int i = 0; i < THREADS; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);
+        CHECK(worked_by[i] > CALLS / 20);
+    }
     for (int i = 0; i < 4; i++) {
         tidelog_batch *batch = batches[i];
         tidelog_result *result = results[i];
