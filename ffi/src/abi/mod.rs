@@ -1,5 +1,5 @@
-//! The C ABI: each file with functions is a section of `tidelog.h`, in the order of [`SECTIONS`], its comments are the
-//! header's. Reading what callers hand in is `raw`, what every call goes through is `entry`.
+//! The C ABI: each file with functions is a section of `tidelog.h`, in the order that `tests/header.rs` has; its comments
+//! are the header's. Reading what callers hand in is `raw`, what every call goes through is `entry`.
 //!
 //! This folder is the one home of `unsafe` in this crate. Functions here convert, call what is behind, and convert back.
 

@@ -1,9 +1,8 @@
 //! What the header promises about versions and panics.
 
 use crate::prototypes::{calls, header, prototypes};
-use crate::tools::{Build, Linked, folder, have, here, run};
+use crate::tools::{Build, Linked, folder, have, here, limited, run};
 use std::fs;
-use std::process::Command;
 
 /// A panic in any function comes back as a status. The functions are those of the frozen list.
 #[test]
@@ -29,7 +28,7 @@ fn a_panic_in_any_function_comes_back_as_a_status() {
     assert!(functions.len() > 50);
     for function in functions {
         let kind = if function.can_fail() { "status" } else { "plain" };
-        let mut command = Command::new(&program);
+        let mut command = limited(&program);
         command.arg(&function.name).arg(kind).env("TIDELOG_TEST_PANIC", &function.name);
         let out = run(command.current_dir(&folder));
         // It did panic, or the test would prove nothing.
@@ -78,5 +77,5 @@ fn a_host_of_an_older_header_works() {
         linked: Linked::Shared,
     };
     build.make(&[here().join("tests/hosts/c/older.c")], &program);
-    run(Command::new(&program).current_dir(&folder));
+    run(limited(&program).current_dir(&folder));
 }

@@ -1,10 +1,9 @@
 //! Each host is a program that checks what it does and ends with zero.
 
 use crate::prototypes::calls;
-use crate::tools::{Build, Linked, folder, have, here, run};
+use crate::tools::{Build, Linked, folder, have, here, limited, run};
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 /// Compiles and runs a host of `tests/hosts/c`.
 fn host(name: &str, compiler: &str, standard: &str, flags: &[&str], linked: Linked) {
@@ -22,7 +21,7 @@ fn host(name: &str, compiler: &str, standard: &str, flags: &[&str], linked: Link
     }
     let include = here().join("include");
     Build { compiler, standard, include: &include, flags, linked }.make(&sources, &program);
-    let mut command = Command::new(&program);
+    let mut command = limited(&program);
     command
         .current_dir(&folder)
         .env("ASAN_OPTIONS", "detect_leaks=1:halt_on_error=1")
@@ -163,7 +162,7 @@ fn wrong_calls_under_valgrind() {
         linked: Linked::Shared,
     };
     build.make(&sources, &program);
-    let mut command = Command::new("valgrind");
+    let mut command = limited("valgrind");
     command.args([
         "--quiet",
         "--error-exitcode=9",

@@ -101,7 +101,14 @@ impl Build<'_> {
     }
 }
 
-/// Runs a program in a folder; it has to end well.
+/// A program that is ended when it takes longer than any should: a deadlock is a failure, not a wait.
+pub(crate) fn limited(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg("--kill-after=5").arg("300").arg(program);
+    command
+}
+
+/// Runs a program; it has to end well.
 pub(crate) fn run(command: &mut Command) -> Output {
     let out = command.output().unwrap();
     assert!(
