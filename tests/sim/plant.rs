@@ -64,20 +64,20 @@ impl Plant {
     pub const ALL: [(Plant, u64); 16] = [
         (Plant::SkipHorizon, 2),
         (Plant::ReuseIncarnation, 1),
-        (Plant::AckBeforeSync, 9),
+        (Plant::AckBeforeSync, 4),
         (Plant::DropTail, 1),
         (Plant::ClearNewerMark, 2),
         (Plant::InstallByReplace, 25),
         (Plant::CursorApart, 6),
-        (Plant::RowsBeforeDeletes, 2),
+        (Plant::RowsBeforeDeletes, 5),
         (Plant::WinByArrival, 1),
         (Plant::LookOnce, 1),
         (Plant::LookNotAtAll, 2),
         (Plant::ForwardForeign, 1),
-        (Plant::PassOverGap, 41),
-        (Plant::PromiseTooEarly, 24),
+        (Plant::PassOverGap, 43),
+        (Plant::PromiseTooEarly, 43),
         (Plant::DropWhatIsAhead, 7),
-        (Plant::LevelEarly, 86),
+        (Plant::LevelEarly, 374),
     ];
 
     /// What the bug does to a store before an ask is answered.
