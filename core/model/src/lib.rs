@@ -34,6 +34,7 @@ mod level;
 pub mod merge;
 mod name;
 mod placement;
+pub mod policy;
 mod stamp;
 mod time;
 mod tombstone;
