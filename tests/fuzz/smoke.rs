@@ -74,6 +74,7 @@ fn messages() -> Vec<Vec<u8>> {
         once: false,
         held: 900,
         epochs: vec![(GroupId(0), GroupEpoch(2)), (GroupId(3), GroupEpoch(300))],
+        policy: 7,
     };
     let refusal = Refusal { kind: RefusalKind::Epoch, text: "raise it".to_owned() };
     let (tombstones, batches) = (vec![vec![1; 9]], vec![vec![2; 300]]);

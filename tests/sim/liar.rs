@@ -94,7 +94,7 @@ impl Lies {
             },
             Control::Ack(position) => position.offset = position.offset.wrapping_add(any % 5000),
             Control::Resend(Some(position)) => position.offset /= 2,
-            Control::Resend(None) | Control::Goodbye(_) => {}
+            Control::Resend(None) | Control::Goodbye(_) | Control::Compare => {}
         }
     }
 
@@ -147,6 +147,11 @@ impl Lies {
             }
             SessionMessage::Close { roots, .. } | SessionMessage::Closed { roots, .. } => {
                 self.roots(roots);
+            }
+            SessionMessage::Weigh { items, .. } => self.items(items),
+            SessionMessage::Weighed(sides) => {
+                sides.pop();
+                sides.iter_mut().for_each(|side| side.rows = u64::MAX);
             }
             SessionMessage::Abort(_) => {}
         }

@@ -12,6 +12,7 @@ mod members;
 mod net;
 mod pace;
 mod plant;
+mod policy;
 mod progress;
 mod regress;
 mod rest;

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tidelog_engine::clock::Entropy;
 use tidelog_engine::{Aside, Options, Store, Upkeep};
+use tidelog_model::policy::{Cost, PolicyErrorKind, Recorded, RepairPolicy, Round};
 use tidelog_model::{GroupEpoch, GroupId, StoreId};
 use tidelog_protocol::{
     Answer, Ask, AskId, Config, Event, FailureKind, Input, Lack, LinkId, Me, Node, Now, Outcome,
-    Output,
+    Output, PolicyConfig, PolicyState, RoundId,
 };
 use tidelog_replica::bridge::{Bridge, PinBudget};
 use tidelog_tests::clock::SimClock;
@@ -44,6 +45,20 @@ pub struct Machine {
     pub epoch: GroupEpoch,
     /// It is in the topology of the others.
     pub member: bool,
+    /// Decides about its repairs.
+    pub policy: Option<Deciding>,
+}
+
+/// A policy, as a host runs it.
+pub struct Deciding {
+    pub policy: Box<dyn RepairPolicy>,
+    pub config: PolicyConfig,
+    /// What its links cost.
+    pub cost: Cost,
+    /// Bytes that the host keeps over restarts.
+    pub kept: Option<Vec<u8>>,
+    /// What it was told and said.
+    pub rounds: Vec<Recorded>,
 }
 
 /// What runs on a machine.
@@ -89,6 +104,7 @@ impl World {
             broken: false,
             epoch: GroupEpoch::default(),
             member: true,
+            policy: None,
         };
         World {
             machines: (0..machines).map(machine).collect(),
@@ -144,8 +160,46 @@ impl World {
         let (asks, busy_until) = (VecDeque::new(), 0);
         machine.up = Some(Up { store, node, bridge, planted, asks, busy_until, seen });
         self.share();
+        self.say_policy(number, true);
         self.say_what_lacks(number);
         true
+    }
+
+    /// A policy decides about a machine's repairs from now on.
+    pub fn set_policy(&mut self, number: usize, deciding: Option<Deciding>) {
+        self.machines[number].policy = deciding;
+        self.say_policy(number, false);
+    }
+
+    fn say_policy(&mut self, number: usize, opened: bool) {
+        let now = self.now_of(number);
+        let peers: Vec<_> = self.machines.iter().filter_map(|one| one.id).collect();
+        let machine = &mut self.machines[number];
+        let Some(up) = &mut machine.up else { return };
+        let deciding = machine.policy.as_ref();
+        let kept = deciding.and_then(|one| one.kept.as_ref()).filter(|_| opened);
+        let state = kept.map(|bytes| PolicyState::decode(bytes).expect("as it was kept"));
+        let config = deciding.map(|one| one.config.clone());
+        up.node.handle(now, Input::Policy { config, state });
+        for peer in peers {
+            let cost = deciding.map_or(Cost::Free, |one| one.cost);
+            up.node.handle(now, Input::Cost { peer, cost });
+        }
+    }
+
+    /// The host of a machine asks its policy.
+    fn ask_policy(&mut self, number: usize, id: RoundId, round: Round) {
+        let now = self.now_of(number);
+        let machine = &mut self.machines[number];
+        let (Some(up), Some(deciding)) = (&mut machine.up, &mut machine.policy) else { return };
+        let plan = deciding.policy.plan(&round);
+        if plan.as_ref().is_err_and(|error| error.kind == PolicyErrorKind::Deadline) {
+            // It does not come back.
+            return;
+        }
+        let steps = plan.clone().unwrap_or_default();
+        deciding.rounds.push(Recorded { round, plan: steps });
+        up.node.handle(now, Input::Plan { id, plan });
     }
 
     /// Tells every node of all others.
@@ -461,6 +515,12 @@ impl World {
             Output::Agreed(stamp) => up.store.set_agreed(stamp),
             Output::Event(event) => self.machines[number].events.push(event),
             Output::Finish { .. } => {}
+            Output::AskPolicy { id, round } => self.ask_policy(number, id, round),
+            Output::KeepPolicy(state) => {
+                if let Some(deciding) = &mut self.machines[number].policy {
+                    deciding.kept = Some(state.encode());
+                }
+            }
             Output::Healed { lacks, .. } => {
                 for aside in up.store.aside() {
                     if lacks.contains(&Lack { group: aside.group, newest: aside.newest }) {

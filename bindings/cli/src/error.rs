@@ -98,6 +98,11 @@ pub(crate) enum CommandError {
         #[source]
         source: io::Error,
     },
+    #[cfg(feature = "replication")]
+    #[error(
+        "{} is a component, and this build runs none: build with the feature `wasm`, or name a built-in policy", .path.display()
+    )]
+    NoComponents { path: PathBuf },
     #[error("cannot write the output: check where it goes")]
     Output(#[source] io::Error),
     #[error("cannot write {}: check its directory, permissions and free space", .path.display())]
@@ -141,6 +146,7 @@ impl CommandError {
             | CommandError::Start(_)
             | CommandError::Peer { .. }
             | CommandError::NotRunning { .. }
+            | CommandError::NoComponents { .. }
             | CommandError::Network { .. } => FAILED,
             #[cfg(feature = "replication")]
             CommandError::ByNode { code, .. } => *code,

@@ -165,6 +165,37 @@ fn two_nodes_become_equal_and_say_how_they_stand() {
 }
 
 #[test]
+fn a_policy_of_the_configuration_decides_and_tells_what_it_did() {
+    let metered = "[policy]\nuse = \"newest-first\"\nrecord = \"rounds\"\nbytes_per_day = 9000\n";
+    let (a, b) = (Machine::new(metered), Machine::new(""));
+    assert!(a.pair("b", &b).status.success());
+    assert!(b.pair("a", &a).status.success());
+    a.import("pump,0,1.5\npump,1,2.5\n");
+    b.import("fan,0,7.5\n");
+    let _nodes = (a.node(), b.node());
+    wait_until("both hold three rows", || {
+        let root = a.root();
+        root != "no rows\n" && root == b.root()
+    });
+    wait_until("a has planned a round", || {
+        let status = a.json(&["status", "plant", "--json"]);
+        status["policy"]["name"] == "newest-first" && status["policy"]["rounds"] == 1
+    });
+    let text = a.text(&["status", "plant"]);
+    let line =
+        "policy newest-first: planned 1 rounds, 0 windows wait, 0 of 9,000 bytes of today used";
+    assert!(text.contains(line), "{text}");
+    wait_until("the round is recorded", || {
+        let bytes = std::fs::read(a.path("rounds")).unwrap_or_default();
+        let len = bytes.first_chunk().map(|len| u32::from_le_bytes(*len) as usize);
+        len.is_some_and(|len| len > 0 && bytes.len() == len + 4)
+    });
+    let c = Machine::new("[policy]\nuse = \"uplink.wasm\"\n");
+    let refused = c.run(&["node", "--config", "node.toml"]);
+    assert!(!refused.status.success() && told(&refused).contains("uplink.wasm"));
+}
+
+#[test]
 fn sync_brings_what_was_just_written_in_both_directions() {
     let (a, b) = paired();
     b.import("fan,0,7.5\n");

@@ -6,6 +6,7 @@ use crate::message::Part;
 use crate::snapshot::{FileOffer, PieceSum};
 use alloc::string::String;
 use alloc::vec::Vec;
+use tidelog_model::policy::Side;
 use tidelog_model::{Digest, GroupEpoch, GroupId, Horizon, Position, Stamp, StoreId};
 
 /// A number that an answer is given back under.
@@ -68,6 +69,13 @@ pub enum Ask {
         /// How it goes about it.
         pace: Pace,
         /// What was said.
+        items: Vec<Item>,
+    },
+    /// About what there is of windows that differ, which items name ([`crate::compare::weigh`]).
+    Weigh {
+        /// The moment.
+        view: View,
+        /// Suspects.
         items: Vec<Item>,
     },
     /// The comparison is over: what was kept for it can go. Not answered.
@@ -247,6 +255,8 @@ pub enum Answer {
     Collections(Vec<Item>),
     /// To [`Ask::Step`].
     Stepped(Step),
+    /// To [`Ask::Weigh`], in the same order.
+    Weighed(Vec<Side>),
     /// To [`Ask::State`], ascending.
     State(Vec<Part>),
     /// To [`Ask::TakeState`].

@@ -6,6 +6,7 @@ use crate::session::{Outcome, Report};
 use crate::snapshot::Transfer;
 use alloc::string::String;
 use alloc::vec::Vec;
+use tidelog_model::policy::PolicyError;
 use tidelog_model::{GroupEpoch, GroupId, Stamp, StoreId};
 
 /// Why a comparison began.
@@ -24,6 +25,8 @@ pub enum Reason {
     PassOn,
     /// A file here is damaged, and the peer may have what is lacking.
     Damage,
+    /// A policy left something for later, or to this peer; or the peer leaves it to the policy here.
+    Policy,
 }
 
 /// Something that happened with a peer.
@@ -70,6 +73,25 @@ pub enum Event {
         session: u32,
         /// What it has done so far.
         report: Report,
+    },
+    /// A policy was asked about what differs.
+    Planned {
+        /// The peer.
+        peer: StoreId,
+        /// In which comparison.
+        session: u32,
+        /// Its name.
+        policy: String,
+        /// So many windows differ.
+        windows: u32,
+        /// So many are repaired now, in one direction at least.
+        repaired: u32,
+        /// Of so many rollups are borrowed.
+        rollups: u32,
+        /// So many had waited too long: they are repaired whatever it says.
+        overdue: u32,
+        /// Why everything is repaired instead.
+        fault: Option<PolicyError>,
     },
     /// Files of the peer are being received, before the comparison.
     Receiving {

@@ -23,7 +23,9 @@ mod wire;
 pub use ask::{Answer, Ask, AskId, Closed, Failure, FailureKind, Portion, View};
 pub use event::{Event, PeerState, PeerStatus, Reason};
 pub use message::{Channel, Part};
-pub use node::{Config, Input, Lack, Me, Node, Now, Output};
+pub use node::{
+    Config, Input, Lack, Me, Node, Now, Output, PolicyConfig, PolicyState, PolicyStatus, RoundId,
+};
 pub use peer::LinkId;
 pub use progress::Progress;
 pub use refusal::{Refusal, RefusalKind};

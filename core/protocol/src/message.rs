@@ -5,6 +5,7 @@ use crate::refusal::Refusal;
 use crate::wire::{Malformed, Reader, Writer, read_position, read_store, write_position};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use tidelog_model::policy::{Side, WINDOWS_MAX};
 use tidelog_model::{Digest, GroupEpoch, GroupId, Horizon, Incarnation, Position, Stamp, StoreId};
 
 /// The version of the protocol that this is. A peer of another major version is refused by ALPN before a message.
@@ -60,6 +61,8 @@ pub struct Hello {
     pub held: u64,
     /// The epochs of groups in its topology, of those that were ever raised; ascending.
     pub epochs: Vec<(GroupId, GroupEpoch)>,
+    /// Names the policy that decides about its repairs; 0: everything is repaired.
+    pub policy: u64,
 }
 
 /// Said each second: how far things have come.
@@ -86,6 +89,8 @@ pub enum Control {
     Resend(Option<Position>),
     /// The sender goes away, and why.
     Goodbye(Refusal),
+    /// Something may differ, and the receiver's policy decides: it is to begin a comparison.
+    Compare,
 }
 
 /// A message on the tail channel.
@@ -171,6 +176,15 @@ pub enum SessionMessage {
         /// What was said and is to be said again later: there was no room for the answer.
         later: Vec<Item>,
     },
+    /// How much does the other side have of windows that differ? Suspects, [`WINDOWS_MAX`] at most.
+    Weigh {
+        /// Views are made anew when it goes up.
+        epoch: u32,
+        /// The windows.
+        items: Vec<Item>,
+    },
+    /// The answer, in the same order.
+    Weighed(Vec<Side>),
     /// Nothing is left to say: what does the other side have now?
     Close {
         /// Views are made anew when it goes up.
@@ -194,6 +208,7 @@ const PULSE: u8 = 2;
 const ACK: u8 = 3;
 const RESEND: u8 = 4;
 const GOODBYE: u8 = 5;
+const COMPARE: u8 = 6;
 
 impl Control {
     /// The message as bytes.
@@ -212,6 +227,9 @@ impl Control {
                 writer.u8(RESEND).option(*position, write_position);
             }
             Control::Goodbye(refusal) => refusal.write(writer.u8(GOODBYE)),
+            Control::Compare => {
+                writer.u8(COMPARE);
+            }
         }
         writer.bytes
     }
@@ -233,6 +251,7 @@ impl Control {
             ACK => Control::Ack(read_position(&mut reader)?),
             RESEND => Control::Resend(reader.option(read_position)?),
             GOODBYE => Control::Goodbye(Refusal::read(&mut reader)?),
+            COMPARE => Control::Compare,
             _ => return Err(Malformed("a control message of an unknown kind")),
         };
         reader.end()?;
@@ -249,6 +268,7 @@ fn write_hello(writer: &mut Writer, hello: &Hello) {
     writer.list(hello.epochs.iter(), |writer, (group, epoch)| {
         writer.varint(u64::from(group.0)).varint(epoch.0);
     });
+    writer.u64(hello.policy);
 }
 
 fn read_epochs(reader: &mut Reader<'_>) -> Result<Vec<(GroupId, GroupEpoch)>, Malformed> {
@@ -276,6 +296,7 @@ fn read_hello(reader: &mut Reader<'_>) -> Result<Hello, Malformed> {
         once: reader.u8()? == 1,
         held: reader.u64()?,
         epochs: read_epochs(reader)?,
+        policy: reader.u64()?,
     };
     if version > VERSION {
         let rest = reader.remaining();
@@ -334,6 +355,8 @@ const REPLY: u8 = 5;
 const CLOSE: u8 = 6;
 const CLOSED: u8 = 7;
 const ABORT: u8 = 8;
+const WEIGH: u8 = 9;
+const WEIGHED: u8 = 10;
 
 impl SessionMessage {
     /// The message as bytes.
@@ -370,6 +393,15 @@ impl SessionMessage {
                 writer.u8(REPLY).varint(u64::from(*turn));
                 write_items(&mut writer, items);
                 write_items(&mut writer, later);
+            }
+            SessionMessage::Weigh { epoch, items } => {
+                writer.u8(WEIGH).varint(u64::from(*epoch));
+                write_items(&mut writer, items);
+            }
+            SessionMessage::Weighed(sides) => {
+                writer.u8(WEIGHED).list(sides.iter(), |writer, side| {
+                    writer.varint(side.rows).varint(side.bytes);
+                });
             }
             SessionMessage::Close { epoch, roots } => {
                 write_roots(writer.u8(CLOSE).varint(u64::from(*epoch)), roots);
@@ -426,6 +458,15 @@ impl SessionMessage {
                 items: read_items(reader_ref)?,
                 later: read_items(reader_ref)?,
             },
+            WEIGH => {
+                let epoch = reader_ref.varint32()?;
+                let items = read_items(reader_ref)?;
+                if items.len() > WINDOWS_MAX {
+                    return Err(Malformed("more windows than are weighed at once"));
+                }
+                SessionMessage::Weigh { epoch, items }
+            }
+            WEIGHED => SessionMessage::Weighed(read_sides(reader_ref)?),
             CLOSE => SessionMessage::Close {
                 epoch: reader_ref.varint32()?,
                 roots: read_roots(reader_ref)?,
@@ -495,6 +536,16 @@ fn read_hashes(reader: &mut Reader<'_>) -> Result<Vec<u64>, Malformed> {
         return Err(Malformed("more parts than a state may have"));
     }
     Ok(hashes)
+}
+
+fn read_sides(reader: &mut Reader<'_>) -> Result<Vec<Side>, Malformed> {
+    let one =
+        |reader: &mut Reader<'_>| Ok(Side { rows: reader.varint()?, bytes: reader.varint()? });
+    let sides = reader.list(2, one)?;
+    if sides.len() > WINDOWS_MAX {
+        return Err(Malformed("more windows than are weighed at once"));
+    }
+    Ok(sides)
 }
 
 fn read_blobs(reader: &mut Reader<'_>) -> Result<Vec<Vec<u8>>, Malformed> {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use tidelog_model::digest::Bucket;
+use tidelog_model::policy::Side;
 use tidelog_model::{CollectionName, Digest, GroupId, LeafWidth, Level, Placer, Stamp, TimeRange};
 use tidelog_protocol::compare::{
     CollectionRoot, Counts, Item, Look, More, Pace, Pack, Packed, Print, Scope, Source, Taken,
@@ -49,6 +50,10 @@ impl Held {
 
 impl Source for Held {
     type Error = Infallible;
+
+    fn weigh(&mut self, _: &Scope, _: TimeRange, _: &[&str]) -> Result<Side, Infallible> {
+        unimplemented!("no policy is asked here")
+    }
 
     fn shares(&self, _: &Scope) -> bool {
         true

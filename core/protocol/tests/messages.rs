@@ -4,6 +4,7 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
+use tidelog_model::policy::Side;
 use tidelog_model::{
     CollectionName, Digest, GroupEpoch, GroupId, Horizon, Incarnation, LeafWidth, Level, Position,
     Stamp, StoreId, TimeRange,
@@ -193,6 +194,12 @@ fn session() -> impl Strategy<Value = SessionMessage> {
         (any::<u32>(), roots()).prop_map(|(epoch, roots)| SessionMessage::Close { epoch, roots }),
         (roots(), any::<u64>()).prop_map(|(roots, ahead)| SessionMessage::Closed { roots, ahead }),
         texts().prop_map(SessionMessage::Abort),
+        (any::<u32>(), vec(item(), 0..8))
+            .prop_map(|(epoch, items)| SessionMessage::Weigh { epoch, items }),
+        vec((any::<u64>(), any::<u64>()), 0..8).prop_map(|sides| {
+            let side = |(rows, bytes)| Side { rows, bytes };
+            SessionMessage::Weighed(sides.into_iter().map(side).collect())
+        }),
     ]
 }
 
@@ -206,23 +213,25 @@ fn control() -> impl Strategy<Value = Control> {
         let one = |(group, epoch)| (GroupId(group), GroupEpoch(epoch));
         epochs.into_iter().map(one).collect::<Vec<_>>()
     });
-    let hello = (hello, any::<u64>(), epochs).prop_map(|(hello, held, epochs)| {
-        let (canonical, (store, incarnation, groups), cursor, closed, wall, once) = hello;
-        let version = tidelog_protocol::message::VERSION;
-        Hello {
-            version,
-            canonical,
-            store,
-            incarnation,
-            groups,
-            cursor,
-            closed,
-            wall,
-            once,
-            held,
-            epochs,
-        }
-    });
+    let hello =
+        (hello, any::<u64>(), epochs, any::<u64>()).prop_map(|(hello, held, epochs, policy)| {
+            let (canonical, (store, incarnation, groups), cursor, closed, wall, once) = hello;
+            let version = tidelog_protocol::message::VERSION;
+            Hello {
+                version,
+                canonical,
+                store,
+                incarnation,
+                groups,
+                cursor,
+                closed,
+                wall,
+                once,
+                held,
+                epochs,
+                policy,
+            }
+        });
     let pulse = (stamp(), position(), vec((store(), stamp()), 0..4))
         .prop_map(|(closed, position, known)| Pulse { closed, position, known });
     prop_oneof![
@@ -232,6 +241,7 @@ fn control() -> impl Strategy<Value = Control> {
         option::of(position()).prop_map(Control::Resend),
         (select(REFUSALS.to_vec()), texts())
             .prop_map(|(kind, text)| Control::Goodbye(Refusal { kind, text })),
+        Just(Control::Compare),
     ]
 }
 

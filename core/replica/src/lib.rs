@@ -99,7 +99,7 @@ pub use counters::Counters;
 pub use dial_error::{DialError, Distrust, Permanence, RefusedHandshake};
 pub use driver::{
     DropError, EpochBehind, ForgetError, GroupState, GroupStatus, Happening, Node, NodeOptions,
-    PeerReport, StartError, Status, Unseen, forget,
+    PeerReport, Policy, StartError, Status, Unseen, forget,
 };
 pub use endpoint::{BindError, Endpoint, EndpointOptions};
 pub use limits::{Congestion, Limits};

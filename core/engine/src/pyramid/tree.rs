@@ -111,6 +111,11 @@ impl Tree {
         self.maker.scratch()
     }
 
+    /// What it is read from, and memory for decoding.
+    pub(crate) fn reading(&mut self) -> (&Reading, &mut Scratch) {
+        (&self.reading, self.maker.scratch())
+    }
+
     /// The nodes of a tier that were made or are stored, empty ones too.
     fn known(&self, tier: Tier, range: TimeRange) -> Result<Vec<TreeWindow>, ReadError> {
         let stored = self.reading.stored.windows(tier, range)?;

@@ -3,8 +3,9 @@
 
 use super::Store;
 use super::digest::Moment;
+use crate::codec::Scratch;
 use crate::ids::Tier;
-use crate::pyramid::Tree;
+use crate::pyramid::{Reading, Tree};
 use crate::query::QueryError;
 use crate::rows::FieldKey;
 use rkyv::util::AlignedVec;
@@ -185,6 +186,11 @@ impl Content {
             }
         }
         Ok(())
+    }
+
+    /// What it is read from, and memory for decoding.
+    pub(super) fn reading(&mut self) -> (&Reading, &mut Scratch) {
+        self.tree.reading()
     }
 
     /// Packs rows of the collection, to be sent.

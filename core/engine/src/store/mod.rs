@@ -23,6 +23,7 @@ mod stamps;
 mod state;
 mod stats;
 mod survey;
+mod weigh;
 mod write;
 
 pub use admin::{Delete, SealReport};

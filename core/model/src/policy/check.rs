@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 pub struct Checked {
     /// In the order of repair: each window of the round once, but for those that are skipped.
     pub steps: Vec<Step>,
-    /// Windows that are repaired against the plan, for they have waited too long.
-    pub overdue: u32,
+    /// So many of the first steps are for windows that have waited too long: they are taken whatever the budget says.
+    pub overdue: usize,
 }
 
 /// Why a plan is void.
@@ -100,13 +100,7 @@ fn with_overdue(round: &Round, plan: &[Step]) -> Checked {
         .filter(is_overdue)
         .map(|window| Step { window, action: Action::Both, peer: round.peer })
         .collect();
-    let planned = |window: u32| {
-        let same = |step: &&Step| step.window == window;
-        plan.iter()
-            .find(same)
-            .is_some_and(|step| step.action == Action::Both && step.peer == round.peer)
-    };
-    let overdue = steps.iter().filter(|step| !planned(step.window)).count() as u32;
+    let overdue = steps.len();
     for step in plan.iter().filter(|step| !is_overdue(&step.window)) {
         let age = round.windows.get(step.window as usize).map_or(0, |one| one.age);
         let latest = round.now.saturating_add(round.max_deferral.saturating_sub(age));

@@ -199,6 +199,8 @@ pub enum LeftOut {
     ClockAhead = 4,
     /// Only a part was asked for.
     NotAsked = 5,
+    /// The repair policy left it for later, or to another peer.
+    Policy = 6,
 }
 
 impl LeftOut {
@@ -209,6 +211,7 @@ impl LeftOut {
             LeftOut::Forbidden,
             LeftOut::ClockAhead,
             LeftOut::NotAsked,
+            LeftOut::Policy,
         ]
         .into_iter()
         .find(|why| *why as u8 == number)

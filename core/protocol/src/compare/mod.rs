@@ -4,9 +4,11 @@ mod difference;
 mod item;
 mod source;
 mod step;
+mod weigh;
 
 pub use difference::Difference;
 pub use item::{CollectionClaim, Item, LeftOut, Only, Print, Scope, Short};
 pub(crate) use item::{read_items, write_items};
 pub use source::{CollectionRoot, More, Pack, Packed, Source, Taken};
 pub use step::{Counts, Look, Pace, Step, collections, step};
+pub use weigh::weigh;

@@ -4,6 +4,7 @@ use super::item::{Print, Scope};
 use alloc::string::String;
 use alloc::vec::Vec;
 use tidelog_model::digest::Bucket;
+use tidelog_model::policy::Side;
 use tidelog_model::{CollectionName, Digest, GroupId, LeafWidth, Level, TimeRange};
 
 /// A collection in a group, as its store sees it.
@@ -121,6 +122,17 @@ pub trait Source {
         what: &[Pack<'_>],
         bytes_max: usize,
     ) -> Result<(Packed, usize), Self::Error>;
+
+    /// About what there is of devices in a range; of all when none is named.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn weigh(
+        &mut self,
+        scope: &Scope,
+        range: TimeRange,
+        devices: &[&str],
+    ) -> Result<Side, Self::Error>;
 
     /// Has the other side a right to a collection in a group?
     fn shares(&self, scope: &Scope) -> bool;

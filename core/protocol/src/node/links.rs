@@ -175,6 +175,7 @@ impl Node {
                 self.read_tails();
             }
             Control::Goodbye(refusal) => self.part(peer, refusal),
+            Control::Compare => self.compare_for(peer),
         }
     }
 
@@ -221,9 +222,9 @@ impl Node {
         let initial_delay = self.config.initial_delay;
         let jitter = self.jitter(initial_delay / 10 + 1);
         let Some(closed) = self.closed.clone() else { return };
+        let first = self.begins(peer);
         let Some(one) = self.peers.get_mut(&peer) else { return };
         let Some(hello) = &one.hello else { return };
-        let first = me.store < peer;
         let mut late = false;
         if once || hello.once {
             one.tail_out.stop();
@@ -287,6 +288,7 @@ impl Node {
                 once: self.config.once,
                 held: closed.held.iter().map(|(_, bytes)| bytes).sum(),
                 epochs: self.epochs.iter().map(|(group, epoch)| (*group, *epoch)).collect(),
+                policy: self.policy.config.as_ref().map_or(0, |config| config.hash),
             };
             self.send(peer, Channel::Control, Control::Hello(hello).encode());
             let Some(one) = self.peers.get_mut(&peer) else { continue };

@@ -6,6 +6,7 @@
 mod lacks;
 mod links;
 mod members;
+mod policy;
 mod sessions;
 mod snapshots;
 mod tails;
@@ -23,7 +24,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 pub use lacks::Lack;
 use lacks::Lacks;
+use policy::Policy;
+pub use policy::{PolicyConfig, PolicyState, PolicyStatus, RoundId};
 use snapshots::Fetch;
+use tidelog_model::policy::{Cost, PolicyError, Round, Step};
 use tidelog_model::{GroupEpoch, GroupId, Incarnation, Position, Stamp, StoreId};
 
 /// Who this is.
@@ -154,6 +158,28 @@ pub enum Input {
         /// Ascending.
         groups: Vec<GroupId>,
     },
+    /// This policy decides about repairs from now on; none: everything is repaired. With what was kept for it, when the
+    /// store was just opened.
+    Policy {
+        /// The policy.
+        config: Option<PolicyConfig>,
+        /// See [`Output::KeepPolicy`].
+        state: Option<PolicyState>,
+    },
+    /// The policy's plan for a round, or why there is none.
+    Plan {
+        /// Which round.
+        id: RoundId,
+        /// Its steps.
+        plan: Result<Vec<Step>, PolicyError>,
+    },
+    /// What a link with a peer costs.
+    Cost {
+        /// The peer.
+        peer: StoreId,
+        /// The cost.
+        cost: Cost,
+    },
     /// There are no peers to wait for.
     Alone,
     /// The groups that a peer shares with this store, from now on; none: it is no peer any more.
@@ -215,6 +241,16 @@ pub enum Output {
         /// What.
         lacks: Vec<Lack>,
     },
+    /// Ask the policy, off the path of everything else. Round-trip times are for the driver to fill in.
+    AskPolicy {
+        /// To be given back with the plan.
+        id: RoundId,
+        /// What it is told.
+        round: Round,
+    },
+    /// Keep this for the next opening: since when windows wait, and what is used of the budget. Losing it makes them wait
+    /// longer, and the budget larger, once.
+    KeepPolicy(PolicyState),
     /// Every peer's writes up to this stamp are here.
     Agreed(Stamp),
     /// Tell the host.
@@ -250,6 +286,7 @@ pub struct Node {
     agreed: Stamp,
     ready: bool,
     lacking: Lacks,
+    policy: Policy,
     /// Of groups in the topology.
     epochs: BTreeMap<GroupId, GroupEpoch>,
     /// The snapshot that is being received: one at a time.
@@ -278,6 +315,7 @@ impl Node {
             agreed: Stamp::ZERO,
             ready: false,
             lacking: Lacks::default(),
+            policy: Policy::default(),
             epochs: BTreeMap::new(),
             fetch: None,
             givers: BTreeMap::new(),
@@ -321,6 +359,9 @@ impl Node {
                 }
                 self.ask_closed();
             }
+            Input::Policy { config, state } => self.set_policy(config, state),
+            Input::Plan { id, plan } => self.planned(id, plan),
+            Input::Cost { peer, cost } => self.set_cost(peer, cost),
             Input::Alone => self.be_ready(),
             Input::Shares { peer, groups } => self.shares(peer, groups),
             Input::Epochs(epochs) => self.have_epochs(epochs),
@@ -344,7 +385,13 @@ impl Node {
         let retries = retries.filter_map(|peer| peer.tail_in.retry_at);
         let silence = self.peers.values().filter(|peer| peer.link.is_some() && !peer.refused);
         let silence = silence.map(|peer| peer.heard_at + self.config.silence + 1);
-        checks.chain(retries).chain(silence).chain(pulse).chain(self.wake_at).min()
+        checks
+            .chain(retries)
+            .chain(silence)
+            .chain(pulse)
+            .chain(self.wake_at)
+            .chain(self.plan_due())
+            .min()
     }
 
     /// How things stand with each peer.
@@ -473,6 +520,7 @@ impl Node {
         self.read_tails();
         self.tick_snapshots();
         self.tick_lacks();
+        self.tick_policy();
         self.begin_sessions();
     }
 }

@@ -23,7 +23,7 @@ impl Node {
     /// Something is missing that only a comparison finds.
     pub(super) fn start_check(&mut self, peer: StoreId) {
         let now = self.now.monotonic;
-        let first = self.me.store < peer;
+        let first = self.begins(peer);
         if let Some(one) = self.peers.get_mut(&peer).filter(|_| first) {
             one.check_at = Some((now, Reason::Startup));
             self.ask_closed();
@@ -89,7 +89,7 @@ impl Node {
                     self.answered_agreed(peer, number);
                 }
                 Act::Ask(ask) => self.ask(ask, For::Responder(peer, number)),
-                Act::WakeAt(_) | Act::Again => {}
+                Act::WakeAt(_) | Act::Again | Act::Plan => {}
                 Act::End(_) => self.end_responder(peer, number),
             }
         }
@@ -151,6 +151,18 @@ impl Node {
         Some(at.max(patience))
     }
 
+    /// The peer leaves a comparison to the policy here.
+    pub(super) fn compare_for(&mut self, peer: StoreId) {
+        let soon = self.now.monotonic;
+        let Some(one) = self.peers.get_mut(&peer).filter(|one| one.is_up()) else { return };
+        // One that was just made would find the same: it comes when that says so.
+        let waits = one.check_at.is_some_and(|(_, reason)| reason == Reason::Policy);
+        if one.session.is_none() && !waits {
+            one.check_at = Some((soon, Reason::Policy));
+            self.ask_closed();
+        }
+    }
+
     /// Begins the comparisons that are due.
     pub(super) fn begin_sessions(&mut self) {
         let now = self.now.monotonic;
@@ -163,6 +175,9 @@ impl Node {
                 continue;
             }
             let Some((_, reason)) = one.check_at.take() else { continue };
+            if reason != Reason::Asked && !self.config.once && self.leave_to(peer) {
+                continue;
+            }
             // Who only looks is given nothing.
             if !self.config.tell && self.lacks(peer) {
                 self.receive_before(peer, Then::Begin(reason));
@@ -202,6 +217,7 @@ impl Node {
             from,
             groups_at_once: self.config.groups_at_once,
             tell: self.config.tell,
+            asks_policy: self.policy.config.is_some() && reason != Reason::Asked && !apart,
         };
         let (mut session, acts) = Initiator::new(begin, now);
         session.lacks = self.lacking.number();
@@ -271,6 +287,7 @@ impl Node {
                     self.wake_at = Some(self.wake_at.map_or(at, |known| known.min(at)));
                 }
                 Act::Again => self.again(peer, number),
+                Act::Plan => self.plan(peer, number),
                 Act::End(outcome) => self.end_session(peer, number, outcome),
             }
         }
@@ -308,7 +325,11 @@ impl Node {
         // Of what was left out because of a clock more is to come, as soon as the clock is set.
         let ahead = matches!(&outcome, Outcome::Partial { left_out }
             if left_out.contains_key(&LeftOut::ClockAhead));
-        let wait = if ahead {
+        let left = matches!(&outcome, Outcome::Partial { left_out }
+            if left_out.contains_key(&LeftOut::Policy));
+        let wait = if left {
+            Some((self.later(&session), Reason::Policy))
+        } else if ahead {
             Some((30_000 + self.jitter(30_000), Reason::Retry))
         } else if failed {
             Some((self.pause_after(failures), Reason::Retry))
@@ -317,6 +338,7 @@ impl Node {
             interval.map(|every| (every - every / 10 + self.jitter(every / 5), Reason::Interval))
         };
         let once = self.config.once;
+        let begins = self.begins(peer);
         let Some(one) = self.peers.get_mut(&peer) else { return };
         // A store that was given an old copy of its disk does not know what it wrote after that, with stamps that may have
         // been ahead of its clock: no horizon of its own covers those before the clock does.
@@ -326,9 +348,10 @@ impl Node {
             }
             false => wait,
         };
-        if one.check_at.is_none() && !once && (failed || ahead || self.me.store < peer) {
+        if one.check_at.is_none() && !once && (failed || ahead || left || begins) {
             one.check_at = wait.map(|(wait, reason)| (now + wait, reason));
         }
+        self.policy_after(peer, &session, outcome.settles());
         self.pass_on(peer, session.report.counts.rows_taken);
         self.forget(peer, number);
         if !matches!(outcome, Outcome::Agreed | Outcome::Aborted { .. }) {
@@ -359,15 +382,22 @@ impl Node {
                     }
                     outcome => *outcome == Outcome::Agreed,
                 };
-                if !settled && !self.config.once && one_needs(self.peers.get(&peer)) {
+                let left = matches!(&outcome, Outcome::Partial { left_out }
+                    if left_out.contains_key(&LeftOut::Policy));
+                if !settled && !left && !self.config.once && one_needs(self.peers.get(&peer)) {
                     self.check_soon(peer);
                 }
                 if let Some(one) = self.peers.get_mut(&peer) {
                     one.sessions.0 += 1;
+                    // What a policy leaves is known, and it says when it comes.
+                    one.verdict |= left && !session.apart;
                 }
                 self.event(Event::Completed { peer, session: number, outcome, report });
                 if settled {
                     self.agreed(peer, &horizon);
+                }
+                if left {
+                    self.look_ready();
                 }
                 if whole && !session.apart {
                     self.healed(peer, &horizon, session.lacks);
@@ -398,7 +428,7 @@ impl Node {
         // What was written before the peer could be followed may have been beyond the horizon.
         if one_needs(self.peers.get(&peer)) {
             self.check_soon(peer);
-        } else if self.me.store > peer
+        } else if !self.begins(peer)
             && let Some(one) = self.peers.get_mut(&peer)
         {
             // The peer has begun this one, and will begin the next.

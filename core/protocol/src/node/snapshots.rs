@@ -35,6 +35,10 @@ impl Node {
     /// Has this store next to nothing of a group of which the peer has much?
     pub(super) fn lacks(&self, peer: StoreId) -> bool {
         let (Some(one), Some(closed)) = (self.peers.get(&peer), &self.closed) else { return false };
+        // Files come whole, whatever a policy says.
+        if self.policy.config.is_some() {
+            return false;
+        }
         let theirs = one.hello.as_ref().map_or(0, |hello| hello.held);
         !one.no_snapshot
             && closed.takes_files

@@ -12,7 +12,7 @@ use tidelog_model::{Position, Stamp, StoreId};
 impl Node {
     pub(super) fn tail(&mut self, peer: StoreId, batch: TailBatch) {
         let now = self.now.monotonic;
-        let first = self.me.store < peer;
+        let first = self.begins(peer);
         let Some(one) = self.peers.get_mut(&peer).filter(|one| one.is_up()) else { return };
         let late = batch.floor.is_some();
         match one.tail_in.hear(batch, now) {

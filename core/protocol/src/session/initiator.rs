@@ -1,5 +1,6 @@
 //! The side of a comparison that asks: it holds what is still to be said, in bounds, and says when it is over.
 
+use super::planned::{Batch, Pending};
 use super::responder::too_many_parts;
 use super::{Act, Outcome, PASSES_MAX, Report, TURN_BYTES, cut, hash_of, roots};
 use crate::ask::{Answer, Ask, Failure, View};
@@ -10,6 +11,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
+use tidelog_model::policy::Checked;
 use tidelog_model::{GroupId, Horizon, StoreId};
 
 /// Differences that are noted at the first look; beyond, they are found again in the next pass.
@@ -70,6 +72,16 @@ pub(crate) struct Initiator {
     /// How often something was found lacking here before it began.
     pub(crate) lacks: u64,
     pub(crate) apart: bool,
+    /// A policy decides about what differs at the first look.
+    asks_policy: bool,
+    /// What it is asked about.
+    pub(crate) pending: Option<Pending>,
+    /// What is left of its plan.
+    batches: VecDeque<Batch>,
+    /// The plan ends when so many bytes have been sent and received.
+    bytes_max: u64,
+    /// What it leaves for later.
+    pub(crate) later: Later,
     started: u64,
     pub(crate) active: u64,
 }
@@ -87,9 +99,23 @@ enum Doing {
     Turn,
     /// Until the second look.
     Waiting(u64),
+    /// Both sides say how much they have of what differs.
+    Weighing,
+    WeighingThere,
+    /// Until the policy has decided.
+    Planning,
     SummingAgain,
     Closing,
     Over,
+}
+
+/// What plans left for later.
+#[derive(Debug, Default)]
+pub(crate) struct Later {
+    /// When the first of it is to be looked at again, in milliseconds since the Unix epoch.
+    pub(crate) until: Option<u64>,
+    /// The budget was used up.
+    pub(crate) starved: bool,
 }
 
 /// What a comparison begins with.
@@ -114,13 +140,16 @@ pub(crate) struct Begin {
     pub(crate) groups_at_once: usize,
     /// Tells where the sides differ, and changes neither.
     pub(crate) tell: bool,
+    /// A policy decides about what differs at the first look.
+    pub(crate) asks_policy: bool,
 }
 
 impl Initiator {
     pub(crate) fn new(begin: Begin, now: u64) -> (Self, Vec<Act>) {
         let Begin { peer, session, horizon, salt, groups, second_look, .. } = begin;
-        let Begin { eager, apart, only, from, groups_at_once, tell, .. } = begin;
-        let second_look = second_look.filter(|_| !tell);
+        let Begin { eager, apart, only, from, groups_at_once, tell, asks_policy, .. } = begin;
+        // What a policy decides about has to be seen first.
+        let second_look = second_look.or(asks_policy.then_some(0)).filter(|_| !tell);
         let view = View { peer, session, epoch: 0, horizon, salt };
         let ask = Ask::Summary { view: view.clone(), groups: groups.clone() };
         let report = Report { groups: groups.clone(), ..Report::default() };
@@ -162,6 +191,11 @@ impl Initiator {
             report,
             lacks: 0,
             apart,
+            asks_policy: asks_policy && !tell,
+            pending: None,
+            batches: VecDeque::new(),
+            bytes_max: u64::MAX,
+            later: Later::default(),
             started: now,
             active: now,
         };
@@ -170,7 +204,7 @@ impl Initiator {
 
     /// Has it found differences?
     pub(crate) fn repairs(&self) -> bool {
-        self.pass_leaves > 0 && self.look == Look::Second
+        self.pass_leaves > 0 && self.look.repairs()
     }
 
     /// Another look at what is left: how fast the one before was tells nothing of it.
@@ -233,6 +267,12 @@ impl Initiator {
                 self.remote.extend(later);
                 self.go_on(now)
             }
+            (Doing::WeighingThere, SessionMessage::Weighed(sides)) => {
+                let windows = self.pending.iter_mut().flat_map(|pending| &mut pending.windows);
+                windows.zip(sides).for_each(|(window, side)| window.theirs = side);
+                self.doing = Doing::Planning;
+                vec![Act::Plan]
+            }
             (Doing::Closing, SessionMessage::Closed { roots, ahead }) => {
                 self.closed(&roots, ahead, now)
             }
@@ -283,6 +323,14 @@ impl Initiator {
                 self.note(step.out);
                 self.go_on(now)
             }
+            (Doing::Weighing, Answer::Weighed(sides)) => {
+                let Some(pending) = &mut self.pending else { return Vec::new() };
+                let windows = pending.windows.iter_mut().zip(sides);
+                windows.for_each(|(window, side)| window.ours = side);
+                self.doing = Doing::WeighingThere;
+                let (epoch, items) = (self.view.epoch, pending.items());
+                vec![Act::Say(SessionMessage::Weigh { epoch, items })]
+            }
             (Doing::SummingAgain, Answer::Summary { store, groups, state }) => {
                 self.ours = roots(store, &groups, state, self.groups.len());
                 self.report.root = store;
@@ -300,15 +348,71 @@ impl Initiator {
             Doing::Waiting(until) if now >= until => {
                 self.look = Look::Second;
                 self.view.epoch += 1;
+                self.first_leaves += core::mem::take(&mut self.pass_leaves);
+                if self.asks_policy {
+                    return self.weigh();
+                }
                 self.local = core::mem::take(&mut self.suspects);
                 self.suspect_bytes = 0;
-                self.first_leaves += core::mem::take(&mut self.pass_leaves);
                 self.begin_look(now);
                 self.go_on(now)
             }
             Doing::Waiting(until) => vec![Act::WakeAt(until)],
             _ => Vec::new(),
         }
+    }
+
+    /// Before a policy is asked: how much is there of what differs?
+    fn weigh(&mut self) -> Vec<Act> {
+        let pending = Pending::take(&mut self.suspects);
+        self.suspect_bytes = self.suspects.iter().map(Item::bytes).sum();
+        self.report.planned += pending.windows.len() as u64;
+        let (view, items) = (self.view.clone(), pending.items());
+        self.pending = Some(pending);
+        self.doing = Doing::Weighing;
+        vec![Act::Ask(Ask::Weigh { view, items })]
+    }
+
+    /// The policy has decided, or the built-in one for it; the peer of this comparison is `here` in its round. Of the budget
+    /// so many bytes are left.
+    pub(crate) fn planned(
+        &mut self,
+        checked: &Checked,
+        (here, budget): (u32, u64),
+        now: u64,
+    ) -> (Vec<Act>, BTreeSet<u32>) {
+        let Some(pending) = self.pending.take().filter(|_| self.doing == Doing::Planning) else {
+            return (Vec::new(), BTreeSet::new());
+        };
+        self.active = now;
+        let decided = pending.decide(checked, here);
+        self.batches = decided.batches;
+        self.bytes_max = (self.report.sent + self.report.received).saturating_add(budget);
+        self.leave(decided.left);
+        self.later.until = self.later.until.into_iter().chain(decided.until).min();
+        self.begin_look(now);
+        (self.go_on(now), decided.elsewhere)
+    }
+
+    fn leave(&mut self, windows: u64) {
+        if windows > 0 {
+            *self.left_out.entry(LeftOut::Policy).or_default() += windows;
+        }
+    }
+
+    /// The next part of the plan, as long as the budget reaches.
+    fn take_batch(&mut self) -> bool {
+        while let Some(batch) = self.batches.pop_front() {
+            let spent = self.report.sent + self.report.received;
+            if batch.overdue || spent < self.bytes_max {
+                self.look = batch.look;
+                self.local = batch.items;
+                return true;
+            }
+            self.later.starved = true;
+            self.leave(batch.items.len() as u64);
+        }
+        false
     }
 
     /// Sends parts of the state and asks for others, until neither side lacks any; then rows.
@@ -379,7 +483,14 @@ impl Initiator {
             let (turn, epoch, look) = (self.turn, self.view.epoch, self.look);
             return vec![Act::Say(SessionMessage::Turn { turn, epoch, look, items })];
         }
+        if self.take_batch() {
+            return self.go_on(now);
+        }
         match self.second_look {
+            Some(_) if self.look != Look::First && !self.suspects.is_empty() => {
+                self.look = Look::Second;
+                self.weigh()
+            }
             Some(wait) if self.look == Look::First && !self.suspects.is_empty() => {
                 let until = now + wait;
                 self.doing = Doing::Waiting(until);
@@ -458,7 +569,9 @@ impl Initiator {
         }
         self.moved_before = moved;
         if theirs.store == self.ours.store && theirs.state == self.ours.state {
-            let left_out = core::mem::take(&mut self.left_out);
+            let mut left_out = core::mem::take(&mut self.left_out);
+            // Nothing was left there, as it turns out.
+            left_out.remove(&LeftOut::Policy);
             let outcome =
                 if left_out.is_empty() { Outcome::Agreed } else { Outcome::Partial { left_out } };
             return self.end(outcome, now);
@@ -475,7 +588,9 @@ impl Initiator {
         }
         let repaired =
             self.pass_leaves + self.settled_leaves > 0 || theirs.state != self.ours.state;
-        if !repaired && !self.left_out.is_empty() {
+        // What the policy left differs still, and it would be asked the same.
+        let decided = self.left_out.contains_key(&LeftOut::Policy);
+        if (!repaired || decided) && !self.left_out.is_empty() {
             let left_out = core::mem::take(&mut self.left_out);
             return self.end(Outcome::Partial { left_out }, now);
         }

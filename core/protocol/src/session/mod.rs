@@ -1,9 +1,11 @@
 //! A comparison of two stores: one side asks and says when it is over, the other answers.
 
 mod initiator;
+mod planned;
 mod responder;
 
 pub(crate) use initiator::{Begin, Initiator};
+pub(crate) use planned::{Pending, Window};
 pub(crate) use responder::Responder;
 
 use crate::ask::Ask;
@@ -34,6 +36,8 @@ pub(crate) enum Act {
     WakeAt(u64),
     /// Begin another pass.
     Again,
+    /// Ask the policy about the windows that were weighed.
+    Plan,
     /// It is over.
     End(Outcome),
 }
@@ -66,8 +70,8 @@ impl Outcome {
         match self {
             Outcome::Agreed => true,
             Outcome::Partial { left_out } => {
-                !left_out.contains_key(&LeftOut::ClockAhead)
-                    && !left_out.contains_key(&LeftOut::NotAsked)
+                let open = [LeftOut::ClockAhead, LeftOut::NotAsked, LeftOut::Policy];
+                !open.iter().any(|why| left_out.contains_key(why))
             }
             Outcome::Diverged | Outcome::Different | Outcome::Aborted { .. } => false,
         }
@@ -82,6 +86,8 @@ pub struct Report {
     pub counts: Counts,
     /// Turns of the side that asks, beside opening and closing.
     pub turns: u32,
+    /// Windows that a policy was asked about.
+    pub planned: u64,
     /// Leaves that differed at the first look and not at the second.
     pub false_mismatches: u64,
     /// Bytes of messages sent.

@@ -53,6 +53,7 @@ enum Doing {
     Stepping {
         turn: u32,
     },
+    Weighing,
     /// Summing up once more.
     Closing(Roots),
 }
@@ -95,7 +96,7 @@ impl Responder {
                 self.doing = Doing::Stepping { turn };
                 let view = self.view.clone();
                 let (eager, bytes_max, from) = (self.eager, TURN_BYTES, i64::MIN);
-                let pace = Pace { look, eager, bytes_max, from };
+                let pace = Pace { look: look.turned(), eager, bytes_max, from };
                 vec![Act::Ask(Ask::Step { view, pace, items })]
             }
             SessionMessage::State { parts, want } => {
@@ -108,6 +109,11 @@ impl Responder {
                 }
                 self.doing = Doing::TakingState { want };
                 vec![Act::Ask(Ask::TakeState { peer: self.view.peer, parts })]
+            }
+            SessionMessage::Weigh { epoch, items } => {
+                self.view.epoch = self.view.epoch.max(epoch);
+                self.doing = Doing::Weighing;
+                vec![Act::Ask(Ask::Weigh { view: self.view.clone(), items })]
             }
             SessionMessage::Close { epoch, roots } => {
                 self.view.epoch = self.view.epoch.max(epoch);
@@ -169,6 +175,9 @@ impl Responder {
                 self.counts.add(&step.counts);
                 let (items, later) = (step.out, step.rest.into());
                 vec![Act::Say(SessionMessage::Reply { turn, items, later })]
+            }
+            (Doing::Weighing, Answer::Weighed(sides)) => {
+                vec![Act::Say(SessionMessage::Weighed(sides))]
             }
             (Doing::Closing(theirs), Answer::Summary { store, groups, state }) => {
                 self.agreed = theirs.store == store && theirs.state == Some(state);

@@ -110,6 +110,9 @@ impl Bridge {
             Ask::Step { view, pace, items } => {
                 settled(compare::step(self.viewed(view), items, pace).map(Answer::Stepped))
             }
+            Ask::Weigh { view, items } => {
+                settled(compare::weigh(self.viewed(view), &items).map(Answer::Weighed))
+            }
             Ask::Forget { peer, session } => {
                 self.views.remove(&(peer, session));
                 return None;

@@ -7,6 +7,7 @@ use tidelog_engine::{
     ApplyError, Content, ContentRow, Incoming, QueryError, RowPacker, Store, state_root,
 };
 use tidelog_model::digest::{Bucket, RowPrinter, TreeHasher};
+use tidelog_model::policy::Side;
 use tidelog_model::{
     CollectionName, Device, Digest, FieldType, GroupId, Horizon, LeafWidth, Level, SubBatch,
     TimeRange, Value, Version, merge,
@@ -122,6 +123,9 @@ impl Viewed {
         Ok(packed)
     }
 }
+
+/// More rows of a window are not counted.
+const ROWS_WEIGHED_MAX: u64 = 10_000_000;
 
 /// Cells by name and type, by time.
 type Rows = BTreeMap<i64, BTreeMap<(String, FieldType), (Version, Value)>>;
@@ -330,6 +334,17 @@ impl Source for Viewed {
         let rows = packer.rows() as u64;
         let archives = packer.finish().iter().map(|bytes| bytes.to_vec()).collect();
         Ok((Packed { archives, rows, more }, begun))
+    }
+
+    fn weigh(
+        &mut self,
+        scope: &Scope,
+        range: TimeRange,
+        devices: &[&str],
+    ) -> Result<Side, Failure> {
+        let content = self.content(scope)?;
+        let (rows, bytes) = content.weigh(range, devices, ROWS_WEIGHED_MAX).map_err(unreadable)?;
+        Ok(Side { rows, bytes })
     }
 
     fn shares(&self, scope: &Scope) -> bool {

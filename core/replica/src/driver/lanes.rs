@@ -49,9 +49,10 @@ impl Lane {
 
 fn lane_of(ask: &Ask) -> Lane {
     match ask {
-        Ask::Summary { view, .. } | Ask::Collections { view, .. } | Ask::Step { view, .. } => {
-            Lane::Session(view.peer, view.session)
-        }
+        Ask::Summary { view, .. }
+        | Ask::Collections { view, .. }
+        | Ask::Step { view, .. }
+        | Ask::Weigh { view, .. } => Lane::Session(view.peer, view.session),
         Ask::State { peer, .. } | Ask::TakeState { peer, .. } => Lane::State(*peer),
         Ask::Forget { peer, session } => Lane::Session(*peer, *session),
         Ask::Apply { peer, .. } => Lane::Apply(*peer),

@@ -1,6 +1,7 @@
 //! The driver: a store joins its peers. Frames, answers and time go to the protocol, and what it says is done. Decides
 //! nothing but which of two links with one peer stays, when a dial is given up, and when the store is told what was agreed on.
 
+mod choice;
 mod drop_group;
 mod forget;
 mod groups;
@@ -8,6 +9,7 @@ mod held_back;
 mod lanes;
 mod links;
 mod node;
+mod policy;
 mod scrub;
 mod status;
 mod work;
@@ -16,4 +18,5 @@ pub use drop_group::DropError;
 pub use forget::{ForgetError, forget};
 pub use groups::{GroupState, GroupStatus};
 pub use node::{Node, NodeOptions, StartError};
+pub use policy::Policy;
 pub use status::{EpochBehind, Happening, PeerReport, Status, Unseen};

@@ -4,6 +4,7 @@ use super::forget::ForgetError;
 use super::held_back::HeldBack;
 use super::lanes::Lanes;
 use super::links::{Links, Watched, accept, keep};
+use super::policy::Policy;
 use super::scrub::Scrub;
 use super::status::{Happening, Status};
 use super::work::{Work, Worker};
@@ -47,6 +48,8 @@ pub struct NodeOptions {
     /// All files of rows are verified so often, in the background; `None`: only those of which a read has met damage. Damaged
     /// ones are healed from peers either way. Seven days.
     pub scrub: Option<Duration>,
+    /// Decides about repairs; `None`: everything is repaired at once.
+    pub policy: Option<Policy>,
     /// Bounds of the transport.
     pub limits: Limits,
 }
@@ -62,6 +65,7 @@ impl NodeOptions {
             protocol: Config::default(),
             pins: PinBudget::default(),
             scrub: Some(Duration::from_secs(7 * 86_400)),
+            policy: None,
             limits: Limits::default(),
         }
     }
@@ -166,6 +170,9 @@ impl Node {
             agreed: HeldBack::default(),
             healed: healed_in,
             epochs: Vec::new(),
+            policy: options.policy,
+            runner: None,
+            work: work.clone(),
         };
         let running = Running { tasks: Arc::default(), stopping: Arc::default() };
         let run = |task: AbortHandle| {
@@ -212,6 +219,12 @@ impl Node {
         let (to, status) = oneshot::channel();
         self.work.send(Work::Status(to)).await.ok()?;
         status.await.ok()
+    }
+
+    /// Another policy decides about repairs from the next round on; `None`: everything is repaired. A round that is under way
+    /// is planned by the one before. Peers are told when they are linked again.
+    pub async fn set_policy(&self, policy: Option<Policy>) {
+        let _ = self.work.send(Work::Policy(policy)).await;
     }
 
     /// Compares now, with the peer of this name or with all that are linked, and repairs what differs. Tells by events what

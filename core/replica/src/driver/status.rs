@@ -5,7 +5,7 @@ use crate::{LinkFigures, Permanence};
 use std::sync::Arc;
 use tidelog_engine::Aside;
 use tidelog_model::{GroupEpoch, GroupId};
-use tidelog_protocol::{Event, PeerStatus};
+use tidelog_protocol::{Event, PeerStatus, PolicyStatus};
 
 /// How things stand.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -24,6 +24,8 @@ pub struct Status {
     /// Groups whose epoch in the topology is older than one that was seen: who else holds them is not spoken with until it
     /// is raised there.
     pub behind: Vec<EpochBehind>,
+    /// How the policy does that decides about repairs; none when everything is repaired.
+    pub policy: Option<PolicyStatus>,
 }
 
 /// A group whose epoch in the topology is older than one that was seen.

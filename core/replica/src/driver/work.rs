@@ -6,6 +6,7 @@ use super::groups::{GroupStatus, status_of};
 use super::held_back::HeldBack;
 use super::lanes::Lanes;
 use super::links::{Linked, Links};
+use super::policy::{Policy, Runner};
 use super::scrub::Healed;
 use super::status::{EpochBehind, Happening, PeerReport, Status, Unseen};
 use crate::bridge::Access;
@@ -16,9 +17,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
 use tidelog_engine::Store;
+use tidelog_model::policy::Round;
 use tidelog_model::{GroupEpoch, GroupId, StoreId};
 use tidelog_protocol::compare::Only;
-use tidelog_protocol::{Event, Input, LinkId, Node, Now, Output, PeerState, PeerStatus};
+use tidelog_protocol::{Event, Input, LinkId, Node, Now, Output, PeerState, PeerStatus, RoundId};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// What comes to the task.
@@ -41,6 +43,8 @@ pub(super) enum Work {
     CheckGroups(StoreId, Vec<GroupId>),
     /// Nothing is to be kept of a peer any more: may that be, and which store is it?
     Forget(String, oneshot::Sender<Result<StoreId, ForgetError>>),
+    /// Another policy, or none.
+    Policy(Option<Policy>),
     /// A dial failed.
     NotDialled(Arc<str>, DialError),
     /// Tell the host.
@@ -65,6 +69,11 @@ pub(super) struct Worker {
     pub(super) healed: std::sync::mpsc::Sender<Healed>,
     /// Of groups in the topology, those that were ever raised.
     pub(super) epochs: Vec<(GroupId, GroupEpoch)>,
+    /// Decides from the start on.
+    pub(super) policy: Option<Policy>,
+    pub(super) runner: Option<Runner>,
+    /// To this task itself.
+    pub(super) work: mpsc::Sender<Work>,
 }
 
 impl Worker {
@@ -72,6 +81,8 @@ impl Worker {
         if self.topology.nodes().iter().all(|node| node.is_self) {
             self.node.handle(self.now(), Input::Alone);
         }
+        let policy = self.policy.take();
+        self.set_policy(policy);
         self.look_at_epochs();
         loop {
             self.act();
@@ -146,11 +157,38 @@ impl Worker {
             Work::Forget(who, to) => {
                 let _ = to.send(self.forget(&who));
             }
+            Work::Policy(policy) => self.set_policy(policy),
             Work::NotDialled(name, error) => {
                 self.unseen.insert(name, (error.to_string(), error.permanence()));
             }
             Work::Tell(event) => self.tell(event),
             Work::Stop(_) => {}
+        }
+    }
+
+    fn set_policy(&mut self, policy: Option<Policy>) {
+        let (runner, input) = match policy {
+            Some(policy) => {
+                let (runner, input) = Runner::start(&policy, self.work.clone());
+                (Some(runner), input)
+            }
+            None => (None, Input::Policy { config: None, state: None }),
+        };
+        self.runner = runner;
+        for (peer, name) in &self.names {
+            self.runner.iter().for_each(|runner| runner.know(name, *peer));
+        }
+        self.node.handle(self.now(), input);
+    }
+
+    /// Asks the policy, with what only the links know.
+    fn ask_policy(&self, id: RoundId, mut round: Round) {
+        for peer in &mut round.peers {
+            let rtt = self.links.figures(peer.store).map(|figures| figures.rtt.as_micros());
+            peer.rtt = rtt.map_or(0, |rtt| u32::try_from(rtt).unwrap_or(u32::MAX));
+        }
+        if let Some(runner) = &self.runner {
+            runner.plan(id, round);
         }
     }
 
@@ -170,6 +208,9 @@ impl Worker {
             let gone = Input::Shares { peer: before, groups: Vec::new() };
             self.node.handle(self.now(), gone);
         }
+        if let Some(runner) = &self.runner {
+            runner.know(&name, peer);
+        }
         self.names.insert(peer, name);
         self.share(peer);
         let now = self.now();
@@ -181,6 +222,7 @@ impl Worker {
         let Some(name) = self.names.get(&peer).cloned() else { return };
         let node = self.topology.node(&name);
         let own = self.topology.my_groups();
+        let cost = node.as_ref().map(|node| node.cost).unwrap_or_default();
         let groups: Vec<GroupId> = match &node {
             None => Vec::new(),
             Some(node) => {
@@ -198,6 +240,7 @@ impl Worker {
             self.lanes.allow(peer, access_of(rights));
         }
         let now = self.now();
+        self.node.handle(now, Input::Cost { peer, cost });
         self.node.handle(now, Input::Shares { peer, groups });
     }
 
@@ -258,6 +301,12 @@ impl Worker {
                 Output::Healed { peer, lacks } => {
                     let _ = self.healed.send((peer, lacks));
                 }
+                Output::AskPolicy { id, round } => self.ask_policy(id, round),
+                Output::KeepPolicy(state) => {
+                    if let Some(runner) = &self.runner {
+                        runner.keep(state);
+                    }
+                }
                 Output::Event(event) => self.tell(event),
             }
         }
@@ -280,6 +329,9 @@ impl Worker {
             | Event::Stalled { why, .. }
             | Event::NotReceived { why, .. } => {
                 tracing::warn!(peer = name, %why, "replica");
+            }
+            Event::Planned { fault: Some(fault), policy, .. } => {
+                tracing::warn!(peer = name, %policy, %fault, "everything is repaired instead");
             }
             Event::Damaged { .. } => tracing::warn!(?event, "replica"),
             Event::Refused { refusal, .. } => {
@@ -312,7 +364,8 @@ impl Worker {
         });
         let (peers, unseen) = (peers.collect(), unseen.collect());
         let (damaged, behind) = (self.store.aside(), self.behind());
-        Status { ready: self.node.is_ready(), peers, groups, unseen, damaged, behind }
+        let policy = self.node.policy_status();
+        Status { ready: self.node.is_ready(), peers, groups, unseen, damaged, behind, policy }
     }
 
     fn groups(&self, statuses: &[PeerStatus]) -> Vec<GroupStatus> {
@@ -357,6 +410,7 @@ fn peer_of(event: &Event) -> Option<StoreId> {
         | Event::Failed { peer, .. }
         | Event::Stalled { peer, .. }
         | Event::Resumed { peer }
+        | Event::Planned { peer, .. }
         | Event::Healed { peer, .. } => Some(*peer),
         _ => None,
     }

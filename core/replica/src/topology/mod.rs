@@ -11,7 +11,9 @@ mod members;
 mod rights;
 mod values;
 
-pub use config::{Config, ConfigError, NodeConfig, PeerConfig, SyncConfig};
+pub use config::{
+    Config, ConfigError, NodeConfig, PeerConfig, PolicyChoice, PolicySection, SyncConfig,
+};
 pub use duration::{DurationError, parse_duration};
 pub use file::FileTopology;
 pub use fixed::FixedTopology;
@@ -21,6 +23,7 @@ use crate::identity::Fingerprint;
 use crate::trust::Pins;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tidelog_model::policy::Cost;
 use tidelog_model::{GroupEpoch, GroupId, StoreId};
 use tokio::sync::watch;
 
@@ -94,6 +97,8 @@ pub struct NodeInfo {
     pub store: Option<StoreId>,
     /// Free words, such as zone and rack.
     pub labels: BTreeMap<String, String>,
+    /// What a link with it costs, for repair policies.
+    pub cost: Cost,
     /// The groups that it holds.
     pub groups: Selection<GroupId>,
     /// What it may do here. This store may do everything.
@@ -116,6 +121,7 @@ impl NodeInfo {
             fingerprints,
             store: None,
             labels: BTreeMap::new(),
+            cost: Cost::Free,
             groups: Selection::All,
             rights: Rights::all(),
         }

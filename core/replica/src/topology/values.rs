@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
+use tidelog_model::policy::Cost;
 use tidelog_model::{GroupId, Name, StoreId};
 
 /// A value that is written as a text.
@@ -61,6 +62,16 @@ impl FromText for Right {
         Right::ALL.into_iter().find(|right| right.name() == text).ok_or_else(|| {
             format!("{text:?} is no right: rights are replicate, snapshot and repair")
         })
+    }
+}
+
+impl FromText for Cost {
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "free" => Ok(Cost::Free),
+            "metered" => Ok(Cost::Metered),
+            _ => Err(format!("{text:?} is no cost: write free or metered")),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod drop_group;
 mod forget;
 mod node;
 mod pair;
+mod policy;
 mod print;
 mod repair;
 mod socket;

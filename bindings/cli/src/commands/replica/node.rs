@@ -1,7 +1,7 @@
 //! `tidelog node`: serves a store to its peers until it is told to end.
 
 use super::print::{behind_json, behind_text, report_json, status_json};
-use super::{by_node, identity_of, runtime, socket};
+use super::{by_node, identity_of, policy, runtime, socket};
 use crate::arguments::Opener;
 use crate::error::{CommandError, Outcome, say};
 use clap::Args;
@@ -49,6 +49,10 @@ impl NodeCommand {
         options.protocol = protocol(&config.sync);
         options.scrub = Some(config.sync.scrub).filter(|every| !every.is_zero());
         options.limits.congestion = config.sync.congestion;
+        options.policy = match &config.policy {
+            Some(section) => policy::of(section, &config.node.store)?,
+            None => None,
+        };
         let outcome = runtime()?.block_on(async {
             let watching = tokio::spawn(Arc::clone(&topology).watch(WATCH));
             let known: Arc<dyn Topology> = Arc::clone(&topology) as _;

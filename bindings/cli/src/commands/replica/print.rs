@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use tidelog::replication::protocol::snapshot::Transfer;
-use tidelog::replication::protocol::{Outcome, PeerState, Progress, Report};
+use tidelog::replication::protocol::{Outcome, PeerState, PolicyStatus, Progress, Report};
 use tidelog::replication::{EpochBehind, GroupState, GroupStatus, PeerReport, Permanence, Status};
 
 pub(super) fn state_name(state: PeerState) -> &'static str {
@@ -37,7 +37,49 @@ pub(super) fn status_json(status: &Status) -> Value {
         "unseen": unseen.collect::<Vec<_>>(),
         "damaged": damaged.collect::<Vec<_>>(),
         "behind": status.behind.iter().map(behind_json).collect::<Vec<_>>(),
+        "policy": status.policy.as_ref().map(policy_json),
     })
+}
+
+fn policy_json(policy: &PolicyStatus) -> Value {
+    json!({
+        "name": policy.name,
+        "hash": format!("{:016x}", policy.hash),
+        "rounds": policy.rounds,
+        "fallbacks": policy.fallbacks,
+        "fault": policy.fault.as_ref().map(ToString::to_string),
+        "quarantine_ms": policy.quarantine,
+        "waiting": policy.waiting,
+        "bytes_today": policy.spent,
+        "bytes_per_day": policy.bytes_per_day,
+    })
+}
+
+/// What [`policy_json`] says, on a line or two.
+fn policy_text(policy: &Value) -> String {
+    let number = |name: &str| grouped(policy[name].as_u64().unwrap_or_default());
+    let mut text = format!(
+        "policy {}: planned {} rounds, {} windows wait",
+        policy["name"].as_str().unwrap_or("?"),
+        number("rounds"),
+        number("waiting"),
+    );
+    if policy["bytes_per_day"].is_u64() {
+        let (today, most) = (number("bytes_today"), number("bytes_per_day"));
+        let _ = write!(text, ", {today} of {most} bytes of today used");
+    }
+    text.push('\n');
+    if let Some(fault) = policy["fault"].as_str() {
+        let times = number("fallbacks");
+        let _ = writeln!(
+            text,
+            "policy failed, and everything was repaired instead {times} times; the last time: {fault}"
+        );
+    }
+    if policy["quarantine_ms"].is_u64() {
+        let _ = writeln!(text, "policy is asked again in {} ms", number("quarantine_ms"));
+    }
+    text
 }
 
 pub(super) fn behind_json(behind: &EpochBehind) -> Value {
@@ -153,6 +195,9 @@ pub(super) fn status_text(status: &Value) -> String {
             file["file"].as_str().unwrap_or("?"),
             number(&file["rows"]),
         );
+    }
+    if status["policy"].is_object() {
+        text.push_str(&policy_text(&status["policy"]));
     }
     for peer in status["peers"].as_array().into_iter().flatten() {
         let agreed = match peer["agreed_ms_ago"].as_u64() {

@@ -46,11 +46,39 @@ pub enum Look {
     Second,
     /// They are told, and nothing is sent for them.
     Tell,
+    /// Rows that this side lacks come, and none go.
+    Pull,
+    /// Rows that the other side lacks go, and none come.
+    Push,
 }
 
 impl Look {
     pub(crate) fn from_number(number: u8) -> Option<Self> {
-        [Look::First, Look::Second, Look::Tell].into_iter().find(|look| *look as u8 == number)
+        let all = [Look::First, Look::Second, Look::Tell, Look::Pull, Look::Push];
+        all.into_iter().find(|look| *look as u8 == number)
+    }
+
+    /// The same, as the other side sees it.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        match self {
+            Look::Pull => Look::Push,
+            Look::Push => Look::Pull,
+            look => look,
+        }
+    }
+
+    /// Are rows sent for differences?
+    pub(crate) fn repairs(self) -> bool {
+        matches!(self, Look::Second | Look::Pull | Look::Push)
+    }
+
+    fn takes(self) -> bool {
+        self != Look::Push
+    }
+
+    fn gives(self) -> bool {
+        self != Look::Pull
     }
 }
 
@@ -330,7 +358,7 @@ impl<S: Source> Stepper<'_, S> {
         if self.look == Look::First {
             let devices = device.map(|device| (device, false)).into_iter().collect();
             self.say(Item::Suspects { scope: scope.clone(), range, devices });
-        } else {
+        } else if self.look.takes() {
             self.say(Item::WantRange { scope: scope.clone(), device, range, after: None });
         }
     }
@@ -341,7 +369,7 @@ impl<S: Source> Stepper<'_, S> {
         if self.look == Look::First {
             let devices = device.map(|device| (device, false)).into_iter().collect();
             self.say(Item::Suspects { scope: scope.clone(), range, devices });
-        } else {
+        } else if self.look.gives() {
             let want = Item::WantRange { scope: scope.clone(), device, range, after: None };
             self.step.rest.push_back(want);
         }

@@ -33,7 +33,9 @@ impl<S: Source> Stepper<'_, S> {
             self.step.counts.rows_taken += rows;
             self.step.counts.below_cut += below_cut;
             self.step.counts.ahead += ahead;
-            self.send(false, back);
+            if self.look.gives() {
+                self.send(false, back);
+            }
         }
         Ok(())
     }
@@ -88,13 +90,14 @@ impl<S: Source> Stepper<'_, S> {
                 continue;
             }
             let Some(part) = part else { continue };
-            if own == 0 {
-                let (scope, device) = (scope.clone(), Some(device.clone()));
-                self.say(Item::WantRange { scope, device, range: part, after: None });
-            } else if theirs[at] == 0 {
+            if own == 0 || theirs[at] == 0 {
                 let (scope, device) = (scope.clone(), Some(device.clone()));
                 let want = Item::WantRange { scope, device, range: part, after: None };
-                self.step.rest.push_back(want);
+                match own == 0 {
+                    true if self.look.takes() => self.say(want),
+                    false if self.look.gives() => self.step.rest.push_back(want),
+                    _ => {}
+                }
             } else {
                 self.claim_rows(&scope, device.clone(), part, dense)?;
             }
@@ -141,13 +144,13 @@ impl<S: Source> Stepper<'_, S> {
             }
         }
         for (contested, times) in [false, true].into_iter().zip(want) {
-            if !times.is_empty() {
+            if !times.is_empty() && self.look.takes() {
                 let (scope, device) = (scope.clone(), device.clone());
                 self.say(Item::WantTimes { scope, device, times, contested });
             }
         }
         for (contested, times) in [false, true].into_iter().zip(give) {
-            if !times.is_empty() {
+            if !times.is_empty() && self.look.gives() {
                 let (scope, device) = (scope.clone(), device.clone());
                 let item = Item::WantTimes { scope, device, times, contested };
                 self.step.rest.push_back(item);

@@ -15,6 +15,7 @@
 //! rights = ["replicate", "snapshot", "repair"]
 //! databases = ["plant"]
 //! labels = { zone = "b", rack = "7" }
+//! cost = "metered"                 # for policies; free unless given
 //!
 //! [sync]
 //! interval = "1h"
@@ -24,12 +25,21 @@
 //! batch_rows = 1000                # a message of the log: so many rows or so many bytes
 //! batch_bytes = 1048576
 //! congestion = "bbr"               # for paths that lose packets or are long
+//!
+//! [policy]                         # decides about repairs; everything is repaired at once unless given
+//! use = "metered"                  # or newest-first, prefer-peer, complete, or a component: "uplink.wasm"
+//! raw_hours = "22:00-06:00"        # metered: rows cross metered links in these hours of the UTC day
+//! bytes_per_day = 5000000          # over links with peers whose cost is "metered"
+//! max_deferral = "7d"              # what differs for so long is repaired whatever the policy says
 //! ```
 //!
 //! A key that is unknown is refused by its name: one that is misspelt would silently do nothing.
 
 mod epochs;
+mod policy;
 mod sync;
+
+pub use policy::{PolicyChoice, PolicySection};
 
 use super::values;
 use super::{NodeInfo, Right, Rights, Selection};
@@ -43,6 +53,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tidelog_model::policy::Cost;
 use tidelog_model::{GroupEpoch, GroupId, StoreId};
 
 /// A configuration that was checked.
@@ -58,6 +69,9 @@ pub struct Config {
     /// How it keeps in step.
     #[serde(default)]
     pub sync: SyncConfig,
+    /// What decides about repairs; everything is repaired at once unless given.
+    #[serde(default)]
+    pub policy: Option<PolicySection>,
 }
 
 /// `[node]`: this store. Changes take effect when it starts again.
@@ -113,6 +127,9 @@ pub struct PeerConfig {
     /// Free words, such as zone and rack.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// What a link with it costs: `free` or `metered`. Free unless given.
+    #[serde(default, deserialize_with = "values::text")]
+    pub cost: Cost,
     /// The groups that it holds and has rights in. All unless given.
     #[serde(default = "all", deserialize_with = "values::groups")]
     pub groups: Selection<GroupId>,
@@ -195,6 +212,9 @@ impl Config {
         for place in [&mut node.store, &mut node.identity].into_iter().chain(&mut node.authority) {
             *place = folder.join(&*place);
         }
+        if let Some(policy) = &mut config.policy {
+            policy.place(folder);
+        }
         config.check().map_err(|(peer, what)| ConfigError::Invalid {
             path: path.to_owned(),
             line: peer.and_then(|name| line_of_peer(text, &name)),
@@ -226,6 +246,7 @@ impl Config {
             fingerprints: Vec::new(),
             store: None,
             labels: self.node.labels.clone(),
+            cost: Cost::Free,
             groups: self.node.groups.clone(),
             rights: Rights::all(),
         };
@@ -249,11 +270,17 @@ impl Config {
                 return Err((Some(name.clone()), what));
             }
         }
+        self.check_policy().map_err(|what| (None, what))?;
         self.try_pins().map(|_| ()).map_err(|error| match &error {
             PinError::Twice { peer, .. }
             | PinError::TooManyKeys { peer, .. }
             | PinError::Unknowable { peer } => (Some(peer.to_string()), error.to_string()),
         })
+    }
+
+    fn check_policy(&self) -> Result<(), String> {
+        let Some(policy) = &self.policy else { return Ok(()) };
+        policy.check(|name| self.peers.iter().any(|peer| peer.name == name))
     }
 
     fn try_pins(&self) -> Result<Pins, PinError> {
@@ -275,6 +302,7 @@ impl PeerConfig {
             fingerprints: self.fingerprints.clone(),
             store: self.store,
             labels: self.labels.clone(),
+            cost: self.cost,
             groups: self.groups.clone(),
             rights: Rights {
                 rights: self.rights.clone(),

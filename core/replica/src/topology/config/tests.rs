@@ -51,6 +51,7 @@ address = "[fe80::1]:7447"
 fingerprint = ["{A}", "{B}"]
 store = "0102030405060708090a0b0c0d0e0f10"
 labels = {{ zone = "b", rack = "7" }}
+cost = "metered"
 groups = [0, 1, 2]
 rights = ["replicate"]
 databases = ["plant"]
@@ -73,6 +74,14 @@ batch_rows = 1000
 batch_bytes = 65536
 congestion = "bbr"
 scrub = "14d"
+
+[policy]
+use = "metered"
+raw_hours = "22:00-06:30"
+bytes_per_day = 5000000
+max_deferral = "3d"
+timeout = "500ms"
+record = "rounds"
 "#
     );
     let config = parse(&text).unwrap();
@@ -96,8 +105,34 @@ scrub = "14d"
     assert_eq!((sync.groups_at_once, sync.batch_rows, sync.batch_bytes), (3, 1000, 65536));
     assert_eq!(sync.congestion, Congestion::Bbr);
     assert_eq!(sync.scrub, Duration::from_secs(14 * 86_400));
+    let policy = config.policy.as_ref().unwrap();
+    assert_eq!(policy.choice, PolicyChoice::Metered);
+    assert_eq!((policy.raw_hours.from, policy.raw_hours.to), (22 * 60, 6 * 60 + 30));
+    assert_eq!(policy.bytes_per_day, Some(5_000_000));
+    assert_eq!(policy.max_deferral, Duration::from_secs(3 * 86_400));
+    assert_eq!(policy.timeout, Duration::from_millis(500));
+    assert_eq!(policy.record.as_deref(), Some(Path::new("/etc/tidelog/rounds")));
+    assert_eq!((b.cost, c.cost, nodes[1].cost), (Cost::Metered, Cost::Free, Cost::Metered));
     let names: Vec<_> = nodes.iter().map(|node| node.name.to_string()).collect();
     assert_eq!(names, ["a", "b", "c"]);
+}
+
+#[test]
+fn a_policy_and_its_options_have_to_fit() {
+    for (policy, says) in [
+        ("use = \"prefer-peer\"", "needs `prefer`"),
+        ("use = \"prefer-peer\"\nprefer = \"z\"", "is no peer"),
+        ("use = \"metered\"\nprefer = \"b\"", "for the policy `prefer-peer` only"),
+        ("use = \"newest-first\"\nraw_hours = \"1:00-2:00\"", "for the policy `metered` only"),
+    ] {
+        let error = parse(&peer(&format!("[policy]\n{policy}\n"))).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let config = parse(&peer("[policy]\nuse = \"uplink.wasm\"\n")).unwrap();
+    let path = PathBuf::from("/etc/tidelog/uplink.wasm");
+    assert_eq!(config.policy.unwrap().choice, PolicyChoice::Component(path));
+    let config = parse(&peer("[policy]\nuse = \"prefer-peer\"\nprefer = \"b\"\n")).unwrap();
+    assert_eq!(config.policy.unwrap().prefer.as_deref(), Some("b"));
 }
 
 #[test]
@@ -135,6 +170,11 @@ fn what_cannot_be_is_refused_with_file_line_and_advice() {
         (format!("{NODE}epoch = -1\n"), 4, "epoch = -1: give a whole number from 0"),
         (format!("{NODE}epochs = {{ a = 1 }}\n"), 4, "by the numbers of groups"),
         (format!("{NODE}epochs = {{ 1 = -2 }}\n"), 4, "epochs = -2: give a whole number from 0"),
+        (format!("{NODE}[policy]\nuse = \"newst\"\n"), 5, "is no policy: write complete"),
+        (format!("{NODE}[policy]\nusing = \"metered\"\n"), 5, "unknown field `using`"),
+        (format!("{NODE}[policy]\nuse = \"metered\"\nraw_hours = \"22-6\"\n"), 6, "22:00-06:00"),
+        (format!("{NODE}[policy]\nuse = \"metered\"\ntimeout = \"1m\"\n"), 6, "10ms to 10s"),
+        (peer("cost = \"dear\"\n"), 8, "write free or metered"),
         (peer("groups = \"some\"\n"), 8, "a list of group numbers"),
         (peer("groups = [-1]\n"), 8, "-1"),
         (peer("rights = [\"read\"]\n"), 8, "replicate, snapshot and repair"),
