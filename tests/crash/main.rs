@@ -11,6 +11,7 @@
 //! - `seal`: a death at each call of sealing the pyramid, and of what is sealed.
 //! - `aside`: a damaged file set aside and healed.
 //! - `snapshot`: files of another store received and installed.
+//! - `settled`: nodes that stand for rows, taken from another store.
 //! - `drop_group`: a group is given up beside a write.
 //!
 //! `TIDELOG_LONG=1` runs more of everything.
@@ -23,6 +24,7 @@ mod log;
 mod random;
 mod reader;
 mod seal;
+mod settled;
 mod snapshot;
 mod subsets;
 mod sweep;

@@ -20,12 +20,13 @@ use tidelog_protocol::snapshot::{FileOffer, SnapshotMessage};
 use tidelog_protocol::{Refusal, RefusalKind};
 
 type Target = (&'static str, fn(&[u8]));
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 10] = [
     ("wal_frame", fuzzing::wal_frame),
     ("batch_v1", fuzzing::batch_v1),
     ("manifest", fuzzing::manifest),
     ("group_file", fuzzing::group_file),
     ("node_file", fuzzing::node_file),
+    ("parcel", fuzzing::parcel),
     ("control", control),
     ("tail_batch", tail_batch),
     ("session_message", session_message),
@@ -134,6 +135,7 @@ fn mutated_golden_files_never_panic() {
         }
     }
     seeds.extend(messages());
+    seeds.push(fuzzing::parcel_seed());
     let (started, mut runs, mut random) = (Instant::now(), 0u64, seed);
     while started.elapsed() < seconds {
         for _ in 0..100 {

@@ -3,6 +3,7 @@
 
 mod background;
 mod counts;
+mod exchange;
 mod fresh;
 mod history;
 mod ring;

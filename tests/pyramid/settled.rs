@@ -11,23 +11,23 @@ use tidelog_model::Stamp;
 use tidelog_tests::clock::SimClock;
 use tidelog_tests::disk::{Fault, Part, SimDisk};
 
-const MINUTE: i64 = 60_000_000_000;
-const HOUR: i64 = 60 * MINUTE;
-const DAY: i64 = 24 * HOUR;
+pub(crate) const MINUTE: i64 = 60_000_000_000;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
+pub(crate) const DAY: i64 = 24 * HOUR;
 /// Rows for 3 days, leaves for 10, days since February, the rest for ever.
-const KEEP: &str = "raw=3d,1h=10d,1d=38d";
+pub(crate) const KEEP: &str = "raw=3d,1h=10d,1d=38d";
 const KEEP_SHORT: &str = "raw=1d,1h=2d";
-const DAYS: i64 = 70;
+pub(crate) const DAYS: i64 = 70;
 
 fn options() -> Options {
     Options::new().upkeep(Upkeep::Caller).groups(2)
 }
 
-fn open(disk: &SimDisk) -> Store {
+pub(crate) fn open(disk: &SimDisk) -> Store {
     options().open_on(Arc::new(disk.clone())).unwrap()
 }
 
-fn put(store: &Store, device: &str, time: i64, value: f64) {
+pub(crate) fn put(store: &Store, device: &str, time: i64, value: f64) {
     let mut batch = Batch::new("plant.boiler").unwrap();
     batch.push(device, time, [("f", ValueRef::F64(value))]).unwrap();
     store.write(&batch, Durability::Sync).unwrap();
@@ -35,7 +35,7 @@ fn put(store: &Store, device: &str, time: i64, value: f64) {
 
 /// Rows of some days: too few for a node of their own in most leaves, with counters that restart, states, absent values
 /// and rows without any.
-fn fill(store: &Store, days: std::ops::Range<i64>) {
+pub(crate) fn fill(store: &Store, days: std::ops::Range<i64>) {
     for day in days {
         let mut batch = Batch::new("plant.boiler").unwrap();
         for device in 0..3i64 {
@@ -68,19 +68,19 @@ fn fill(store: &Store, days: std::ops::Range<i64>) {
     }
 }
 
-fn keep(store: &Store, retention: &str) {
+pub(crate) fn keep(store: &Store, retention: &str) {
     store.set_retention(&name(), retention.parse().unwrap()).unwrap();
 }
 
-fn range(from: i64, to: i64) -> Query {
+pub(crate) fn range(from: i64, to: i64) -> Query {
     Query::new().range(Some(Timestamp(from)), Some(Timestamp(to)))
 }
 
-fn unit(unit: Unit) -> Every {
+pub(crate) fn unit(unit: Unit) -> Every {
     Every::Calendar { unit, zone: None }
 }
 
-fn answer(store: &Store, query: Query) -> Result<(String, Explain), QueryError> {
+pub(crate) fn answer(store: &Store, query: Query) -> Result<(String, Explain), QueryError> {
     let mut answer = store.query(&name(), query)?;
     let mut text = String::new();
     for batch in answer.by_ref() {
@@ -103,7 +103,7 @@ fn answer(store: &Store, query: Query) -> Result<(String, Explain), QueryError> 
 }
 
 /// Questions that rollups answer exactly under [`KEEP`].
-fn questions() -> Vec<Query> {
+pub(crate) fn questions() -> Vec<Query> {
     // `f` falls too often to be a counter, which rollups do not keep.
     let plain = || Aggregate::ALL.into_iter().take(10);
     let leaves = (DAYS - 10) * DAY;

@@ -317,6 +317,61 @@ impl ApplyError {
     }
 }
 
+/// Why rollups of another store were not taken. Nothing was taken then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RollupError {
+    /// The bytes are none that a store sends.
+    #[error("what the peer sent is damaged or forged ({what}): it was refused, look at the peer")]
+    Malformed {
+        /// What is wrong.
+        what: String,
+    },
+    /// They do not fit what is known of the collection here: schemas travel before rollups.
+    #[error("the rollups do not fit {collection} here ({what}): compare with the peer first")]
+    Schema {
+        /// The collection.
+        collection: CollectionName,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// More at once than is held in memory.
+    #[error("{bytes} bytes of rollups at once are more than {max}: send fewer")]
+    TooMany {
+        /// How many came.
+        bytes: usize,
+        /// How many may.
+        max: usize,
+    },
+    /// Stamps are further ahead of this store's wall clock than is allowed.
+    #[error(
+        "the peer's stamps are {by_millis} ms ahead of the clock here, and {bound_millis} are allowed: set the clock that is wrong"
+    )]
+    ClockAhead {
+        /// By how much.
+        by_millis: u64,
+        /// How much is allowed.
+        bound_millis: u64,
+    },
+    /// They could not be written.
+    #[error(transparent)]
+    Upkeep(#[from] UpkeepError),
+}
+
+impl RollupError {
+    /// What a program can do.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            RollupError::ClockAhead { .. } => Kind::Retry,
+            RollupError::Malformed { .. }
+            | RollupError::Schema { .. }
+            | RollupError::TooMany { .. } => Kind::FixCall,
+            RollupError::Upkeep(error) => error.kind(),
+        }
+    }
+}
+
 /// Why flush, compaction or another piece of upkeep did not happen. The store is as it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

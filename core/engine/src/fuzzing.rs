@@ -4,14 +4,18 @@
 use crate::codec::{ChunkDecoder, Page, Scratch};
 use crate::disk::{Disk, DiskFile, OpenMode, Sealed};
 use crate::group::{self, Container, GroupFile};
+use crate::ids::Tier;
 use crate::log::{FILE_HEADER_LEN, FileHeader, LogKind, Piece, scan};
 use crate::manifest;
 use crate::nodes::{self, NodeFile};
+use crate::rollup::{Parcel, Rollup, Wants, window_of};
+use crate::rows::FieldKey;
 use crate::wal::{self, RowsPayload};
 use rkyv::util::AlignedVec;
 use std::io;
 use std::sync::Arc;
-use tidelog_model::{FieldType, SubBatch, Values};
+use tidelog_model::digest::TreeHasher;
+use tidelog_model::{Column, FieldType, LeafWidth, Name, Stamp, SubBatch, ValueRef, Values};
 
 /// A log file: its header, its frames, their payloads; and the bytes as a payload.
 pub fn wal_frame(bytes: &[u8]) {
@@ -90,6 +94,37 @@ pub fn node_file(bytes: &[u8]) {
         let _ = Arc::new(file).verify(&mut |_| true);
     }
     nodes::fuzz_parts(bytes);
+}
+
+/// A node that travels: what passes can be sent on.
+pub fn parcel(bytes: &[u8]) {
+    let mut hasher = TreeHasher::new();
+    if let Ok(parcel) = Parcel::decode(bytes, &mut hasher) {
+        let sent = parcel.encode(&mut hasher);
+        let read = Parcel::decode(&sent, &mut hasher).expect("a parcel that passed its check");
+        assert_eq!(read.encode(&mut hasher), sent, "a parcel that passed its check");
+    }
+}
+
+/// A parcel to begin with.
+#[must_use]
+pub fn parcel_seed() -> Vec<u8> {
+    let field =
+        FieldKey { name: Name::new("field", "level").expect("a name"), kind: FieldType::F64 };
+    let mut column = Column::new(FieldType::F64);
+    column.push(ValueRef::F64(1.5));
+    let rollup = Rollup::of_block(&[5], &column, 0..1, Wants::ALL);
+    let parcel = Parcel {
+        tier: Tier::Day,
+        leaf: LeafWidth::Hour,
+        window: window_of(Tier::Day, 5, LeafWidth::Hour),
+        device: "pump,site=a".into(),
+        cleaned: Stamp(9),
+        rows: 2,
+        fields: vec![field],
+        rollups: vec![rollup],
+    };
+    parcel.encode(&mut TreeHasher::new())
 }
 
 fn aligned(bytes: &[u8]) -> AlignedVec {

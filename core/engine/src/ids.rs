@@ -1,6 +1,7 @@
 //! Numbers that more than one kind of file speaks of.
 
 use std::fmt;
+use tidelog_model::Level;
 
 /// A group file, unique in its store. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -28,6 +29,16 @@ impl Tier {
 
     pub(crate) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
+    }
+
+    /// The level of its windows.
+    pub(crate) fn level(self) -> Level {
+        match self {
+            Tier::Year => Level::Year,
+            Tier::Month => Level::Month,
+            Tier::Day => Level::Day,
+            Tier::Hour | Tier::Raw => Level::Window,
+        }
     }
 
     /// The directory of its files, below the group's.

@@ -28,7 +28,7 @@ mod upkeep;
 mod wal;
 
 pub use error::{
-    ApplyError, EditProblem, Kind, ManifestProblem, OpenError, UpkeepError, WriteError,
+    ApplyError, EditProblem, Kind, ManifestProblem, OpenError, RollupError, UpkeepError, WriteError,
 };
 pub use group::ReadError;
 pub use options::{Durability, Options, Upkeep};
@@ -40,8 +40,9 @@ pub use retention::{Retention, RetentionError};
 pub use store::{
     Applied, Aside, BackupError, BackupReport, CheckReport, Closed, CollectionStats, CompareError,
     CompareReport, Content, ContentRow, Delete, Difference, DigestRow, Finding, GroupInfo,
-    Incoming, Installed, OpenReport, Partial, Receipt, RecoverError, RecoverReport, RowPacker,
-    SNAPSHOT_FILE_BYTES_MAX, SNAPSHOT_FILES_MAX, SealReport, SnapshotError, SnapshotFile,
+    Incoming, Installed, OpenReport, Partial, ROLLUPS_BYTES_MAX, Receipt, RecoverError,
+    RecoverReport, RowPacker, SNAPSHOT_FILE_BYTES_MAX, SNAPSHOT_FILES_MAX, SealReport,
+    SettledClaim, SettledClaims, SettledNodes, SettledTaken, SnapshotError, SnapshotFile,
     StateApplied, StatePart, Stats, Store, Ticket, TierStats, adopt, adopt_on, recover, recover_on,
     state_root,
 };

@@ -158,7 +158,9 @@ impl<'a> SeriesNodes<'a> {
                 leaves.iter().map(|leaf| start_of(*leaf)).chain(named).collect();
             for start in starts {
                 let window = window_of(tier, start, self.reading.leaf);
-                if holds_any(window, later) {
+                // Where the tier is settled, or finer ones are no more, no memory of it counts.
+                let counts = self.reading.settled.cuts().remembers(tier, window);
+                if holds_any(window, later) || !counts {
                     continue;
                 }
                 nodes += 1;

@@ -5,17 +5,16 @@
 
 use super::stored::{Stored, StoredNode};
 use crate::files::OpenNodes;
-use crate::format::Writer;
 use crate::group::ReadError;
 use crate::ids::Tier;
 use crate::nodes::NodeCache;
 use crate::retention::Cuts;
-use crate::rollup::{Wants, window_of, write_rollups};
+use crate::rollup::{Parcel, Wants, digest_of, window_of};
 use crate::rows::FieldKey;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidelog_model::digest::TreeHasher;
-use tidelog_model::{CollectionName, Digest, LeafWidth, Level, TimeRange, Tombstone};
+use tidelog_model::{CollectionName, Digest, LeafWidth, TimeRange, Tombstone};
 
 /// The tiers that can be settled, in the order of time: what is older is coarser.
 const OLDEST_FIRST: [Tier; 4] = [Tier::Year, Tier::Month, Tier::Day, Tier::Hour];
@@ -110,6 +109,21 @@ impl Settled {
         node.rows > 0
     }
 
+    /// Takes what deletes hide out of a node that comes from elsewhere; is anything left?
+    pub(crate) fn clean(&self, parcel: &mut Parcel) -> bool {
+        for tombstone in &self.tombstones {
+            let hides = tombstone.version.stamp > parcel.cleaned
+                && tombstone.range.covers(parcel.window)
+                && tombstone.devices.matches(&parcel.device);
+            match &tombstone.fields {
+                None if hides => return false,
+                Some(names) if hides => parcel.forget(|field| names.contains(&field.name)),
+                _ => {}
+            }
+        }
+        true
+    }
+
     /// The digest that stands for a node.
     pub(crate) fn digest(
         hasher: &mut TreeHasher,
@@ -119,15 +133,7 @@ impl Settled {
         fields: &[FieldKey],
     ) -> Result<Digest, ReadError> {
         let rollups = node.rollups(fields, Wants::ALL).map_err(ReadError::of_settled)?;
-        let mut writer = Writer::default();
-        write_rollups(&mut writer, node.rows, fields, &rollups);
-        let level = match tier {
-            Tier::Year => Level::Year,
-            Tier::Month => Level::Month,
-            Tier::Day => Level::Day,
-            Tier::Hour | Tier::Raw => Level::Window,
-        };
-        Ok(hasher.settled(level, node.window, device, &writer.bytes))
+        Ok(digest_of(hasher, (tier, node.window), device, (node.rows, fields, &rollups)))
     }
 
     /// From the first to the last window of nodes.

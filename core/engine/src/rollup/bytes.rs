@@ -30,7 +30,7 @@ impl Fixed for U256 {
 }
 
 /// Writes what is kept of a device in a window: its rows, and a rollup for each field that has values.
-pub(crate) fn write_rollups(
+pub(super) fn write_rollups(
     writer: &mut Writer,
     rows: u64,
     fields: &[FieldKey],

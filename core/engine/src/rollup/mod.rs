@@ -3,12 +3,16 @@
 mod blocks;
 mod bytes;
 mod numbers;
+mod parcel;
+mod read;
+mod sound;
 mod states;
 mod tree;
 
 pub(crate) use blocks::{BlockSink, Blocks, kept};
-pub(crate) use bytes::write_rollups;
 pub(crate) use numbers::{Number, Numbers, Wants};
+pub(crate) use parcel::{Parcel, digest_of};
+pub(crate) use sound::wrong_with;
 pub(crate) use states::States;
 pub(crate) use tree::{TreeFold, window_of};
 

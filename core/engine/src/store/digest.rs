@@ -215,6 +215,19 @@ impl Moment {
         self.snapshot.with_aside = false;
     }
 
+    /// What is settled of a group, and the fields its nodes are read with.
+    pub(super) fn settled(
+        &self,
+        inner: &Inner,
+        name: &CollectionName,
+        group: GroupId,
+    ) -> Result<(Settled, Arc<[FieldKey]>), QueryError> {
+        let (files, deletes) = (self.snapshot.files.settled(group), &self.snapshot.tombstones);
+        let (leaf, cuts) = (self.leaf.unwrap_or_default(), self.snapshot.files.cuts(name));
+        let settled = Settled::new(name, leaf, cuts, files, deletes, &inner.node_cache)?;
+        Ok((settled, Arc::clone(&self.fields)))
+    }
+
     /// Nobody can say what a group holds of which a file is set aside.
     fn require_whole(&self, name: &CollectionName, group: GroupId) -> Result<(), ReadError> {
         let mut aside = self.snapshot.files.aside(group).iter();
@@ -269,8 +282,7 @@ impl Moment {
         let stored = Stored::new(name, leaf, nodes, &inner.node_cache)?;
         let cuts = self.snapshot.files.cuts(name);
         let dirty = Dirty::find(name, group, &self.snapshot, &stored, (leaf, &cuts))?;
-        let (files, deletes) = (self.snapshot.files.settled(group), &self.snapshot.tombstones);
-        let settled = Settled::new(name, leaf, cuts, files, deletes, &inner.node_cache)?;
+        let settled = self.settled(inner, name, group)?.0;
         let reading = Reading {
             name: name.clone(),
             group,

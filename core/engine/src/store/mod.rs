@@ -12,12 +12,14 @@ mod content;
 mod digest;
 mod members;
 mod open;
+mod parcels;
 mod pending;
 mod placed;
 mod read;
 mod recover;
 mod rescue;
 mod room;
+mod settled;
 mod snapshot;
 mod stamps;
 mod state;
@@ -35,7 +37,9 @@ pub use check::{CheckReport, Finding};
 pub use content::{Content, ContentRow, RowPacker};
 pub use digest::{CompareError, CompareReport, Difference, DigestRow};
 pub use open::OpenReport;
+pub use parcels::ROLLUPS_BYTES_MAX;
 pub use recover::{RecoverError, RecoverReport, recover, recover_on};
+pub use settled::{SettledClaim, SettledClaims, SettledNodes, SettledTaken};
 pub use snapshot::{
     Installed, Partial, SNAPSHOT_FILE_BYTES_MAX, SNAPSHOT_FILES_MAX, SnapshotError, SnapshotFile,
 };

@@ -12,9 +12,11 @@ mod open_leaves;
 mod pick;
 mod roll_up;
 mod settle;
+mod take_settled;
 mod threads;
 
 pub use drop_group::{DropGroupError, FrozenGroup};
 pub(crate) use flush::{Sealed, entry_of};
 pub(crate) use open_leaves::OpenLeaves;
+pub(crate) use take_settled::Takings;
 pub(crate) use threads::{Spawn, Threads, spawn};

@@ -164,6 +164,39 @@ impl Inner {
         (nodes.collect(), changes)
     }
 
+    /// A collection in a group as its files have it, with these cuts and these files of settled nodes.
+    pub(super) fn reading(
+        &self,
+        (name, group, entry): (&CollectionName, GroupId, &CollectionEntry),
+        files: &FileSet,
+        cuts: Cuts,
+        settled: &[OpenNodes],
+    ) -> Result<Reading, ReadError> {
+        let key = |(name, kind): &(Name, FieldType)| FieldKey { name: name.clone(), kind: *kind };
+        let fields: Arc<[FieldKey]> = entry.fields.keys().map(key).collect();
+        let snapshot = Snapshot {
+            memory: MemoryView { tables: Vec::new() },
+            files: files.clone(),
+            tombstones: self.tombstones_of(name),
+            fields: fields.to_vec(),
+            horizon: Arc::default(),
+            with_aside: false,
+        };
+        let (leaf, cache) = (entry.leaf, &self.node_cache);
+        let deletes = &snapshot.tombstones;
+        let settled = Settled::new(name, leaf, cuts, settled, deletes, cache)?;
+        Ok(Reading {
+            name: name.clone(),
+            group,
+            stored: Stored::new(name, leaf, files.nodes(group), cache)?,
+            cache: Arc::clone(&self.cache),
+            leaf,
+            fields,
+            settled,
+            snapshot,
+        })
+    }
+
     /// Waits until every write is in memory that may have passed the check of a cut before it began.
     fn drained(&self) -> bool {
         let barrier = self.stamps.last();
@@ -213,24 +246,12 @@ impl Settling<'_> {
         let (Some(into), Some(range)) = (self.step.into, self.step.range(&cuts)) else {
             return Ok(());
         };
-        let fields: Arc<[FieldKey]> = {
-            let key =
-                |(name, kind): &(Name, FieldType)| FieldKey { name: name.clone(), kind: *kind };
-            self.entry.fields.keys().map(key).collect()
-        };
         // Before the tombstones are read: each up to this stamp is then among them.
         let cleaned = self.inner.cleaned();
-        let snapshot = Snapshot {
-            memory: MemoryView { tables: Vec::new() },
-            files: self.files.clone(),
-            tombstones: self.inner.tombstones_of(self.name),
-            fields: fields.to_vec(),
-            horizon: Arc::default(),
-            with_aside: false,
-        };
         let mut settled = self.files.settled(self.group).to_vec();
         let mut starts = BTreeSet::new();
-        let reading = self.reading(&snapshot, &fields, cuts, &settled)?;
+        let place = (self.name, self.group, self.entry);
+        let reading = self.inner.reading(place, self.files, cuts, &settled)?;
         if let Some(file) = self.write(&reading, into, range, cleaned, &mut starts)? {
             let path = file_path(file.group, file.tier, file.id);
             let entry = Arc::new(entry_of(&file));
@@ -242,37 +263,16 @@ impl Settling<'_> {
             return Ok(());
         }
         // The tree above, with the digests of what is settled now.
-        let after = self.reading(&snapshot, &fields, self.step.after(&cuts), &settled)?;
+        let after = self.inner.reading(place, self.files, self.step.after(&cuts), &settled)?;
         let known = after.stored.windows(Tier::Hour, range)?;
         starts.extend(known.iter().map(|node| node.window.first()));
         let windows = starts.into_iter().map(|start| (Tier::Hour, start)).collect();
         let dirty = Dirty { windows, ..Dirty::default() };
         let mut sink = Files::new(self.inner, self.group);
-        sink.begin(self.name, self.entry.leaf, &fields);
+        sink.begin(self.name, self.entry.leaf, &reading.fields);
         Sealer::new(after).run(&dirty, &mut sink, &mut || true).map_err(of_seal)?;
         written.extend(sink.finish()?);
         Ok(())
-    }
-
-    fn reading(
-        &self,
-        snapshot: &Snapshot,
-        fields: &Arc<[FieldKey]>,
-        cuts: Cuts,
-        settled: &[OpenNodes],
-    ) -> Result<Reading, ReadError> {
-        let (inner, leaf) = (self.inner, self.entry.leaf);
-        let (deletes, cache) = (&snapshot.tombstones, &inner.node_cache);
-        Ok(Reading {
-            name: self.name.clone(),
-            group: self.group,
-            snapshot: snapshot.clone(),
-            stored: Stored::new(self.name, leaf, self.files.nodes(self.group), cache)?,
-            cache: Arc::clone(&inner.cache),
-            leaf,
-            fields: Arc::clone(fields),
-            settled: Settled::new(self.name, leaf, cuts, settled, deletes, cache)?,
-        })
     }
 
     /// Writes the nodes that stand for a range from now on. `starts` are their windows, and those they take the
@@ -335,7 +335,7 @@ impl Settling<'_> {
     }
 }
 
-fn of_seal(error: SealError) -> UpkeepError {
+pub(super) fn of_seal(error: SealError) -> UpkeepError {
     match error {
         SealError::Read(error) => error.into(),
         SealError::Write(error) => error.into(),
