@@ -3,7 +3,7 @@
 use crate::net::Tamper;
 use tidelog_model::{Digest, Stamp, TimeRange};
 use tidelog_protocol::Channel;
-use tidelog_protocol::compare::Item;
+use tidelog_protocol::compare::{Item, Nodes};
 use tidelog_protocol::message::{Control, Roots, SessionMessage, TailBatch};
 use tidelog_protocol::snapshot::SnapshotMessage;
 
@@ -157,6 +157,22 @@ impl Lies {
         }
     }
 
+    fn nodes(&mut self, nodes: &mut Nodes) {
+        match nodes {
+            Nodes::Claim { after } => *after = None,
+            Nodes::Settled { entries, until, .. } => {
+                entries.iter_mut().for_each(|entry| entry.rows = u64::MAX);
+                *until = None;
+            }
+            Nodes::Want(places) => drop(places.pop()),
+            Nodes::Given(bytes) | Nodes::Lent(bytes) => self.bend_all(bytes),
+            Nodes::Borrow { range, after, .. } => {
+                *range = TimeRange::ALL;
+                *after = None;
+            }
+        }
+    }
+
     fn items(&mut self, items: &mut [Item]) {
         for item in items.iter_mut() {
             let any = self.draw();
@@ -189,6 +205,7 @@ impl Lies {
                     devices.clear();
                 }
                 Item::LeftOut { windows, .. } => *windows = u64::MAX,
+                Item::Nodes { nodes, .. } => self.nodes(nodes),
                 Item::Difference(one) => one.rows = (u64::MAX, any),
             }
         }

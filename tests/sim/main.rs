@@ -17,6 +17,7 @@ mod progress;
 mod regress;
 mod rest;
 mod seeds;
+mod settled;
 mod snapshot;
 mod twin;
 mod world;

@@ -20,13 +20,14 @@ const HOMES: [(&[&str], &[&str]); 9] = [
             "core/replica/src/driver/",
         ],
     ),
-    // The replica reads its keys and its configuration, and no file of a store.
+    // The replica reads its keys, its configuration and what a policy keeps, and no file of a store.
     (
         &["std::fs", "fs::"],
         &[
             "core/engine/src/disk/",
             "core/replica/src/identity/files.rs",
             "core/replica/src/topology/file.rs",
+            "core/replica/src/driver/policy_files.rs",
         ],
     ),
     (&["memmap2", "unsafe "], &["core/engine/src/disk/map.rs"]),

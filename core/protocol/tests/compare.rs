@@ -10,8 +10,8 @@ use tidelog_model::digest::Bucket;
 use tidelog_model::policy::Side;
 use tidelog_model::{CollectionName, Digest, GroupId, LeafWidth, Level, Placer, Stamp, TimeRange};
 use tidelog_protocol::compare::{
-    CollectionRoot, Counts, Item, Look, More, Pace, Pack, Packed, Print, Scope, Source, Taken,
-    collections, step,
+    CollectionRoot, Counts, Item, Look, More, Pace, Pack, Packed, Place, Print, Scope,
+    SettledClaim, Source, Taken, collections, step,
 };
 
 /// Value and stamp, by device and time.
@@ -52,7 +52,43 @@ impl Source for Held {
     type Error = Infallible;
 
     fn weigh(&mut self, _: &Scope, _: TimeRange, _: &[&str]) -> Result<Side, Infallible> {
-        unimplemented!("no policy is asked here")
+        Ok(Side::default())
+    }
+
+    fn settled(
+        &mut self,
+        _: &Scope,
+        _: Option<&Place>,
+        _: usize,
+    ) -> Result<(Vec<SettledClaim>, bool), Infallible> {
+        Ok((Vec::new(), false))
+    }
+
+    fn settled_nodes(
+        &mut self,
+        _: &Scope,
+        _: &[Place],
+        _: usize,
+    ) -> Result<(Vec<Vec<u8>>, usize), Infallible> {
+        Ok((Vec::new(), 1))
+    }
+
+    fn take_settled(&mut self, _: &Scope, _: &[Vec<u8>]) -> Result<(u64, u64), Infallible> {
+        Ok((0, 0))
+    }
+
+    fn lend(
+        &mut self,
+        _: &Scope,
+        _: (Level, TimeRange),
+        _: Option<&Place>,
+        _: usize,
+    ) -> Result<(Vec<Vec<u8>>, Option<Place>), Infallible> {
+        Ok((Vec::new(), None))
+    }
+
+    fn borrow(&mut self, _: &Scope, _: &[Vec<u8>]) -> Result<u64, Infallible> {
+        Ok(0)
     }
 
     fn shares(&self, _: &Scope) -> bool {

@@ -1,6 +1,7 @@
 //! What the two sides of a comparison say to each other: claims about digests, prints of rows, wishes, rows.
 
 use super::difference::Difference;
+use super::nodes::Nodes;
 use crate::wire::{Malformed, Reader, Writer, read_collection, read_times, write_times};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -173,6 +174,13 @@ pub enum Item {
     },
     /// What differs of a series in a leaf window, or a part of one, where that is only looked at.
     Difference(Difference),
+    /// About rollups: settled ones, and those that are borrowed.
+    Nodes {
+        /// Where.
+        scope: Scope,
+        /// What.
+        nodes: Nodes,
+    },
     /// What cannot be compared, and is no difference either.
     LeftOut {
         /// Where.
@@ -230,6 +238,7 @@ const ROWS: u8 = 9;
 const SUSPECTS: u8 = 10;
 const LEFT_OUT: u8 = 11;
 const DIFFERENCE: u8 = 12;
+const NODES: u8 = 13;
 
 impl Item {
     /// The tree it is about.
@@ -246,6 +255,7 @@ impl Item {
             | Item::WantTimes { scope, .. }
             | Item::Suspects { scope, .. }
             | Item::LeftOut { scope, .. }
+            | Item::Nodes { scope, .. }
             | Item::Difference(Difference { scope, .. }) => Some(scope),
         }
     }
@@ -268,6 +278,7 @@ impl Item {
             Item::Rows { archives, .. } => archives.iter().map(|one| one.len() + 20).sum(),
             Item::Suspects { devices, .. } => devices.iter().map(|(d, _)| d.len() + 3).sum(),
             Item::LeftOut { .. } => 8,
+            Item::Nodes { nodes, .. } => nodes.bytes(),
             Item::Difference(one) => one.device.len() + 32,
         }
     }
@@ -296,6 +307,7 @@ impl Item {
             | Item::WantRange { scope, .. }
             | Item::WantTimes { scope, .. }
             | Item::Suspects { scope, .. }
+            | Item::Nodes { scope, .. }
             | Item::LeftOut { scope, .. } => Some(scope.group),
             Item::Difference(one) => Some(one.scope.group),
             Item::Rows { .. } => None,
@@ -317,7 +329,9 @@ impl Item {
             Item::WantRange { range, .. } => hours(*range),
             Item::Suspects { range, devices, .. } if devices.is_empty() => hours(*range),
             Item::Suspects { devices, .. } => devices.len() as u64,
-            Item::Rows { .. } | Item::LeftOut { .. } | Item::Difference(_) => 0,
+            Item::Rows { .. } | Item::LeftOut { .. } | Item::Difference(_) | Item::Nodes { .. } => {
+                0
+            }
         }
     }
 }
@@ -422,6 +436,7 @@ fn write_item<'a>(writer: &mut Writer, item: &'a Item, last: &mut Option<&'a Sco
             writer.u8(*why as u8).varint(*windows);
         }
         Item::Difference(one) => one.write(writer),
+        Item::Nodes { nodes, .. } => nodes.write(writer),
     }
 }
 
@@ -471,6 +486,7 @@ fn kind_of(item: &Item) -> u8 {
         Item::Suspects { .. } => SUSPECTS,
         Item::LeftOut { .. } => LEFT_OUT,
         Item::Difference(_) => DIFFERENCE,
+        Item::Nodes { .. } => NODES,
     }
 }
 
@@ -556,6 +572,7 @@ fn read_scoped(reader: &mut Reader<'_>, kind: u8, scope: Scope) -> Result<Item, 
             Item::LeftOut { scope, why, windows: reader.varint()? }
         }
         DIFFERENCE => Item::Difference(Difference::read(reader, scope)?),
+        NODES => Item::Nodes { scope, nodes: Nodes::read(reader)? },
         _ => return Err(Malformed("an item of an unknown kind")),
     })
 }

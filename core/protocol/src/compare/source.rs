@@ -1,6 +1,7 @@
 //! What a comparison asks of a store. Whoever drives the protocol answers it from the engine, at one moment.
 
 use super::item::{Print, Scope};
+use super::nodes::{Place, SettledClaim};
 use alloc::string::String;
 use alloc::vec::Vec;
 use tidelog_model::digest::Bucket;
@@ -133,6 +134,55 @@ pub trait Source {
         range: TimeRange,
         devices: &[&str],
     ) -> Result<Side, Self::Error>;
+
+    /// What is settled behind a place, in order of places, so many at most; is there more?
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn settled(
+        &mut self,
+        scope: &Scope,
+        after: Option<&Place>,
+        max: usize,
+    ) -> Result<(Vec<SettledClaim>, bool), Self::Error>;
+
+    /// Settled nodes to be sent, about `bytes_max` bytes of them and one at least; how many of those that are wanted were looked at.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn settled_nodes(
+        &mut self,
+        scope: &Scope,
+        wanted: &[Place],
+        bytes_max: usize,
+    ) -> Result<(Vec<Vec<u8>>, usize), Self::Error>;
+
+    /// Takes settled nodes: durable when it returns. How many were taken, and how many were left out because rows are not cut off
+    /// there here.
+    ///
+    /// # Errors
+    /// When they are refused, or cannot be written.
+    fn take_settled(&mut self, scope: &Scope, nodes: &[Vec<u8>])
+    -> Result<(u64, u64), Self::Error>;
+
+    /// Rollups to be lent, of windows of a level that begin in a range, behind a place: about `bytes_max` bytes and one at least;
+    /// behind which place there are more.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn lend(
+        &mut self,
+        scope: &Scope,
+        what: (Level, TimeRange),
+        after: Option<&Place>,
+        bytes_max: usize,
+    ) -> Result<(Vec<Vec<u8>>, Option<Place>), Self::Error>;
+
+    /// Borrows rollups; how many.
+    ///
+    /// # Errors
+    /// When they are refused, or cannot be written.
+    fn borrow(&mut self, scope: &Scope, rollups: &[Vec<u8>]) -> Result<u64, Self::Error>;
 
     /// Has the other side a right to a collection in a group?
     fn shares(&self, scope: &Scope) -> bool;

@@ -4,10 +4,11 @@
 //! that does not come in time or does not fit its round loses that round to the built-in one, which repairs everything.
 
 use super::{Node, Output};
+use crate::compare::Scope;
 use crate::event::Event;
 use crate::message::{Channel, Control};
 use crate::peer::Peer;
-use crate::session::{Initiator, Pending};
+use crate::session::{Initiator, Outcome, Pending};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -16,7 +17,7 @@ use tidelog_model::policy::{
     Action, Checked, Complete, Cost, Divergence, Health, PEERS_MAX, PeerFacts, PolicyError,
     PolicyErrorKind, RepairPolicy, Round, Step, check,
 };
-use tidelog_model::{CollectionName, GroupId, Horizon, StoreId};
+use tidelog_model::{CollectionName, GroupId, Horizon, StoreId, TimeRange};
 
 /// So many windows that wait are remembered; others count as overdue.
 const WAITING_MAX: usize = 100_000;
@@ -61,8 +62,8 @@ struct Waits {
     since: u64,
     /// How far the horizon was: all that differed was written before.
     covered: u64,
-    /// Rollups of it are borrowed.
-    borrowed: bool,
+    /// Rollups of it were borrowed when the peer had so many rows.
+    borrowed: Option<u64>,
 }
 
 /// How a policy does.
@@ -112,9 +113,9 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    fn key(peer: StoreId, window: &crate::session::Window) -> Key {
-        let crate::compare::Scope { group, collection } = window.scope.clone();
-        (peer, group, collection, (window.range.first() / 1_000_000).div_euclid(DAY as i64))
+    fn key(peer: StoreId, scope: &Scope, range: TimeRange) -> Key {
+        let Scope { group, collection } = scope.clone();
+        (peer, group, collection, (range.first() / 1_000_000).div_euclid(DAY as i64))
     }
 
     /// What is left of the budget for a peer.
@@ -141,18 +142,19 @@ impl Policy {
         self.state.spent = self.state.spent.saturating_add(bytes);
     }
 
-    /// For how long a window has waited, and are rollups of it borrowed? From now on, if it did not.
-    fn waits(&mut self, key: Key, wall: u64, horizon: &Horizon) -> (u64, bool) {
+    /// For how long a window has waited, and how many rows the peer had when rollups of it were borrowed. From now on, if it did
+    /// not.
+    fn waits(&mut self, key: Key, wall: u64, horizon: &Horizon) -> (u64, Option<u64>) {
         let covered = covered(horizon);
         if let Some(one) = self.state.waiting.get_mut(&key) {
             one.covered = one.covered.max(covered);
             return (wall.saturating_sub(one.since), one.borrowed);
         }
         if self.state.waiting.len() >= WAITING_MAX {
-            return (u64::MAX, false);
+            return (u64::MAX, None);
         }
-        self.state.waiting.insert(key, Waits { since: wall, covered, borrowed: false });
-        (0, false)
+        self.state.waiting.insert(key, Waits { since: wall, covered, borrowed: None });
+        (0, None)
     }
 }
 
@@ -250,7 +252,8 @@ impl Node {
         let others = self.peers.values().filter(|one| one.store != peer);
         let peers: Vec<PeerFacts> = own.chain(others).map(facts).take(PEERS_MAX).collect();
         let divergence = |window: &crate::session::Window| {
-            let (age, borrowed) = self.policy.waits(Policy::key(peer, window), wall, horizon);
+            let key = Policy::key(peer, &window.scope, window.range);
+            let (age, borrowed) = self.policy.waits(key, wall, horizon);
             Divergence {
                 group: window.scope.group,
                 collection: window.scope.collection.clone(),
@@ -259,7 +262,7 @@ impl Node {
                 ours: window.ours,
                 theirs: window.theirs,
                 age,
-                borrowed,
+                borrowed: borrowed == Some(window.theirs.rows),
             }
         };
         let windows = pending.windows.iter().map(divergence).collect();
@@ -339,14 +342,22 @@ impl Node {
     }
 
     /// A comparison is over: what was settled does not wait any more, and what it cost is counted.
-    pub(super) fn policy_after(&mut self, peer: StoreId, session: &Initiator, settled: bool) {
+    pub(super) fn policy_after(&mut self, peer: StoreId, session: &Initiator, outcome: &Outcome) {
         self.policy.asked.retain(|_, asked| asked.peer != peer);
         if self.policy.config.is_none() {
             return;
         }
         let before = (self.policy.state.spent, self.policy.state.waiting.len());
         self.policy.spend(peer, session.report.sent + session.report.received, self.now.wall);
-        if settled && !session.apart {
+        if !matches!(outcome, Outcome::Aborted { .. }) {
+            for (scope, range, rows) in &session.later.borrowed {
+                let key = Policy::key(peer, scope, *range);
+                if let Some(one) = self.policy.state.waiting.get_mut(&key) {
+                    one.borrowed = Some(*rows);
+                }
+            }
+        }
+        if outcome.settles() && !session.apart {
             // One whose horizon is not as far has not looked at what differed.
             let covered = covered(&session.view.horizon);
             let waiting = &mut self.policy.state.waiting;
@@ -409,7 +420,7 @@ fn complete(round: &Round) -> Checked {
 
 impl PolicyState {
     /// As bytes: version u8 = 1, day, spent, count, { store 16 bytes, group, database, collection, day, since, covered,
-    /// borrowed u8 };
+    /// option of borrowed };
     /// numbers as varints, days before 1970 zigzag.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -418,7 +429,10 @@ impl PolicyState {
         to.list(self.waiting.iter(), |to, ((store, group, name, day), one)| {
             to.raw(&store.0).varint(group.0.into());
             to.text(name.database().as_str()).text(name.collection().as_str());
-            to.zigzag(*day).varint(one.since).varint(one.covered).u8(one.borrowed.into());
+            to.zigzag(*day).varint(one.since).varint(one.covered);
+            to.option(one.borrowed, |to, rows| {
+                to.varint(rows);
+            });
         });
         to.bytes
     }
@@ -440,7 +454,7 @@ impl PolicyState {
                 .map_err(|_| Malformed("not a collection's name"))?;
             let key = (store, group, name, from.zigzag()?);
             let (since, covered) = (from.varint()?, from.varint()?);
-            Ok((key, Waits { since, covered, borrowed: from.u8()? == 1 }))
+            Ok((key, Waits { since, covered, borrowed: from.option(Reader::varint)? }))
         })?;
         from.end()?;
         if waiting.len() > WAITING_MAX {

@@ -351,7 +351,7 @@ impl Node {
         if one.check_at.is_none() && !once && (failed || ahead || left || begins) {
             one.check_at = wait.map(|(wait, reason)| (now + wait, reason));
         }
-        self.policy_after(peer, &session, outcome.settles());
+        self.policy_after(peer, &session, &outcome);
         self.pass_on(peer, session.report.counts.rows_taken);
         self.forget(peer, number);
         if !matches!(outcome, Outcome::Agreed | Outcome::Aborted { .. }) {

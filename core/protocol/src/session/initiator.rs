@@ -12,7 +12,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use tidelog_model::policy::Checked;
-use tidelog_model::{GroupId, Horizon, StoreId};
+use tidelog_model::{GroupId, Horizon, StoreId, TimeRange};
 
 /// Differences that are noted at the first look; beyond, they are found again in the next pass.
 const SUSPECT_BYTES_MAX: usize = 4 << 20;
@@ -116,6 +116,8 @@ pub(crate) struct Later {
     pub(crate) until: Option<u64>,
     /// The budget was used up.
     pub(crate) starved: bool,
+    /// Windows whose rollups were asked for, with the rows that the other side had.
+    pub(crate) borrowed: Vec<(Scope, TimeRange, u64)>,
 }
 
 /// What a comparison begins with.
@@ -389,6 +391,11 @@ impl Initiator {
         self.batches = decided.batches;
         self.bytes_max = (self.report.sent + self.report.received).saturating_add(budget);
         self.leave(decided.left);
+        for window in decided.borrow {
+            let key = (window.scope.clone(), window.range, window.theirs.rows);
+            self.later.borrowed.push(key);
+            self.remote.push(window.borrow());
+        }
         self.later.until = self.later.until.into_iter().chain(decided.until).min();
         self.begin_look(now);
         (self.go_on(now), decided.elsewhere)
@@ -396,7 +403,8 @@ impl Initiator {
 
     fn leave(&mut self, windows: u64) {
         if windows > 0 {
-            *self.left_out.entry(LeftOut::Policy).or_default() += windows;
+            let known = self.left_out.entry(LeftOut::Policy).or_default();
+            *known = known.saturating_add(windows);
         }
     }
 
@@ -472,7 +480,7 @@ impl Initiator {
             self.under_way = windows(&items);
             self.turn += 1;
             self.report.turns += 1;
-            let moved = self.report.counts.rows_sent + self.report.counts.rows_taken;
+            let moved = self.report.counts.moved();
             if moved > self.moved_at.1 {
                 self.moved_at = (self.turn, moved);
             } else if self.turn - self.moved_at.0 > TURNS_IDLE_MAX {
@@ -550,7 +558,8 @@ impl Initiator {
 
     fn keep(&mut self, item: Item) {
         if let Item::LeftOut { why, windows, .. } = &item {
-            *self.left_out.entry(*why).or_default() += windows;
+            let known = self.left_out.entry(*why).or_default();
+            *known = known.saturating_add(*windows);
             return;
         }
         let bytes = item.bytes();
@@ -562,7 +571,7 @@ impl Initiator {
 
     fn closed(&mut self, theirs: &Roots, ahead: u64, now: u64) -> Vec<Act> {
         // Where nothing moved, what was seen at the first look was on its way.
-        let moved = self.report.counts.rows_sent + self.report.counts.rows_taken;
+        let moved = self.report.counts.moved();
         if moved == self.moved_before {
             let leaves = self.pass_leaves + self.first_leaves + self.settled_leaves;
             self.report.false_mismatches += leaves;

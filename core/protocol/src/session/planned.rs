@@ -1,11 +1,11 @@
 //! Windows that a policy is asked about, and what becomes of its plan: parts of the comparison, one after the other.
 
-use crate::compare::{Item, Look, Scope};
+use crate::compare::{Item, Look, Nodes, Scope};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
-use tidelog_model::TimeRange;
 use tidelog_model::policy::{Action, Checked, Side, WINDOWS_MAX};
+use tidelog_model::{Level, TimeRange};
 
 /// So many windows are repaired before the budget is looked at again.
 const BATCH_WINDOWS: usize = 32;
@@ -30,6 +30,14 @@ impl Window {
     /// So many devices differ; 0: it is not known how many.
     pub(crate) fn devices(&self) -> u32 {
         self.devices.len() as u32
+    }
+
+    /// Asks for rollups: of whole days by day, else by leaf windows.
+    pub(crate) fn borrow(self) -> Item {
+        let Window { scope, range, .. } = self;
+        let days = range.first().rem_euclid(DAY) == 0 && range.last().wrapping_add(1) % DAY == 0;
+        let level = if days { Level::Day } else { Level::Window };
+        Item::Nodes { scope, nodes: Nodes::Borrow { level, range, after: None } }
     }
 
     fn item(self) -> Item {
@@ -58,7 +66,7 @@ pub(crate) struct Batch {
 pub(crate) struct Decided {
     pub(crate) batches: VecDeque<Batch>,
     /// Windows whose rollups are borrowed.
-    pub(crate) borrow: Vec<(Scope, TimeRange)>,
+    pub(crate) borrow: Vec<Window>,
     /// Windows in which something may be left.
     pub(crate) left: u64,
     /// When the first of them is to be looked at again, in milliseconds since the Unix epoch, as the plan says.
@@ -121,7 +129,7 @@ impl Pending {
                 Action::Both => decided.push(Look::Second, window, overdue),
                 Action::Pull => decided.push(Look::Pull, window, overdue),
                 Action::Push => decided.push(Look::Push, window, overdue),
-                Action::Rollups => decided.borrow.push((window.scope, window.range)),
+                Action::Rollups => decided.borrow.push(window),
                 Action::Defer(until) => {
                     let known = decided.until.unwrap_or(u64::MAX);
                     decided.until = Some(known.min(until));

@@ -2,6 +2,7 @@
 //! fsyncs. Decides nothing.
 
 mod access;
+mod nodes;
 mod snapshot;
 mod view;
 

@@ -1,6 +1,6 @@
 //! A moment of the store, as a comparison looks at it: what was read of it stays for as long as the moment does.
 
-use super::{Access, aligned, apply_but_ahead, failure};
+use super::{Access, aligned, apply_but_ahead, failure, nodes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidelog_engine::{
@@ -12,7 +12,9 @@ use tidelog_model::{
     CollectionName, Device, Digest, FieldType, GroupId, Horizon, LeafWidth, Level, SubBatch,
     TimeRange, Value, Version, merge,
 };
-use tidelog_protocol::compare::{CollectionRoot, More, Pack, Packed, Print, Scope, Source, Taken};
+use tidelog_protocol::compare::{
+    CollectionRoot, More, Pack, Packed, Place, Print, Scope, SettledClaim, Source, Taken,
+};
 use tidelog_protocol::{Answer, Failure, FailureKind, View};
 
 /// Device, bucket and digest.
@@ -36,7 +38,7 @@ impl std::fmt::Debug for Viewed {
     }
 }
 
-fn unreadable(error: QueryError) -> Failure {
+pub(super) fn unreadable(error: QueryError) -> Failure {
     Failure { kind: FailureKind::Later, text: error.to_string() }
 }
 
@@ -345,6 +347,42 @@ impl Source for Viewed {
         let content = self.content(scope)?;
         let (rows, bytes) = content.weigh(range, devices, ROWS_WEIGHED_MAX).map_err(unreadable)?;
         Ok(Side { rows, bytes })
+    }
+
+    fn settled(
+        &mut self,
+        scope: &Scope,
+        after: Option<&Place>,
+        max: usize,
+    ) -> Result<(Vec<SettledClaim>, bool), Failure> {
+        nodes::settled(&self.store, scope, after, max)
+    }
+
+    fn settled_nodes(
+        &mut self,
+        scope: &Scope,
+        wanted: &[Place],
+        bytes_max: usize,
+    ) -> Result<(Vec<Vec<u8>>, usize), Failure> {
+        nodes::settled_nodes(&self.store, scope, wanted, bytes_max)
+    }
+
+    fn take_settled(&mut self, scope: &Scope, given: &[Vec<u8>]) -> Result<(u64, u64), Failure> {
+        nodes::take_settled(&self.store, scope, given)
+    }
+
+    fn lend(
+        &mut self,
+        scope: &Scope,
+        what: (Level, TimeRange),
+        after: Option<&Place>,
+        bytes_max: usize,
+    ) -> Result<(Vec<Vec<u8>>, Option<Place>), Failure> {
+        nodes::lend(&self.store, scope, what, after, bytes_max)
+    }
+
+    fn borrow(&mut self, scope: &Scope, rollups: &[Vec<u8>]) -> Result<u64, Failure> {
+        nodes::borrow(&self.store, scope, rollups)
     }
 
     fn shares(&self, scope: &Scope) -> bool {

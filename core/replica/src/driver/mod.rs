@@ -10,6 +10,7 @@ mod lanes;
 mod links;
 mod node;
 mod policy;
+mod policy_files;
 mod scrub;
 mod status;
 mod work;

@@ -4,11 +4,10 @@
 //! one that never comes back is not waited for, and the next rounds are refused to it.
 
 use super::choice::Preferred;
+use super::policy_files::{append, read_state, write_state};
 use super::work::Work;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,8 +18,6 @@ use tokio::sync::mpsc;
 
 /// Rounds that wait for a policy that is busy; more are refused.
 const WAITING: usize = 4;
-/// No more is recorded to one file.
-const RECORD_BYTES_MAX: u64 = 64 << 20;
 
 /// A policy and its bounds. Cloning shares the policy.
 #[derive(Clone)]
@@ -179,38 +176,4 @@ impl Task {
             tracing::warn!(%error, path = %path.display(), "a round is not recorded");
         }
     }
-}
-
-fn read_state(path: &Path) -> Option<PolicyState> {
-    let bytes = fs::read(path).ok()?;
-    let state = PolicyState::decode(&bytes);
-    if let Err(error) = &state {
-        tracing::warn!(%error, path = %path.display(), "what was kept for the policy cannot be read: windows wait anew");
-    }
-    state.ok()
-}
-
-/// Writes a file as a whole: a crash leaves the one before or this one.
-fn write_state(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("state.new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    if file.metadata()?.len() + u64::from(len) > RECORD_BYTES_MAX {
-        return Ok(());
-    }
-    let mut whole = Vec::with_capacity(bytes.len() + 4);
-    whole.extend_from_slice(&len.to_le_bytes());
-    whole.extend_from_slice(bytes);
-    file.write_all(&whole)
 }

@@ -4,6 +4,7 @@
 //! begin anew. The descent is that of range-based set reconciliation (Meyer, "Range-Based Set Reconciliation", 2023)
 //! along a tree that is kept anyway.
 
+mod nodes;
 mod rows;
 
 use crate::compare::item::{CollectionClaim, Item, LeftOut, Scope, Short};
@@ -108,11 +109,23 @@ pub struct Counts {
     pub rows_taken: u64,
     /// Of those, rows before a cut.
     pub below_cut: u64,
+    /// Settled nodes and rollups that were sent.
+    pub nodes_sent: u64,
+    /// Settled nodes that were taken.
+    pub nodes_taken: u64,
+    /// Rollups that were borrowed.
+    pub nodes_borrowed: u64,
     /// Rows and parts of the state that were not taken, for their stamps are too far ahead.
     pub ahead: u64,
 }
 
 impl Counts {
+    /// What went from one store to the other.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.rows_sent + self.rows_taken + self.nodes_sent + self.nodes_taken + self.nodes_borrowed
+    }
+
     /// Adds what another step did.
     pub fn add(&mut self, other: &Counts) {
         self.digests += other.digests;
@@ -121,6 +134,9 @@ impl Counts {
         self.row_bytes_sent += other.row_bytes_sent;
         self.rows_taken += other.rows_taken;
         self.below_cut += other.below_cut;
+        self.nodes_sent += other.nodes_sent;
+        self.nodes_taken += other.nodes_taken;
+        self.nodes_borrowed += other.nodes_borrowed;
         self.ahead += other.ahead;
     }
 }
@@ -244,6 +260,7 @@ impl<S: Source> Stepper<'_, S> {
             }
             want @ (Item::WantRange { .. } | Item::WantTimes { .. }) => self.give(want),
             Item::Suspects { scope, range, devices } => self.suspects(scope, range, devices),
+            Item::Nodes { scope, nodes } => self.nodes(scope, nodes),
             // Counted by whoever counts a session; rows were taken before.
             Item::LeftOut { .. } | Item::Rows { .. } | Item::Difference(_) => Ok(()),
         }
@@ -287,11 +304,11 @@ impl<S: Source> Stepper<'_, S> {
             }
             let cut = known.map_or(i64::MIN, |(_, cut)| cut);
             let cut = cut.max(other.map_or(i64::MIN, |other| other.cut));
-            // Where rows are gone on either side there is nothing to hold against each other row by row.
+            // Where rows are gone on either side rollups are the data, and are held against each other.
             let from = cut.max(self.from);
             let Some(range) = TimeRange::inclusive(from, i64::MAX) else { continue };
             if cut > i64::MIN {
-                self.say(Item::LeftOut { scope: scope.clone(), why: LeftOut::Settled, windows: 1 });
+                self.claim_settled(scope.clone(), None)?;
             }
             self.claim_windows(scope, range)?;
         }
