@@ -10,6 +10,9 @@ use tidelog_model::{Level, TimeRange};
 /// The start of a window and a device, in this order.
 pub type Place = (i64, String);
 
+/// Rollups that are lent, as the engine writes them, and behind which place there are more.
+pub type Lent = (Vec<Vec<u8>>, Option<Place>);
+
 /// What a side has settled of a device in a window.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SettledClaim {

@@ -1,7 +1,7 @@
 //! What a comparison asks of a store. Whoever drives the protocol answers it from the engine, at one moment.
 
 use super::item::{Print, Scope};
-use super::nodes::{Place, SettledClaim};
+use super::nodes::{Lent, Place, SettledClaim};
 use alloc::string::String;
 use alloc::vec::Vec;
 use tidelog_model::digest::Bucket;
@@ -176,7 +176,7 @@ pub trait Source {
         what: (Level, TimeRange),
         after: Option<&Place>,
         bytes_max: usize,
-    ) -> Result<(Vec<Vec<u8>>, Option<Place>), Self::Error>;
+    ) -> Result<Lent, Self::Error>;
 
     /// Borrows rollups; how many.
     ///
