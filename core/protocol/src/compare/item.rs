@@ -421,10 +421,7 @@ fn write_item<'a>(writer: &mut Writer, item: &'a Item, last: &mut Option<&'a Sco
             write_times(writer, times);
         }
         Item::Rows { contested, archives } => {
-            writer.u8(u8::from(*contested));
-            writer.list(archives.iter(), |writer, archive| {
-                writer.blob(archive);
-            });
+            write_blobs(writer.u8(u8::from(*contested)), archives);
         }
         Item::Suspects { range, devices, .. } => {
             write_range(writer, *range);
@@ -438,6 +435,12 @@ fn write_item<'a>(writer: &mut Writer, item: &'a Item, last: &mut Option<&'a Sco
         Item::Difference(one) => one.write(writer),
         Item::Nodes { nodes, .. } => nodes.write(writer),
     }
+}
+
+pub(super) fn write_blobs(writer: &mut Writer, blobs: &[Vec<u8>]) {
+    writer.list(blobs.iter(), |writer, blob| {
+        writer.blob(blob);
+    });
 }
 
 fn write_scope<'a>(writer: &mut Writer, scope: &'a Scope, last: &mut Option<&'a Scope>) {

@@ -1,7 +1,7 @@
 //! Rollups between stores: where rows were cut off on both sides settled nodes are the data, and the greater of two wins;
 //! and rollups that a side borrows until the rows come.
 
-use super::item::{read_device, read_range, write_range};
+use super::item::{read_device, read_range, write_blobs, write_range};
 use crate::wire::{Malformed, Reader, Writer};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -142,10 +142,4 @@ fn read_place(from: &mut Reader<'_>) -> Result<Place, Malformed> {
 
 fn write_option(to: &mut Writer, place: Option<&Place>) {
     to.option(place, write_place);
-}
-
-fn write_blobs(to: &mut Writer, blobs: &[Vec<u8>]) {
-    to.list(blobs.iter(), |to, blob| {
-        to.blob(blob);
-    });
 }
