@@ -9,7 +9,7 @@ use tidelog_engine::{Batch, CollectionName, Delete, Durability};
 use tidelog_model::TimeRange;
 use tidelog_protocol::compare::{LeftOut, Only};
 use tidelog_protocol::message::Control;
-use tidelog_protocol::{Channel, Config, Event, Input, Outcome, PeerState};
+use tidelog_protocol::{Channel, Config, Event, Input, Outcome, PeerState, Reason};
 
 const MINUTE: i64 = 60_000_000_000;
 const START: i64 = 1_700_000_000_000_000_000;
@@ -462,6 +462,28 @@ fn a_part_is_repaired_alone() {
     let inside = |time: &&i64| (first..first + hour).contains(*time);
     assert_eq!((times.len(), times.iter().filter(inside).count()), (120, 120), "{times:?}");
     come_to_rest(&mut world);
+    alike(&world);
+}
+
+/// What the host asks for before there is a link begins with the link, as what it is: a comparison of the start does not
+/// take its place.
+#[test]
+fn what_was_asked_for_before_the_link_is_what_begins_with_it() {
+    let mut world = World::new(2, 23);
+    world.config = Config { interval: None, ..Config::default() };
+    world.net.cut(0, 1);
+    world.net.cut(1, 0);
+    assert!(world.start(0) && world.start(1));
+    write(&world, 0, "a", minutes(0..5), 1.0);
+    world.run(100);
+    world.check(None);
+    let now = world.now;
+    world.net.heal(now);
+    world.run(20_000);
+    for machine in &world.machines {
+        let asked = |event: &&Event| matches!(event, Event::Started { reason: Reason::Asked, .. });
+        assert_eq!(machine.events.iter().filter(asked).count(), 1, "{:#?}", machine.events);
+    }
     alike(&world);
 }
 

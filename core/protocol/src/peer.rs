@@ -127,6 +127,11 @@ impl Peer {
         self.link.is_some() && self.greeted && self.hello.is_some() && !self.refused
     }
 
+    /// Does the host wait for a comparison?
+    pub(crate) fn is_asked(&self) -> bool {
+        matches!(self.check_at, Some((_, crate::event::Reason::Asked)))
+    }
+
     pub(crate) fn is_once(&self) -> bool {
         self.hello.as_ref().is_some_and(|hello| hello.once)
     }

@@ -244,6 +244,7 @@ impl Node {
         one.up_at = now;
         one.refusal = None;
         one.verdict |= !late && !once;
+        let asked = one.check_at.filter(|_| one.is_asked());
         one.check_at = if once {
             Some((now, Reason::Asked))
         } else if hello.once || !first {
@@ -254,6 +255,7 @@ impl Node {
         } else {
             self.config.interval.map(|_| (now + initial_delay + jitter, Reason::Interval))
         };
+        one.check_at = asked.or(one.check_at);
         let early = core::mem::take(&mut one.early);
         self.event(Event::Connected { peer });
         early.into_iter().for_each(|(channel, bytes)| self.take_frame(peer, channel, &bytes));

@@ -25,7 +25,10 @@ impl Node {
         let now = self.now.monotonic;
         let first = self.begins(peer);
         if let Some(one) = self.peers.get_mut(&peer).filter(|_| first) {
-            one.check_at = Some((now, Reason::Startup));
+            // What the host asked for begins as soon, and tells it what it came to.
+            if !one.is_asked() {
+                one.check_at = Some((now, Reason::Startup));
+            }
             self.ask_closed();
         }
     }
@@ -157,7 +160,7 @@ impl Node {
         let Some(one) = self.peers.get_mut(&peer).filter(|one| one.is_up()) else { return };
         // One that was just made would find the same: it comes when that says so.
         let waits = one.check_at.is_some_and(|(_, reason)| reason == Reason::Policy);
-        if one.session.is_none() && !waits {
+        if one.session.is_none() && !waits && !one.is_asked() {
             one.check_at = Some((soon, Reason::Policy));
             self.ask_closed();
         }
@@ -442,7 +445,7 @@ impl Node {
     fn check_soon(&mut self, peer: StoreId) {
         let soon = self.now.monotonic + self.config.pulse;
         let Some(one) = self.peers.get_mut(&peer) else { return };
-        if one.check_at.is_none_or(|(at, _)| at > soon) {
+        if one.check_at.is_none_or(|(at, _)| at > soon) && !one.is_asked() {
             one.check_at = Some((soon, Reason::Startup));
         }
     }

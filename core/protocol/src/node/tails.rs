@@ -32,7 +32,7 @@ impl Node {
         let Some(one) = self.peers.get_mut(&peer) else { return };
         // The side that does not begin comparisons does so when none that began meanwhile has shown what was missed.
         let at = if first { now } else { now + 2 * self.config.pulse };
-        if late && one.check_at.is_none_or(|(known, _)| known > at) {
+        if late && one.check_at.is_none_or(|(known, _)| known > at) && !one.is_asked() {
             one.check_at = Some((at, Reason::Startup));
             self.ask_closed();
         }
