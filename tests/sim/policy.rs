@@ -37,7 +37,7 @@ fn all(action: Action) -> Box<dyn RepairPolicy> {
     }))
 }
 
-fn deciding(policy: Box<dyn RepairPolicy>) -> Deciding {
+pub fn deciding(policy: Box<dyn RepairPolicy>) -> Deciding {
     let config = PolicyConfig {
         name: policy.name().to_owned(),
         hash: 7,
@@ -261,7 +261,7 @@ fn a_preferred_peer_repairs_and_what_it_does_not_know_comes_from_the_others() {
 }
 
 /// Says anything.
-fn hostile(seed: u64) -> Box<dyn RepairPolicy> {
+pub fn hostile(seed: u64) -> Box<dyn RepairPolicy> {
     let mut state = seed;
     let mut below = move |most: u64| {
         state =

@@ -4,6 +4,7 @@
 use crate::history::History;
 use crate::liar::liar;
 use crate::plant::{Plant, version_of};
+use crate::policy::{deciding, hostile};
 use crate::twin::{Cells, cells, lists};
 use crate::world::World;
 use std::collections::BTreeSet;
@@ -17,7 +18,23 @@ const PATIENCE: u64 = 240_000;
 
 /// Runs a history from a seed, and checks it at rest. What was wrong, with what had happened.
 pub fn run(seed: u64, plant: Plant) -> Result<u64, String> {
+    run_one(History::new(seed), seed, plant)
+}
+
+/// The same where what decides about repairs on most machines says anything.
+pub fn run_with_hostile_policies(seed: u64) -> Result<u64, String> {
     let mut history = History::new(seed);
+    for machine in 0..history.world.machines.len() {
+        let mut told = deciding(hostile(seed.wrapping_mul(9) + machine as u64));
+        told.config.max_deferral = 20_000;
+        if machine as u64 % 4 != seed % 4 {
+            history.world.set_policy(machine, Some(told));
+        }
+    }
+    run_one(history, seed, Plant::Nothing)
+}
+
+fn run_one(mut history: History, seed: u64, plant: Plant) -> Result<u64, String> {
     history.world.plant = plant;
     if plant == Plant::PassOverGap {
         // Most histories lose nothing, and in most others a comparison finds it.

@@ -1,7 +1,7 @@
 //! Random histories, seed by seed; and planted bugs, which they must catch.
 
 use crate::plant::Plant;
-use crate::rest::{run, run_with_a_liar};
+use crate::rest::{run, run_with_a_liar, run_with_hostile_policies};
 use std::panic;
 use std::time::Instant;
 
@@ -43,6 +43,16 @@ fn random_histories_end_in_equal_stores_that_hold_what_was_acknowledged() {
 fn honest_stores_come_to_hold_the_same_beside_a_liar() {
     for seed in 1..=number("TIDELOG_SIM_SEEDS").unwrap_or(6) {
         run_with_a_liar(seed);
+    }
+}
+
+/// Eight seeds unless `TIDELOG_SIM_SEEDS` says more. Whatever policies say, at rest all is as without them.
+#[test]
+fn histories_with_hostile_policies_end_as_others_do() {
+    let failed = (1..=number("TIDELOG_SIM_SEEDS").unwrap_or(8))
+        .filter_map(|seed| run_with_hostile_policies(seed).err().map(|what| (seed, what)));
+    for (seed, what) in failed {
+        panic!("seed {seed}: {what}");
     }
 }
 

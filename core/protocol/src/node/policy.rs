@@ -370,11 +370,16 @@ impl Node {
     }
 
     /// When a comparison whose policy left something begins again, in milliseconds from now.
-    pub(super) fn later(&self, session: &Initiator) -> u64 {
+    pub(super) fn later(&self, peer: StoreId, session: &Initiator) -> u64 {
         const SOONEST: u64 = 1_000;
         let wall = self.now.wall;
+        // What has waited longest is overdue then, whatever the plan says.
+        let waits = self.policy.state.waiting.iter().filter(|(key, _)| key.0 == peer);
+        let oldest = waits.map(|(_, one)| one.since).min();
+        let most = self.policy.config.as_ref().map_or(0, |config| config.max_deferral);
+        let overdue = oldest.map(|since| since.saturating_add(most));
         let next_day = session.later.starved.then_some(wall - wall % DAY + DAY);
-        let until = session.later.until.into_iter().chain(next_day).min();
+        let until = session.later.until.into_iter().chain(next_day).chain(overdue).min();
         let every = self.config.interval.unwrap_or(DAY);
         until.map_or(every, |until| until.saturating_sub(wall).clamp(SOONEST, every))
     }

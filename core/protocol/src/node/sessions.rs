@@ -331,7 +331,7 @@ impl Node {
         let left = matches!(&outcome, Outcome::Partial { left_out }
             if left_out.contains_key(&LeftOut::Policy));
         let wait = if left {
-            Some((self.later(&session), Reason::Policy))
+            Some((self.later(peer, &session), Reason::Policy))
         } else if ahead {
             Some((30_000 + self.jitter(30_000), Reason::Retry))
         } else if failed {

@@ -173,8 +173,8 @@ fn by_days(item: Item) -> Vec<Item> {
     let mut parts = Vec::new();
     let mut first = range.first();
     loop {
-        let end = (first.div_euclid(width) + 1).saturating_mul(width) - 1;
-        let last = end.min(range.last());
+        let next = (first.div_euclid(width) + 1).checked_mul(width);
+        let last = next.map_or(i64::MAX, |next| next - 1).min(range.last());
         if let Some(range) = TimeRange::inclusive(first, last) {
             parts.push(Item::Suspects { scope: scope.clone(), range, devices: Vec::new() });
         }
@@ -182,5 +182,48 @@ fn by_days(item: Item) -> Vec<Item> {
             return parts;
         }
         first = last + 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use tidelog_model::{CollectionName, GroupId};
+
+    fn stretch(first: i64, last: i64) -> Item {
+        let collection = CollectionName::parse("plant.air").unwrap();
+        let range = TimeRange::inclusive(first, last).unwrap();
+        Item::Suspects { scope: Scope { group: GroupId(0), collection }, range, devices: vec![] }
+    }
+
+    #[test]
+    fn long_stretches_are_planned_in_parts_that_cover_them_once() {
+        for (first, last) in [
+            (5 * DAY + 7, 9 * DAY),
+            (-3 * DAY, 400 * DAY - 1),
+            (i64::MAX - 40 * DAY, i64::MAX),
+            (i64::MAX - 2 * DAY, i64::MAX - 1),
+            (i64::MIN, i64::MIN + 40 * DAY),
+            (i64::MIN, i64::MAX),
+            (8, 8),
+        ] {
+            let mut next = Some(first);
+            for part in by_days(stretch(first, last)) {
+                let Item::Suspects { range, .. } = part else { panic!("{part:?}") };
+                assert_eq!(Some(range.first()), next);
+                next = range.last().checked_add(1);
+            }
+            assert_eq!(next, last.checked_add(1));
+        }
+    }
+
+    #[test]
+    fn a_round_takes_a_thousand_windows_and_leaves_the_others() {
+        let mut suspects: Vec<Item> = vec![stretch(0, 1_200 * 30 * DAY - 1), stretch(-DAY, -1)];
+        let first = Pending::take(&mut suspects);
+        assert_eq!(first.windows.len(), WINDOWS_MAX);
+        let rest = Pending::take(&mut suspects);
+        assert_eq!((first.windows.len() + rest.windows.len(), suspects.len()), (1_201, 0));
     }
 }
