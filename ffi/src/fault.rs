@@ -10,41 +10,37 @@ use tidelog_engine::{
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub(crate) struct Fault {
-    pub(crate) code: tidelog_status,
-    pub(crate) kind: u32,
-    pub(crate) message: Cow<'static, str>,
+pub struct Fault {
+    pub code: tidelog_status,
+    pub kind: u32,
+    pub message: Cow<'static, str>,
 }
 
 impl Fault {
-    pub(crate) fn new(
-        code: tidelog_status,
-        kind: u32,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub fn new(code: tidelog_status, kind: u32, message: impl Into<Cow<'static, str>>) -> Self {
         Fault { code, kind, message: message.into() }
     }
 
     /// The call asks for something that cannot be.
-    pub(crate) fn argument(message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn argument(message: impl Into<Cow<'static, str>>) -> Self {
         Fault::new(TIDELOG_INVALID_ARGUMENT, TIDELOG_KIND_FIX_CALL, message)
     }
 
-    pub(crate) fn handle(message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn handle(message: impl Into<Cow<'static, str>>) -> Self {
         Fault::new(TIDELOG_INVALID_HANDLE, TIDELOG_KIND_FIX_CALL, message)
     }
 
-    pub(crate) fn limit(message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn limit(message: impl Into<Cow<'static, str>>) -> Self {
         Fault::new(TIDELOG_LIMIT, TIDELOG_KIND_FIX_CALL, message)
     }
 
     /// Begins no allocation: in a forked child the allocator's locks may be held for ever.
-    pub(crate) const fn forked() -> Self {
+    pub const fn forked() -> Self {
         let message = "this process was forked from one that uses tidelog, and nothing of that can be used here: fork before the first store is opened, or exec";
         Fault { code: TIDELOG_FORKED, kind: TIDELOG_KIND_FIX_CALL, message: Cow::Borrowed(message) }
     }
 
-    pub(crate) fn panicked(function: &str, what: &str) -> Self {
+    pub fn panicked(function: &str, what: &str) -> Self {
         let message = format!(
             "{function} failed inside the library ({what}): report it as a bug of tidelog; close the handles of this call, and the store before its next use"
         );
@@ -52,7 +48,7 @@ impl Fault {
     }
 
     /// An earlier call panicked while it held the object.
-    pub(crate) fn poisoned_handle() -> Self {
+    pub fn poisoned_handle() -> Self {
         Fault::new(
             TIDELOG_PANIC,
             TIDELOG_KIND_BUG,

@@ -394,7 +394,7 @@ fn fill_of(given: &tidelog_query_options) -> Result<Fill, Fault> {
 ///
 /// # Safety
 /// `given` is NULL or what the header says.
-unsafe fn query_of(given: *const tidelog_query_options) -> Result<(Query, bool), Fault> {
+pub unsafe fn query_of(given: *const tidelog_query_options) -> Result<(Query, bool), Fault> {
     // SAFETY: as promised to this function.
     let (given, devices, fields, range, zone, predicates) = unsafe {
         let given = raw::options(given)?;
@@ -518,30 +518,45 @@ pub unsafe extern "C" fn tidelog_downsample(
 ) -> tidelog_status {
     let call = || {
         raw::check_put(result, "result")?;
-        let method = match method {
-            TIDELOG_MIN_MAX => Downsample::MinMax { points },
-            TIDELOG_LTTB => Downsample::Lttb { points },
-            TIDELOG_M4 => Downsample::M4 { columns: points },
-            other => {
-                return Err(Fault::argument(format!(
-                    "{other} is no method: TIDELOG_MIN_MAX (1), TIDELOG_LTTB (2) and TIDELOG_M4 (3) are"
-                )));
-            }
-        };
+        let method = method_of(method, points)?;
         // SAFETY: the caller's pointers, as the header says.
         unsafe {
             raw::put_if_wanted(result, std::ptr::null_mut());
             let store = store_of(store)?;
             let name = CollectionName::parse(raw::text(collection, "collection")?)?;
-            if raw::options(options)?.field_count != 1 {
-                return Err(Fault::argument(
-                    "fields names not exactly one field: name the one to plot",
-                ));
-            }
-            let points = store.downsample(&name, query_of(options)?.0, method)?;
+            let points = store.downsample(&name, one_field(options)?, method)?;
             hand_out(tables::points(points)?, result)
         }
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_downsample", error, call) }
+}
+
+pub fn method_of(method: u32, points: usize) -> Result<Downsample, Fault> {
+    Ok(match method {
+        TIDELOG_MIN_MAX => Downsample::MinMax { points },
+        TIDELOG_LTTB => Downsample::Lttb { points },
+        TIDELOG_M4 => Downsample::M4 { columns: points },
+        other => {
+            return Err(Fault::argument(format!(
+                "{other} is no method: TIDELOG_MIN_MAX (1), TIDELOG_LTTB (2) and TIDELOG_M4 (3) are"
+            )));
+        }
+    })
+}
+
+/// A query that names exactly one field.
+///
+/// # Safety
+/// `options` is NULL or what the header says.
+pub unsafe fn one_field(options: *const tidelog_query_options) -> Result<Query, Fault> {
+    // SAFETY: as promised to this function.
+    unsafe {
+        if raw::options(options)?.field_count != 1 {
+            return Err(Fault::argument(
+                "fields names not exactly one field: name the one to plot",
+            ));
+        }
+        Ok(query_of(options)?.0)
+    }
 }

@@ -14,9 +14,9 @@ use tidelog_replica::protocol::{Event, Outcome, PeerState, Report};
 use tidelog_replica::{GroupState, Node, PeerReport, Status, Unseen};
 
 /// A part of what replicas share.
-pub(crate) struct Part {
-    pub(crate) collection: CollectionName,
-    pub(crate) range: TimeRange,
+pub struct Part {
+    pub collection: CollectionName,
+    pub range: TimeRange,
 }
 
 fn text(value: &str) -> Option<ValueRef<'_>> {
@@ -40,7 +40,7 @@ impl OpenNode {
         })
     }
 
-    pub(crate) fn ready(&self, limit: Duration) -> Result<bool, Fault> {
+    pub fn ready(&self, limit: Duration) -> Result<bool, Fault> {
         self.wait(async |node| tokio::time::timeout(limit, node.ready()).await.is_ok())
     }
 
@@ -48,7 +48,7 @@ impl OpenNode {
         self.wait(async |node| node.status().await)?.ok_or_else(closed)
     }
 
-    pub(crate) fn status(&self) -> Result<Table, Fault> {
+    pub fn status(&self) -> Result<Table, Fault> {
         let status = self.stands()?;
         let texts = ["peer", "store", "state", "why", "address"].map(|name| (name, Text));
         let numbers = [
@@ -70,7 +70,7 @@ impl OpenNode {
         Ok(table)
     }
 
-    pub(crate) fn groups(&self) -> Result<Table, Fault> {
+    pub fn groups(&self) -> Result<Table, Fault> {
         let status = self.stands()?;
         let mut table =
             Table::new(&[("group", U64), ("state", Text), ("replicas", U64), ("linked", U64)]);
@@ -93,7 +93,7 @@ impl OpenNode {
         Ok(table)
     }
 
-    pub(crate) fn repair(
+    pub fn repair(
         &self,
         peer: Option<&str>,
         part: Option<Part>,

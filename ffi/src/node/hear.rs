@@ -12,24 +12,27 @@ use tokio::sync::broadcast::error::RecvError;
 
 /// Something that happened, as the host is told.
 #[derive(Default)]
-pub(crate) struct Heard {
-    pub(crate) kind: u32,
-    pub(crate) peer: Option<String>,
-    pub(crate) outcome: Option<&'static str>,
-    pub(crate) why: Option<String>,
-    pub(crate) session: u64,
-    pub(crate) leaves: u64,
-    pub(crate) rows_sent: u64,
-    pub(crate) rows_taken: u64,
-    pub(crate) bytes_sent: u64,
-    pub(crate) bytes_received: u64,
-    pub(crate) bytes_total: u64,
-    pub(crate) elapsed_ms: u64,
-    pub(crate) lost: u64,
+pub struct Heard {
+    pub kind: u32,
+    pub peer: Option<String>,
+    pub outcome: Option<&'static str>,
+    pub why: Option<String>,
+    pub session: u64,
+    pub leaves: u64,
+    pub rows_sent: u64,
+    pub rows_taken: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub bytes_total: u64,
+    pub elapsed_ms: u64,
+    pub lost: u64,
 }
 
 impl OpenNode {
-    pub(crate) fn listen(&self, callback: Callback<tidelog_event_fn>) -> Result<(), Fault> {
+    pub fn listen(
+        &self,
+        mut hears: impl FnMut(&Heard) -> bool + Send + 'static,
+    ) -> Result<(), Fault> {
         let (_, node) = self.parts()?;
         let mut events = node.events();
         drop(node);
@@ -40,7 +43,7 @@ impl OpenNode {
                     Ok(happening) => {
                         let heard = Heard { lost, ..told(happening) };
                         lost = 0;
-                        if !callback.event(&heard) {
+                        if !hears(&heard) {
                             return;
                         }
                     }
