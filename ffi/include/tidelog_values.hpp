@@ -431,6 +431,14 @@ class Query {
     Query &where(std::string_view field, std::uint32_t comparison, const char *value) {
         return where(field, comparison, std::string_view(value));
     }
+    /** How long a field had a value, in nanoseconds: a column `field_in_value` of std::int64_t. The value is a bool, a text or an integer. */
+    template <class T> Query &time_in_state(std::string_view field, const T &value) {
+        if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) where(field, TIDELOG_EQUAL, static_cast<std::int64_t>(value));
+        else where(field, TIDELOG_EQUAL, value);
+        states_.push_back(std::move(where_.back()));
+        where_.pop_back();
+        return *this;
+    }
     Query &newest_first() { return flags_ |= TIDELOG_QUERY_DESCENDING, *this; }
     /** One result over all devices together. */
     Query &all_devices() { return flags_ |= TIDELOG_QUERY_ALL_DEVICES, *this; }
@@ -445,14 +453,7 @@ class Query {
         static constexpr const char *none = nullptr;
         std::vector<tidelog_label> labels;
         for (const auto &[key, value] : labels_) labels.push_back({key.c_str(), value.c_str()});
-        std::vector<tidelog_predicate> predicates;
-        for (const auto &where : where_) {
-            tidelog_predicate predicate = where.predicate;
-            predicate.field = where.field.c_str();
-            predicate.value.data = where.text.data();
-            predicate.value.length = where.text.size();
-            predicates.push_back(predicate);
-        }
+        const auto predicates = described(where_), states = described(states_);
         options.flags = flags_;
         options.limit = limit_;
         options.every_ns = static_cast<std::uint64_t>(every_.count());
@@ -469,6 +470,9 @@ class Query {
         options.predicates = predicates.data();
         options.predicate_count = predicates.size();
         options.predicate_stride = sizeof(tidelog_predicate);
+        options.states = states.data();
+        options.state_count = states.size();
+        options.state_stride = sizeof(tidelog_predicate);
         options.devices.names = any_device_ ? nullptr : devices.empty() ? &none : devices.data();
         options.devices.name_count = devices.size();
         options.devices.prefix = prefix_ ? prefix_->c_str() : nullptr;
@@ -495,6 +499,17 @@ class Query {
         std::string field, text;
         tidelog_predicate predicate;
     };
+    static std::vector<tidelog_predicate> described(const std::vector<Where> &conditions) {
+        std::vector<tidelog_predicate> predicates;
+        for (const auto &where : conditions) {
+            tidelog_predicate predicate = where.predicate;
+            predicate.field = where.field.c_str();
+            predicate.value.data = where.text.data();
+            predicate.value.length = where.text.size();
+            predicates.push_back(predicate);
+        }
+        return predicates;
+    }
     template <class F> Query &where(std::string_view field, std::uint32_t comparison, F fill, std::string text = {}) {
         Where where{std::string(field), std::move(text), {}};
         where.predicate.comparison = comparison;
@@ -504,7 +519,7 @@ class Query {
     }
     std::vector<std::string> devices_, fields_;
     std::vector<std::pair<std::string, std::string>> labels_;
-    std::vector<Where> where_;
+    std::vector<Where> where_, states_;
     std::optional<std::string> prefix_;
     std::optional<std::int64_t> from_, to_;
     std::string zone_;

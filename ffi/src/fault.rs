@@ -4,8 +4,8 @@ use crate::abi::*;
 use std::borrow::Cow;
 use std::error::Error;
 use tidelog_engine::{
-    BatchError, CompareError, Kind, NameError, OpenError, QueryError, ReadError, RetentionError,
-    TailError, UpkeepError, WriteError,
+    BackupError, BatchError, CompareError, Kind, NameError, OpenError, QueryError, ReadError,
+    RecoverError, RetentionError, TailError, UpkeepError, WriteError,
 };
 
 /// See the module.
@@ -134,6 +134,36 @@ fn read_code(error: &ReadError) -> (tidelog_status, u32) {
         ReadError::Io { .. } => (TIDELOG_IO, TIDELOG_KIND_RETRY),
         ReadError::TooNew { .. } => (TIDELOG_TOO_NEW, TIDELOG_KIND_UPGRADE),
         _ => (TIDELOG_CORRUPT, TIDELOG_KIND_RESTORE),
+    }
+}
+
+impl From<BackupError> for Fault {
+    fn from(error: BackupError) -> Self {
+        let message = text(&error);
+        let (code, kind) = match error {
+            BackupError::NotEmpty { .. } | BackupError::InUse { .. } => {
+                (TIDELOG_LOCKED, TIDELOG_KIND_FIX_CALL)
+            }
+            BackupError::Cancelled { .. } => (TIDELOG_CANCELLED, TIDELOG_KIND_RETRY),
+            BackupError::Flush(error) => return error.into(),
+            BackupError::Read(error) => return error.into(),
+            BackupError::Manifest(error) => return error.into(),
+            _ => (TIDELOG_IO, TIDELOG_KIND_RETRY),
+        };
+        Fault::new(code, kind, message)
+    }
+}
+
+impl From<RecoverError> for Fault {
+    fn from(error: RecoverError) -> Self {
+        let (code, kind) = match &error {
+            RecoverError::Locked { .. } => (TIDELOG_LOCKED, TIDELOG_KIND_RETRY),
+            RecoverError::Missing { .. } => (TIDELOG_NOT_FOUND, TIDELOG_KIND_FIX_CALL),
+            RecoverError::TooNew { .. } => (TIDELOG_TOO_NEW, TIDELOG_KIND_UPGRADE),
+            RecoverError::Cancelled => (TIDELOG_CANCELLED, TIDELOG_KIND_RETRY),
+            _ => (TIDELOG_IO, TIDELOG_KIND_RETRY),
+        };
+        Fault::new(code, kind, text(&error))
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Heard {
     pub bytes_total: u64,
     pub elapsed_ms: u64,
     pub lost: u64,
+    pub file: Option<String>,
+    pub groups: Vec<(u32, u64)>,
 }
 
 /// There is none, ever.
@@ -81,7 +83,23 @@ pub fn sync(_: &Store, _: &Visit) -> Result<Table, Fault> {
     Err(unsupported())
 }
 
+pub(crate) fn forget(_: &Store, _: &Path, _: &str) -> Result<[u8; 16], Fault> {
+    Err(unsupported())
+}
+
 impl OpenNode {
+    pub(crate) fn forget(&self, _: &str) -> Result<[u8; 16], Fault> {
+        match self.0 {}
+    }
+
+    pub(crate) fn drop_group(&self, _: u32) -> Result<(u64, u64), Fault> {
+        match self.0 {}
+    }
+
+    pub(crate) fn behind(&self) -> Result<Table, Fault> {
+        match self.0 {}
+    }
+
     pub fn stop(&self) {
         match self.0 {}
     }

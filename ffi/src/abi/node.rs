@@ -464,6 +464,23 @@ pub const TIDELOG_EVENT_STALLED: u32 = 11;
 pub const TIDELOG_EVENT_RESUMED: u32 = 12;
 /// What is needed of the peers is here.
 pub const TIDELOG_EVENT_READY: u32 = 13;
+/// A file here is damaged: what could be read of it was kept, and peers are asked for the rest. Until it is here, answers that need it
+/// are refused.
+pub const TIDELOG_EVENT_DAMAGED: u32 = 14;
+/// A peer agrees on all that a damaged file held: what it had of it is here again.
+pub const TIDELOG_EVENT_HEALED: u32 = 15;
+
+/// A group, and its epoch where one is known.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct tidelog_group_epoch {
+    /// The group.
+    pub group: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Its epoch in the topology; zero where there is none.
+    pub epoch: u64,
+}
 
 /// Something that happened. Good during the callback only.
 #[repr(C)]
@@ -485,7 +502,7 @@ pub struct tidelog_event {
     pub leaves: u64,
     /// Rows sent for it.
     pub rows_sent: u64,
-    /// Rows taken; of files, rows in them.
+    /// Rows taken; of files, rows in them; of a damaged file, rows it had.
     pub rows_taken: u64,
     /// Bytes sent.
     pub bytes_sent: u64,
@@ -497,6 +514,14 @@ pub struct tidelog_event {
     pub elapsed_ms: u64,
     /// Events before this one that were lost because the callback was too slow.
     pub lost: u64,
+    /// Of a damaged file and of one that was healed: which, in the store's directory; else NULL.
+    pub file: *const c_char,
+    /// Of a comparison that began: its groups, with their epochs; of a damaged or healed file: its group. NULL when there are none.
+    pub groups: *const tidelog_group_epoch,
+    /// How many they are.
+    pub group_count: usize,
+    /// Bytes from one to the next.
+    pub group_stride: usize,
 }
 
 /// Handed each event, on a thread of the library's named "tidelog-events", one at a time, with no lock held: it may call any
@@ -519,7 +544,11 @@ impl Heard {
     pub fn tell<T>(&self, to: impl FnOnce(&tidelog_event) -> T) -> T {
         let heard = self;
         let (peer, why) = (heard.peer.as_deref().map(c_text), heard.why.as_deref().map(c_text));
-        let outcome = heard.outcome.map(c_text);
+        let (outcome, file) = (heard.outcome.map(c_text), heard.file.as_deref().map(c_text));
+        let groups = heard.groups.iter();
+        let groups: Vec<tidelog_group_epoch> = groups
+            .map(|(group, epoch)| tidelog_group_epoch { group: *group, reserved: 0, epoch: *epoch })
+            .collect();
         let pointer = |text: &Option<std::ffi::CString>| {
             text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr())
         };
@@ -538,6 +567,10 @@ impl Heard {
             bytes_total: heard.bytes_total,
             elapsed_ms: heard.elapsed_ms,
             lost: heard.lost,
+            file: pointer(&file),
+            groups: if groups.is_empty() { std::ptr::null() } else { groups.as_ptr() },
+            group_count: groups.len(),
+            group_stride: size_of::<tidelog_group_epoch>(),
         };
         to(&event)
     }

@@ -231,6 +231,13 @@ pub struct tidelog_query_options {
     pub predicate_stride: usize,
     /// Only these devices.
     pub devices: tidelog_devices,
+    /// How long fields had a value: an equality each. A column "field_in_value" (i64, nanoseconds) behind the aggregates, or without any,
+    /// alone. The last value holds to the end of the range, or where that is open, to its own time. Fields of bool, string, i64 or u64.
+    pub states: *const tidelog_predicate,
+    /// How many they are.
+    pub state_count: usize,
+    /// `sizeof(tidelog_predicate)`, when there are any.
+    pub state_stride: usize,
 }
 
 // SAFETY: pointers and integers; there is no padding where pointers have 4 or 8 bytes but for 4 bytes at the end where they
@@ -318,10 +325,14 @@ unsafe fn value(given: &tidelog_value) -> Result<Value, Fault> {
 
 /// # Safety
 /// The pointers are what the header says.
-unsafe fn predicates(given: &tidelog_query_options) -> Result<Vec<Predicate>, Fault> {
-    let (count, stride) = (given.predicate_count, given.predicate_stride);
+unsafe fn predicates(
+    given: *const tidelog_predicate,
+    count: usize,
+    stride: usize,
+    what: &str,
+) -> Result<Vec<Predicate>, Fault> {
     // SAFETY: as promised to this function.
-    let all = unsafe { raw::structs(given.predicates, count, stride, "predicates")? };
+    let all = unsafe { raw::structs(given, count, stride, what)? };
     let predicate = |given: &tidelog_predicate| {
         let comparison = match given.comparison {
             TIDELOG_EQUAL => Comparison::Equal,
@@ -344,6 +355,22 @@ unsafe fn predicates(given: &tidelog_query_options) -> Result<Vec<Predicate>, Fa
         }
     };
     all.iter().map(predicate).collect()
+}
+
+/// What was asked as states: equalities.
+///
+/// # Safety
+/// The pointers are what the header says.
+unsafe fn states(given: &tidelog_query_options) -> Result<Vec<Predicate>, Fault> {
+    // SAFETY: as promised to this function.
+    let all = unsafe { predicates(given.states, given.state_count, given.state_stride, "states")? };
+    match all.iter().find(|state| state.comparison != Comparison::Equal) {
+        None => Ok(all),
+        Some(other) => Err(Fault::argument(format!(
+            "the state of {} is no TIDELOG_EQUAL: a state is a value that the field has",
+            other.field
+        ))),
+    }
 }
 
 fn every(given: &tidelog_query_options, zone: Option<&str>) -> Result<Option<Every>, Fault> {
@@ -404,8 +431,11 @@ pub unsafe fn query_of(given: *const tidelog_query_options) -> Result<(Query, bo
         };
         let range = (bound(given.from_ns), bound(given.to_ns));
         let zone = raw::text_or_null(given.zone, "zone")?;
-        (given, selector(&given.devices)?, fields, range, zone, predicates(&given)?)
+        let (count, stride) = (given.predicate_count, given.predicate_stride);
+        let predicates = predicates(given.predicates, count, stride, "predicates")?;
+        (given, selector(&given.devices)?, fields, range, zone, (predicates, states(&given)?))
     };
+    let (predicates, states) = predicates;
     raw::check_flags(u64::from(given.flags), QUERY_FLAGS, tidelog_query_options::NAME)?;
     raw::check_flags(u64::from(given.aggregates), AGGREGATES, tidelog_query_options::NAME)?;
     let has = |flag: u32| given.flags & flag != 0;
@@ -416,6 +446,9 @@ pub unsafe fn query_of(given: *const tidelog_query_options) -> Result<(Query, bo
         .aggregates(aggregates.map(|(_, aggregate)| *aggregate))
         .fill(fill_of(&given)?)
         .nearest(has(TIDELOG_QUERY_NEAREST));
+    for state in &states {
+        query = query.time_in_state(state.field.as_str(), state.value.as_ref());
+    }
     if let Some(fields) = fields {
         query = query.fields(fields);
     }

@@ -146,17 +146,28 @@ pub unsafe extern "C" fn tidelog_tail_next(
 /// # Safety
 /// `from` is NULL or can be read.
 pub unsafe fn tail_of(store: &Store, from: *const tidelog_position) -> Result<Tail, Fault> {
+    // SAFETY: as promised to this function.
+    Ok(store.tail(unsafe { position_of(store, from)? })?)
+}
+
+/// A position of a store's log; NULL: where it stands now.
+///
+/// # Safety
+/// `at` is NULL or can be read.
+pub(super) unsafe fn position_of(
+    store: &Store,
+    at: *const tidelog_position,
+) -> Result<Position, Fault> {
     let now = store.position().ok_or_else(|| {
         let message =
             "the store is open for reading only and has no log to follow: open it for writing";
         Fault::new(TIDELOG_READ_ONLY, TIDELOG_KIND_FIX_CALL, message)
     })?;
     // SAFETY: as promised to this function.
-    let from = match unsafe { from.as_ref() } {
+    Ok(match unsafe { at.as_ref() } {
         Some(at) => Position { incarnation: Incarnation(at.incarnation), offset: at.offset },
         None => now,
-    };
-    Ok(store.tail(from)?)
+    })
 }
 
 /// A record, and which kind it is of.

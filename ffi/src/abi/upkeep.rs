@@ -10,7 +10,7 @@ use crate::progress::told_by;
 use crate::result::Rows;
 use crate::tables;
 use std::ffi::c_void;
-use tidelog_engine::{SealReport, UpkeepError};
+use tidelog_engine::SealReport;
 
 /// Told how far a long piece of work has come, in bytes done and to do. Called on the thread that called, while a thread of
 /// the library does the work, so it may call any function, with any handle. Returns 0 to go on, anything else to stop. It must
@@ -19,13 +19,13 @@ pub type tidelog_progress_fn =
     Option<unsafe extern "C" fn(user: *mut c_void, done: u64, total: u64) -> i32>;
 
 /// Does long work, with the caller's callback when there is one. `None` when that stopped it.
-fn told<T: Send>(
+pub(super) fn told<T: Send, E: Into<Fault> + Send>(
     progress: tidelog_progress_fn,
     user: *mut c_void,
-    work: impl FnOnce(&mut dyn FnMut(u64, u64) -> bool) -> Result<T, UpkeepError> + Send,
+    work: impl FnOnce(&mut dyn FnMut(u64, u64) -> bool) -> Result<T, E> + Send,
 ) -> Result<Option<T>, Fault> {
     let Some(function) = progress else {
-        return Ok(Some(work(&mut |_, _| true)?));
+        return work(&mut |_, _| true).map(Some).map_err(Into::into);
     };
     // SAFETY: the caller's function with the caller's pointer, on the caller's thread.
     told_by(|done, total| unsafe { function(user, done, total) } == 0, work)

@@ -29,7 +29,7 @@ fn number(value: u64) -> Option<ValueRef<'static>> {
 
 impl OpenNode {
     /// Runs a future until it ends, or the node is stopped.
-    fn wait<T>(&self, work: impl AsyncFnOnce(&Node) -> T) -> Result<T, Fault> {
+    pub(super) fn wait<T>(&self, work: impl AsyncFnOnce(&Node) -> T) -> Result<T, Fault> {
         let (runtime, node) = self.parts()?;
         let mut stopping = self.stopping.subscribe();
         runtime.block_on(async {
@@ -44,7 +44,7 @@ impl OpenNode {
         self.wait(async |node| tokio::time::timeout(limit, node.ready()).await.is_ok())
     }
 
-    fn stands(&self) -> Result<Status, Fault> {
+    pub(super) fn stands(&self) -> Result<Status, Fault> {
         self.wait(async |node| node.status().await)?.ok_or_else(closed)
     }
 
@@ -199,6 +199,13 @@ impl Reports {
     }
 }
 
+async fn ask(node: &Node, peer: Option<&str>, part: Option<&Only>) {
+    match part {
+        Some(part) => node.check_only(peer, part.clone()).await,
+        None => node.check(peer).await,
+    }
+}
+
 /// Compares with peers, and tells of each when it is over.
 async fn repair(
     node: &Node,
@@ -219,18 +226,33 @@ async fn repair(
         return Err(Fault::new(TIDELOG_PEER, TIDELOG_KIND_RETRY, message));
     }
     let mut events = node.events();
-    match part {
-        Some(part) => node.check_only(only, Only::new(part.collection, part.range)).await,
-        None => node.check(only).await,
-    }
+    let part = part.map(|part| Only::new(part.collection, part.range));
+    ask(node, only, part.as_ref()).await;
     let mut reports = Reports::new();
+    // A comparison that was under way may have passed by what was written last: only those that begin now count.
+    let mut begun: BTreeSet<(Arc<str>, u32)> = BTreeSet::new();
     let ended = tokio::time::timeout(limit, async {
         while !waiting.is_empty() {
             let Ok(happening) = events.recv().await else { continue };
             let Some(peer) = happening.peer.filter(|peer| waiting.contains(peer)) else { continue };
             match happening.event {
-                Event::Completed { outcome, report, .. } => reports.push(&peer, &outcome, &report),
-                Event::Failed { why, report, .. } => {
+                Event::Started { session, .. } => {
+                    begun.insert((peer, session));
+                    continue;
+                }
+                // What was asked of a link is forgotten with it.
+                Event::Connected { .. } => {
+                    ask(node, Some(&peer), part.as_ref()).await;
+                    continue;
+                }
+                Event::Completed { session, outcome, report, .. }
+                    if begun.contains(&(Arc::clone(&peer), session)) =>
+                {
+                    reports.push(&peer, &outcome, &report);
+                }
+                Event::Failed { session, why, report, .. }
+                    if begun.contains(&(Arc::clone(&peer), session)) =>
+                {
                     reports.push(&peer, &Outcome::Aborted { why }, &report);
                 }
                 _ => continue,
