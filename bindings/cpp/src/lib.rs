@@ -8,10 +8,7 @@
 //! The words come from `tidelog-ffi`: plain structs are those of `tidelog.h`, codes and texts of errors are made there. A C++
 //! class that Rust calls is declared in `ffi/include/tidelog_values.hpp` and named in `bridge.rs`, as `EventHandler` is.
 
-#![expect(
-    unsafe_code,
-    reason = "the bridge: C++ promises what the C header says of plain structs, and the shims that cxx writes are unsafe"
-)]
+#![expect(unsafe_code, reason = "the bridge: plain structs of C++ bring pointers with them")]
 #![allow(
     unreachable_pub,
     clippy::missing_safety_doc,
