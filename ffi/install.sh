@@ -31,7 +31,7 @@ fi
 
 mkdir -p "$prefix/include" "$prefix/lib/pkgconfig" "$prefix/lib/cmake/Tidelog"
 prefix=$(cd "$prefix" && pwd)
-install -m 644 "$here/include/tidelog.h" "$here/include/tidelog.hpp" "$prefix/include/"
+install -m 644 "$here/include/tidelog.h" "$here/include/tidelog.hpp" "$here/include/tidelog_values.hpp" "$prefix/include/"
 install -m 755 "$from/libtidelog_ffi.so" "$prefix/lib/libtidelog.so.$version"
 install -m 644 "$from/libtidelog_ffi.a" "$prefix/lib/libtidelog.a"
 strip --strip-unneeded "$prefix/lib/libtidelog.so.$version" 2>/dev/null || true

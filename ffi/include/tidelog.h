@@ -1008,6 +1008,15 @@ typedef struct tidelog_query_options {
     size_t predicate_stride;
     /** Only these devices. */
     tidelog_devices devices;
+    /**
+     * How long fields had a value: an equality each. A column "field_in_value" (i64, nanoseconds) behind the aggregates, or without any,
+     * alone. The last value holds to the end of the range, or where that is open, to its own time. Fields of bool, string, i64 or u64.
+     */
+    const tidelog_predicate *states;
+    /** How many they are. */
+    size_t state_count;
+    /** `sizeof(tidelog_predicate)`, when there are any. */
+    size_t state_stride;
 } tidelog_query_options;
 
 /**
@@ -1317,6 +1326,95 @@ tidelog_status tidelog_get_stats(const tidelog_store *store,
                                  tidelog_error *error);
 
 /* ----------------------------------------------------------------------------
+ * Copies and damage: backup, recover, adopt
+ * ---------------------------------------------------------------------------- */
+
+/** What was copied. */
+typedef struct tidelog_backup_report {
+    /** `sizeof(tidelog_backup_report)`, set by the caller. */
+    uint32_t struct_size;
+    /** Zero. */
+    uint32_t reserved;
+    /** Files. */
+    uint64_t files;
+    /** Their bytes. */
+    uint64_t bytes;
+    /** Rows in them; a row that several files hold counts in each. */
+    uint64_t rows;
+} tidelog_backup_report;
+
+/** What recovery found and did. */
+typedef struct tidelog_recover_report {
+    /** `sizeof(tidelog_recover_report)`, set by the caller. */
+    uint32_t struct_size;
+    /** 1 when the manifest was rebuilt; 0 when nothing was changed. */
+    uint32_t manifest_replaced;
+    /** Files of the store now. */
+    uint64_t files;
+    /** Rows in them. */
+    uint64_t rows;
+    /** Writes and deletes in the log. */
+    uint64_t log_records;
+    /** Files that the manifest did not list any more. */
+    uint64_t listed_again;
+    /** Files written with what could be read of damaged ones. */
+    uint64_t rescued;
+    /** Files moved to quarantine/. */
+    uint64_t quarantined;
+    /** Files that are gone. */
+    uint64_t missing;
+    /** How many things were wrong. */
+    uint64_t findings;
+} tidelog_recover_report;
+
+/**
+ * Copies a store to the directory `path` (UTF-8), which does not exist yet or is empty, while writes go on; digests are
+ * verified. The copy has everything that was acknowledged before the call, and opens like any other store: to write to it beside
+ * the original, `tidelog_adopt` it first. `progress` and `report` may be NULL. `TIDELOG_STOPPED` when the callback said so: remove what
+ * was copied.
+ *
+ * Errors: `TIDELOG_LOCKED` when the directory is not empty or in use, `TIDELOG_CORRUPT` when a file of the store is damaged,
+ * `TIDELOG_IO`.
+ *
+ * Threads: any. Blocks: disk, long. Since: 0.1. Owns: nothing.
+ */
+tidelog_status tidelog_backup(tidelog_store *store,
+                              const char *path,
+                              tidelog_progress_fn progress,
+                              void *user,
+                              tidelog_backup_report *report,
+                              tidelog_error *error);
+
+/**
+ * Gives the copied store in the directory `path` (UTF-8) an id of its own, so that it can be written to beside the original.
+ * `store_id` (16 bytes, or NULL) gets the new one.
+ *
+ * Errors: `TIDELOG_LOCKED` when it is open for writing, `TIDELOG_NOT_FOUND`, `TIDELOG_IO`.
+ *
+ * Threads: any. Blocks: disk. Since: 0.1. Owns: nothing.
+ */
+tidelog_status tidelog_adopt(const char *path,
+                             uint8_t *store_id,
+                             tidelog_error *error);
+
+/**
+ * Makes a damaged store in the directory `path` (UTF-8), which nobody has open, one that opens, with every row that can be read.
+ * Damage moves to quarantine/; nothing is deleted, and a store that is well is left as it is. `findings` are as of
+ * `tidelog_check`. `progress`, `report` and `findings` may be NULL. `TIDELOG_STOPPED` when the callback said so, before anything was changed.
+ *
+ * Errors: `TIDELOG_LOCKED` when it is open, `TIDELOG_NOT_FOUND`, `TIDELOG_TOO_NEW`, `TIDELOG_IO`.
+ *
+ * Threads: any. Blocks: disk, long. Since: 0.1.
+ * Owns: `*findings` is the caller's, to be ended by `tidelog_result_close`; it is NULL unless `TIDELOG_OK` is returned.
+ */
+tidelog_status tidelog_recover(const char *path,
+                               tidelog_progress_fn progress,
+                               void *user,
+                               tidelog_recover_report *report,
+                               tidelog_result **findings,
+                               tidelog_error *error);
+
+/* ----------------------------------------------------------------------------
  * Digests: equal or not, and where
  * ---------------------------------------------------------------------------- */
 
@@ -1433,6 +1531,43 @@ tidelog_status tidelog_tail_next(tidelog_tail *tail,
 tidelog_status tidelog_tail_close(tidelog_tail **tail, tidelog_error *error);
 
 /* ----------------------------------------------------------------------------
+ * Pins: a part of the log that is kept
+ * ---------------------------------------------------------------------------- */
+
+/**
+ * Where the next thing that is written will stand in the log.
+ *
+ * Errors: `TIDELOG_READ_ONLY`.
+ *
+ * Threads: any. Blocks: no. Since: 0.1. Owns: nothing.
+ */
+tidelog_status tidelog_position_now(const tidelog_store *store,
+                                    tidelog_position *position,
+                                    tidelog_error *error);
+
+/**
+ * Keeps the log from `position` (NULL: from now) on, so that a tail from there finds all of it, until it holds `bytes_max` more or
+ * `age_max_ns` has passed; zero: no bound of that kind. A pin that breaks is told in a log line. One with the same `name` is replaced.
+ *
+ * Errors: `TIDELOG_INVALID_ARGUMENT`, `TIDELOG_IO` when the position is of another opening, `TIDELOG_READ_ONLY`.
+ *
+ * Threads: any. Blocks: disk. Since: 0.1. Owns: nothing.
+ */
+tidelog_status tidelog_pin(tidelog_store *store,
+                           const char *name,
+                           const tidelog_position *position,
+                           uint64_t bytes_max,
+                           uint64_t age_max_ns,
+                           tidelog_error *error);
+
+/**
+ * Lets go of the log. A name that is not pinned is no error.
+ *
+ * Threads: any. Blocks: disk. Since: 0.1. Owns: nothing.
+ */
+tidelog_status tidelog_unpin(tidelog_store *store, const char *name, tidelog_error *error);
+
+/* ----------------------------------------------------------------------------
  * Callbacks
  * ---------------------------------------------------------------------------- */
 
@@ -1529,6 +1664,14 @@ tidelog_status tidelog_log_set(uint32_t level,
 /** What is needed of the peers is here. */
 #define TIDELOG_EVENT_READY 13
 
+/**
+ * A file here is damaged: what could be read of it was kept, and peers are asked for the rest. Until it is here, answers that need it
+ * are refused.
+ */
+#define TIDELOG_EVENT_DAMAGED 14
+/** A peer agrees on all that a damaged file held: what it had of it is here again. */
+#define TIDELOG_EVENT_HEALED 15
+
 /** A store among its peers: follows them, is followed, compares and repairs. */
 typedef struct tidelog_node tidelog_node;
 
@@ -1589,6 +1732,16 @@ typedef struct tidelog_repair_options {
     const int64_t *to_ns;
 } tidelog_repair_options;
 
+/** A group, and its epoch where one is known. */
+typedef struct tidelog_group_epoch {
+    /** The group. */
+    uint32_t group;
+    /** Zero. */
+    uint32_t reserved;
+    /** Its epoch in the topology; zero where there is none. */
+    uint64_t epoch;
+} tidelog_group_epoch;
+
 /** Something that happened. Good during the callback only. */
 typedef struct tidelog_event {
     /** Its size in the library, which may be greater than the header's. */
@@ -1607,7 +1760,7 @@ typedef struct tidelog_event {
     uint64_t leaves;
     /** Rows sent for it. */
     uint64_t rows_sent;
-    /** Rows taken; of files, rows in them. */
+    /** Rows taken; of files, rows in them; of a damaged file, rows it had. */
     uint64_t rows_taken;
     /** Bytes sent. */
     uint64_t bytes_sent;
@@ -1619,6 +1772,14 @@ typedef struct tidelog_event {
     uint64_t elapsed_ms;
     /** Events before this one that were lost because the callback was too slow. */
     uint64_t lost;
+    /** Of a damaged file and of one that was healed: which, in the store's directory; else NULL. */
+    const char *file;
+    /** Of a comparison that began: its groups, with their epochs; of a damaged or healed file: its group. NULL when there are none. */
+    const tidelog_group_epoch *groups;
+    /** How many they are. */
+    size_t group_count;
+    /** Bytes from one to the next. */
+    size_t group_stride;
 } tidelog_event;
 
 /**
@@ -1780,6 +1941,83 @@ tidelog_status tidelog_sync(tidelog_store *store,
                             const tidelog_sync_options *options,
                             tidelog_result **result,
                             tidelog_error *error);
+
+/* ----------------------------------------------------------------------------
+ * Members: epochs, replicas that are forgotten, groups that are given up
+ * ---------------------------------------------------------------------------- */
+
+/** A group that was given up. */
+typedef struct tidelog_dropped_group {
+    /** `sizeof(tidelog_dropped_group)`, set by the caller. */
+    uint32_t struct_size;
+    /** Which group. */
+    uint32_t group;
+    /** Rows removed. */
+    uint64_t rows;
+    /** Bytes removed. */
+    uint64_t bytes;
+} tidelog_dropped_group;
+
+/**
+ * The highest epoch that was seen of each group that has any: "group", "epoch" (u64).
+ *
+ * Threads: any. Blocks: no. Since: 0.1.
+ * Owns: `*result` is the caller's, to be ended by `tidelog_result_close`; it is NULL after an error.
+ */
+tidelog_status tidelog_epochs(const tidelog_store *store,
+                              tidelog_result **result,
+                              tidelog_error *error);
+
+/**
+ * Groups whose epoch in the node's configuration is older than one that was seen: "group", "epoch", "seen" (u64). Who else holds
+ * them is not spoken with until the file is updated.
+ *
+ * Threads: any. Blocks: shortly. Since: 0.1. Owns: as `tidelog_epochs`.
+ */
+tidelog_status tidelog_node_behind(const tidelog_node *node,
+                                   tidelog_result **result,
+                                   tidelog_error *error);
+
+/**
+ * Lets go of a replica that will not come back: keeps nothing for it, and refuses it from then on. `who` is its name, if it was
+ * linked since the node started, or its store id. Take it out of the configuration first, on every node. Its rows that are here
+ * stay. `store_id` (16 bytes, or NULL) gets which store it was.
+ *
+ * Errors: `TIDELOG_PEER` when it is still configured or linked, `TIDELOG_NOT_FOUND` when nothing is kept for it.
+ *
+ * Threads: any. Blocks: disk. Since: 0.1. Owns: nothing.
+ */
+tidelog_status tidelog_node_forget(const tidelog_node *node,
+                                   const char *who,
+                                   uint8_t *store_id,
+                                   tidelog_error *error);
+
+/**
+ * As `tidelog_node_forget`, for a store whose node does not run: `config` is the file of its node, `who` a store id.
+ *
+ * Errors: as `tidelog_node_forget`; those of reading the file.
+ *
+ * Threads: any. Blocks: disk. Since: 0.1. Owns: nothing.
+ */
+tidelog_status tidelog_forget(tidelog_store *store,
+                              const char *config,
+                              const char *who,
+                              uint8_t *store_id,
+                              tidelog_error *error);
+
+/**
+ * Removes the rows of a group that the configuration does not place on this node any more, once every other store that holds it
+ * has agreed, in this call, that it has all of them. `dropped` may be NULL.
+ *
+ * Errors: `TIDELOG_PEER` says which store did not agree and why: nothing was removed then. `TIDELOG_INVALID_ARGUMENT` when the group is
+ * placed here, or there is none.
+ *
+ * Threads: any. Blocks: network and disk, long. Since: 0.1. Owns: nothing.
+ */
+tidelog_status tidelog_node_drop_group(const tidelog_node *node,
+                                       uint32_t group,
+                                       tidelog_dropped_group *dropped,
+                                       tidelog_error *error);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -21,25 +21,7 @@
 #ifndef TIDELOG_HPP
 #define TIDELOG_HPP
 
-#include "tidelog.h"
-
-#include <chrono>
-#include <cstring>
-#include <functional>
-#include <initializer_list>
-#include <memory>
-#include <new>
-#include <optional>
-#include <stdexcept>
-#include <string>
-#include <string_view>
-#include <type_traits>
-#include <utility>
-#include <vector>
-
-#if !defined(TIDELOG_NO_EXCEPTIONS) && !defined(__cpp_exceptions)
-#define TIDELOG_NO_EXCEPTIONS 1
-#endif
+#include "tidelog_values.hpp"
 
 namespace tidelog {
 #ifdef TIDELOG_NO_EXCEPTIONS
@@ -48,120 +30,7 @@ inline namespace returning {
 inline namespace throwing {
 #endif
 
-using Nanoseconds = std::chrono::nanoseconds;
-
-/** Values that lie one after the other, of somebody else. */
-template <class T> class Span {
-  public:
-    constexpr Span() noexcept = default;
-    constexpr Span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
-    template <std::size_t N> constexpr Span(T (&array)[N]) noexcept : data_(array), size_(N) {}
-    template <class C, class = std::enable_if_t<std::is_convertible_v<decltype(std::declval<C &>().data()), T *>>>
-    constexpr Span(C &&values) noexcept : data_(values.data()), size_(values.size()) {}
-
-    constexpr T *data() const noexcept { return data_; }
-    constexpr std::size_t size() const noexcept { return size_; }
-    constexpr bool empty() const noexcept { return size_ == 0; }
-    constexpr T *begin() const noexcept { return data_; }
-    constexpr T *end() const noexcept { return data_ + size_; }
-    constexpr T &operator[](std::size_t at) const noexcept { return data_[at]; }
-
-  private:
-    T *data_ = nullptr;
-    std::size_t size_ = 0;
-};
-
-/** What went wrong. */
-class Error
-#ifndef TIDELOG_NO_EXCEPTIONS
-    : public std::runtime_error
-#endif
-{
-  public:
-    /** One of TIDELOG_INVALID_ARGUMENT and so on. */
-    tidelog_status code() const noexcept { return code_; }
-    /** What a program can do: one of TIDELOG_KIND_*. */
-    std::uint32_t kind() const noexcept { return kind_; }
-
-#ifndef TIDELOG_NO_EXCEPTIONS
-    explicit Error(tidelog_status code, const tidelog_error &error)
-        : std::runtime_error(error.message), code_(code), kind_(error.kind) {}
-#else
-    explicit Error(tidelog_status code, const tidelog_error &error)
-        : message_(error.message), code_(code), kind_(error.kind) {}
-    const char *what() const noexcept { return message_.c_str(); }
-#endif
-
-  private:
-#ifdef TIDELOG_NO_EXCEPTIONS
-    std::string message_;
-#endif
-    tidelog_status code_;
-    std::uint32_t kind_;
-};
-
-#ifdef TIDELOG_NO_EXCEPTIONS
-/** A value, or what went wrong. Look before you take the value. */
-template <class T> class [[nodiscard]] Expected {
-  public:
-    Expected(T value) : value_(std::move(value)) {}
-    Expected(Error error) : error_(std::move(error)) {}
-    bool has_value() const noexcept { return value_.has_value(); }
-    explicit operator bool() const noexcept { return has_value(); }
-    T &value() & noexcept { return *value_; }
-    T &&value() && noexcept { return std::move(*value_); }
-    T &operator*() & noexcept { return *value_; }
-    T &&operator*() && noexcept { return std::move(*value_); }
-    T *operator->() noexcept { return &*value_; }
-    const Error &error() const noexcept { return *error_; }
-
-  private:
-    std::optional<T> value_;
-    std::optional<Error> error_;
-};
-
-template <> class [[nodiscard]] Expected<void> {
-  public:
-    Expected() = default;
-    Expected(Error error) : error_(std::move(error)) {}
-    bool has_value() const noexcept { return !error_; }
-    explicit operator bool() const noexcept { return has_value(); }
-    const Error &error() const noexcept { return *error_; }
-
-  private:
-    std::optional<Error> error_;
-};
-
-template <class T> using Outcome = Expected<T>;
-#else
-template <class T> using Outcome = T;
-#endif
-
 namespace detail {
-
-template <class T> Outcome<T> fail(tidelog_status code, const tidelog_error &error) {
-#ifdef TIDELOG_NO_EXCEPTIONS
-    return Outcome<T>(Error(code, error));
-#else
-    throw Error(code, error);
-#endif
-}
-
-/** Calls a function of the library with an error as its last argument. */
-template <class F, class... A> Outcome<void> call(F function, A &&...arguments) {
-    tidelog_error error{};
-    const tidelog_status status = function(std::forward<A>(arguments)..., &error);
-    if (status < 0) return fail<void>(status, error);
-    return Outcome<void>();
-}
-
-/** As call, for functions with other outcomes than done: is it TIDELOG_OK? */
-template <class F, class... A> Outcome<bool> ask(F function, A &&...arguments) {
-    tidelog_error error{};
-    const tidelog_status status = function(std::forward<A>(arguments)..., &error);
-    if (status < 0) return fail<bool>(status, error);
-    return Outcome<bool>(status == TIDELOG_OK);
-}
 
 /** A handle that is closed at its end. */
 template <class T, tidelog_status (*Close)(T **, tidelog_error *)> class Handle {
@@ -195,90 +64,21 @@ template <class C, class F, class... A> Outcome<C> made(F function, A &&...argum
     return Outcome<C>(std::move(object));
 }
 
-template <class T> T sized() noexcept {
-    T value;
-    std::memset(static_cast<void *>(&value), 0, sizeof value);
-    value.struct_size = static_cast<std::uint32_t>(sizeof value);
-    return value;
-}
-
-template <class T> struct Kind;
-template <> struct Kind<double> { static constexpr std::uint32_t value = TIDELOG_F64; };
-template <> struct Kind<float> { static constexpr std::uint32_t value = TIDELOG_F32; };
-template <> struct Kind<std::int64_t> { static constexpr std::uint32_t value = TIDELOG_I64; };
-template <> struct Kind<std::uint64_t> { static constexpr std::uint32_t value = TIDELOG_U64; };
-template <> struct Kind<bool> { static constexpr std::uint32_t value = TIDELOG_BOOL; };
-template <> struct Kind<std::string_view> { static constexpr std::uint32_t value = TIDELOG_STRING; };
-
-inline std::vector<const char *> pointers(const std::vector<std::string> &texts) {
-    std::vector<const char *> all;
-    for (const auto &text : texts) all.push_back(text.c_str());
-    return all;
-}
-
-/** Runs a function of the host; what it throws ends the callback, for nobody could be told. */
-template <class F> std::int32_t guarded(F function) noexcept {
-#ifdef TIDELOG_NO_EXCEPTIONS
-    return function() ? 0 : 1;
-#else
-    try {
-        return function() ? 0 : 1;
-    } catch (...) {
-        return 1;
-    }
-#endif
+/** Runs long work that tells a Progress: what `take` gives when it came to its end, nothing when it was stopped. */
+template <class T, class F, class G> Outcome<std::optional<T>> told(const Progress &progress, F work, G take) {
+    Telling telling(progress);
+    const auto tell = [](void *user, std::uint64_t done, std::uint64_t total) noexcept -> std::int32_t {
+        return static_cast<Telling *>(user)->tell(done, total) ? 0 : 1;
+    };
+    tidelog_error error{};
+    const tidelog_progress_fn function = telling.wanted() ? static_cast<tidelog_progress_fn>(tell) : nullptr;
+    const tidelog_status status = work(function, static_cast<void *>(&telling), &error);
+    telling.rethrow();
+    if (status < 0) return fail<std::optional<T>>(status, error);
+    return status == TIDELOG_OK ? Outcome<std::optional<T>>(std::optional<T>(take())) : Outcome<std::optional<T>>(std::optional<T>());
 }
 
 } // namespace detail
-
-/** When a write counts as done. */
-class Durability {
-  public:
-    /** After an fsync: survives power loss. */
-    static Durability sync() noexcept { return {TIDELOG_SYNC, 0}; }
-    /** When the system has it; an fsync follows within this time. */
-    static Durability interval(Nanoseconds within) noexcept {
-        return {TIDELOG_INTERVAL, static_cast<std::uint64_t>(within.count())};
-    }
-    /** When the system has it. */
-    static Durability os() noexcept { return {TIDELOG_OS, 0}; }
-    const tidelog_write_options *get() const noexcept { return &options_; }
-
-  private:
-    Durability(std::uint32_t durability, std::uint64_t interval) noexcept
-        : options_(detail::sized<tidelog_write_options>()) {
-        options_.durability = durability;
-        options_.interval_ns = interval;
-    }
-    tidelog_write_options options_;
-};
-
-/** A device of one batch. */
-struct Device {
-    std::uint32_t number;
-};
-
-/** A field of one batch, with its type. */
-template <class T> struct Field {
-    std::uint32_t number;
-};
-
-/** A column to append: a name, and a value for each row. */
-struct NamedColumn {
-    std::string name;
-    std::uint32_t kind = 0;
-    const void *values = nullptr;
-    const std::uint8_t *validity = nullptr;
-
-    template <class T>
-    NamedColumn(std::string_view name, Span<const T> values, const std::uint8_t *validity = nullptr)
-        : name(name), kind(detail::Kind<T>::value), values(values.data()), validity(validity), rows(values.size()) {}
-    template <class C, class T = std::remove_cv_t<std::remove_pointer_t<decltype(std::declval<const C &>().data())>>>
-    NamedColumn(std::string_view name, const C &values, const std::uint8_t *validity = nullptr)
-        : NamedColumn(name, Span<const T>(values.data(), values.size()), validity) {}
-
-    std::size_t rows = 0;
-};
 
 /** Rows of one collection on their way in. One thread at a time fills it. */
 class Batch {
@@ -334,19 +134,10 @@ class Batch {
 
     /** Rows of one device by columns; each has a value for each time. Values are copied once, into the batch. */
     Outcome<void> append(Device device, Span<const std::int64_t> times_ns, std::initializer_list<NamedColumn> columns) {
-        std::vector<tidelog_column> described;
-        for (const NamedColumn &column : columns) {
-            if (column.rows != times_ns.size()) {
-                tidelog_error error{};
-                error.kind = TIDELOG_KIND_FIX_CALL;
-                const std::string text = "column " + column.name + " has another number of values than there are times: give one each";
-                text.copy(error.message, sizeof error.message - 1);
-                return detail::fail<void>(TIDELOG_INVALID_ARGUMENT, error);
-            }
-            described.push_back({column.name.c_str(), column.values, nullptr, column.validity, column.kind, 0});
-        }
-        return detail::call(tidelog_batch_append, get(), device.number, times_ns.data(), times_ns.size(),
-                            described.data(), described.size(), sizeof(tidelog_column));
+        return detail::with_columns(times_ns.size(), columns, [&](const std::vector<tidelog_column> &described) {
+            return detail::call(tidelog_batch_append, get(), device.number, times_ns.data(), times_ns.size(),
+                                described.data(), described.size(), sizeof(tidelog_column));
+        });
     }
 
     /** Rows of an Arrow record batch, which is released whatever comes of it. */
@@ -379,107 +170,7 @@ class Batch {
     detail::Handle<tidelog_batch, tidelog_batch_close> handle_;
 };
 
-/** Values of a column as optionals: `for (std::optional<double> value : column.values<double>())`. */
-template <class T> class Values;
-
-/** One column of a block. Good as long as the block. */
-class Column {
-  public:
-    explicit Column(const tidelog_column *column, std::size_t rows) noexcept : column_(column), rows_(rows) {}
-    std::string_view name() const noexcept { return column_->name; }
-    std::uint32_t kind() const noexcept { return column_->kind; }
-    std::size_t size() const noexcept { return rows_; }
-    /** Has the row a value? */
-    bool has(std::size_t row) const noexcept {
-        return !column_->validity || (column_->validity[row / 8] >> (row % 8) & 1) != 0;
-    }
-    /** Is it of values of this type? */
-    template <class T> bool is() const noexcept {
-        return kind() == detail::Kind<T>::value || (std::is_same_v<T, std::string_view> && kind() == TIDELOG_BYTES);
-    }
-    /** The values where they stand, absent ones included; empty when they are of another type. Not of strings and bools. */
-    template <class T> Span<const T> span() const noexcept {
-        static_assert(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>, "numbers lie in a row");
-        return is<T>() ? Span<const T>(static_cast<const T *>(column_->values), rows_) : Span<const T>();
-    }
-    /** The value of a row; nothing when it has none, or is of another type. Bytes are std::string_view, too. */
-    template <class T> std::optional<T> at(std::size_t row) const noexcept {
-        if (!is<T>() || row >= rows_ || !has(row)) return std::nullopt;
-        if constexpr (std::is_same_v<T, std::string_view>) {
-            const std::uint32_t start = row == 0 ? 0 : column_->ends[row - 1];
-            return T(static_cast<const char *>(column_->values) + start, column_->ends[row] - start);
-        } else if constexpr (std::is_same_v<T, bool>) {
-            return static_cast<const std::uint8_t *>(column_->values)[row] != 0;
-        } else {
-            return static_cast<const T *>(column_->values)[row];
-        }
-    }
-    template <class T> Values<T> values() const noexcept { return Values<T>(*this); }
-
-  private:
-    const tidelog_column *column_;
-    std::size_t rows_;
-};
-
-template <class T> class Values {
-  public:
-    class iterator {
-      public:
-        using iterator_category = std::input_iterator_tag;
-        using value_type = std::optional<T>;
-        using difference_type = std::ptrdiff_t;
-        using pointer = const value_type *;
-        using reference = value_type;
-        iterator(const Column &column, std::size_t row) noexcept : column_(column), row_(row) {}
-        value_type operator*() const noexcept { return column_.template at<T>(row_); }
-        iterator &operator++() noexcept { return ++row_, *this; }
-        bool operator==(const iterator &other) const noexcept { return row_ == other.row_; }
-        bool operator!=(const iterator &other) const noexcept { return row_ != other.row_; }
-
-      private:
-        Column column_;
-        std::size_t row_;
-    };
-    explicit Values(const Column &column) noexcept : column_(column) {}
-    iterator begin() const noexcept { return {column_, 0}; }
-    iterator end() const noexcept { return {column_, column_.size()}; }
-
-  private:
-    Column column_;
-};
-
-/** Some rows of a result. Good until the next ones are asked for. */
-class Block {
-  public:
-    explicit Block(const tidelog_block &block) noexcept : block_(block) {}
-    std::size_t rows() const noexcept { return block_.rows; }
-    /** The time of each row; empty when rows have none. */
-    Span<const std::int64_t> times() const noexcept {
-        return {block_.times_ns, block_.times_ns ? block_.rows : 0};
-    }
-    /** The device of a row; empty when rows are of none. */
-    std::string_view device(std::size_t row) const noexcept {
-        if (!block_.row_devices || row >= block_.rows) return {};
-        const tidelog_text &text = block_.devices[block_.row_devices[row]];
-        return {text.data, text.length};
-    }
-    std::size_t columns() const noexcept { return block_.column_count; }
-    Column column(std::size_t at) const noexcept {
-        const char *first = reinterpret_cast<const char *>(block_.columns);
-        return Column(reinterpret_cast<const tidelog_column *>(first + at * block_.column_stride), block_.rows);
-    }
-    /** The column of a name; one without rows and of no type when there is none. */
-    Column column(std::string_view name) const noexcept {
-        static constexpr tidelog_column none = {"", nullptr, nullptr, nullptr, 0, 0};
-        for (std::size_t at = 0; at < columns(); ++at)
-            if (column(at).name() == name) return column(at);
-        return Column(&none, 0);
-    }
-
-  private:
-    tidelog_block block_;
-};
-
+class Store;
 class Tail;
 
 /** Rows on their way out: read once, `for (const auto &block : result)`. */
@@ -550,6 +241,7 @@ class Result {
     tidelog_result *get() const noexcept { return handle_.get(); }
 
   private:
+    friend class Store;
     friend class Tail;
     Result() noexcept = default;
     bool advance() {
@@ -570,111 +262,6 @@ class Result {
 #endif
 };
 
-/** What is asked for: everything, until it is narrowed. */
-class Query {
-  public:
-    Query &devices(std::vector<std::string> names) { return devices_ = std::move(names), any_device_ = false, *this; }
-    Query &device_prefix(std::string_view prefix) { return prefix_ = prefix, *this; }
-    Query &label(std::string_view key, std::string_view value) { return labels_.emplace_back(key, value), *this; }
-    Query &fields(std::vector<std::string> names) { return fields_ = std::move(names), any_field_ = false, *this; }
-    /** The first nanosecond. */
-    Query &from(std::int64_t time_ns) { return from_ = time_ns, *this; }
-    /** The nanosecond after the last. */
-    Query &to(std::int64_t time_ns) { return to_ = time_ns, *this; }
-    /** Windows of a width. */
-    Query &every(Nanoseconds width) { return every_ = width, *this; }
-    /** Windows of a calendar unit, TIDELOG_DAY and so on, in an IANA zone; UTC when empty. */
-    Query &every(std::uint32_t unit, std::string_view zone = {}) { return unit_ = unit, zone_ = zone, *this; }
-    /** A sum of TIDELOG_MEAN and so on. */
-    Query &aggregates(std::uint32_t sum) { return aggregates_ = sum, *this; }
-    /** TIDELOG_FILL_*, with a gap and a value where it takes them. */
-    Query &fill(std::uint32_t how, Nanoseconds gap = {}, double value = 0) { return fill_ = how, gap_ = gap, fill_value_ = value, *this; }
-    Query &where(std::string_view field, std::uint32_t comparison, double value) {
-        return where(field, comparison, [&](tidelog_value &to) { to.kind = TIDELOG_F64, to.real = value; });
-    }
-    Query &where(std::string_view field, std::uint32_t comparison, std::int64_t value) {
-        return where(field, comparison, [&](tidelog_value &to) { to.kind = TIDELOG_I64, to.integer = value; });
-    }
-    Query &where(std::string_view field, std::uint32_t comparison, bool value) {
-        return where(field, comparison, [&](tidelog_value &to) { to.kind = TIDELOG_BOOL, to.boolean = value ? 1 : 0; });
-    }
-    Query &where(std::string_view field, std::uint32_t comparison, std::string_view value) {
-        return where(field, comparison, [&](tidelog_value &to) { to.kind = TIDELOG_STRING; }, std::string(value));
-    }
-    Query &where(std::string_view field, std::uint32_t comparison, const char *value) {
-        return where(field, comparison, std::string_view(value));
-    }
-    Query &newest_first() { return flags_ |= TIDELOG_QUERY_DESCENDING, *this; }
-    /** One result over all devices together. */
-    Query &all_devices() { return flags_ |= TIDELOG_QUERY_ALL_DEVICES, *this; }
-    /** The nearest windows where no exact ones are left. */
-    Query &nearest() { return flags_ |= TIDELOG_QUERY_NEAREST, *this; }
-    Query &limit(std::uint64_t rows) { return limit_ = rows, *this; }
-
-    /** Calls a function with the options of the C interface, which are good during the call. */
-    template <class F> auto with(F function) const {
-        auto options = detail::sized<tidelog_query_options>();
-        const auto devices = detail::pointers(devices_), fields = detail::pointers(fields_);
-        static constexpr const char *none = nullptr;
-        std::vector<tidelog_label> labels;
-        for (const auto &[key, value] : labels_) labels.push_back({key.c_str(), value.c_str()});
-        std::vector<tidelog_predicate> predicates;
-        for (const auto &where : where_) {
-            tidelog_predicate predicate = where.predicate;
-            predicate.field = where.field.c_str();
-            predicate.value.data = where.text.data();
-            predicate.value.length = where.text.size();
-            predicates.push_back(predicate);
-        }
-        options.flags = flags_;
-        options.limit = limit_;
-        options.every_ns = static_cast<std::uint64_t>(every_.count());
-        options.fill_gap_ns = static_cast<std::uint64_t>(gap_.count());
-        options.fill_value = fill_value_;
-        options.every_unit = unit_;
-        options.aggregates = aggregates_;
-        options.fill = fill_;
-        options.zone = zone_.empty() ? nullptr : zone_.c_str();
-        options.from_ns = from_ ? &*from_ : nullptr;
-        options.to_ns = to_ ? &*to_ : nullptr;
-        options.fields = any_field_ ? nullptr : fields.empty() ? &none : fields.data();
-        options.field_count = fields.size();
-        options.predicates = predicates.data();
-        options.predicate_count = predicates.size();
-        options.predicate_stride = sizeof(tidelog_predicate);
-        options.devices.names = any_device_ ? nullptr : devices.empty() ? &none : devices.data();
-        options.devices.name_count = devices.size();
-        options.devices.prefix = prefix_ ? prefix_->c_str() : nullptr;
-        options.devices.labels = labels.data();
-        options.devices.label_count = labels.size();
-        return function(&options);
-    }
-
-  private:
-    struct Where {
-        std::string field, text;
-        tidelog_predicate predicate;
-    };
-    template <class F> Query &where(std::string_view field, std::uint32_t comparison, F fill, std::string text = {}) {
-        Where where{std::string(field), std::move(text), {}};
-        where.predicate.comparison = comparison;
-        fill(where.predicate.value);
-        where_.push_back(std::move(where));
-        return *this;
-    }
-    std::vector<std::string> devices_, fields_;
-    std::vector<std::pair<std::string, std::string>> labels_;
-    std::vector<Where> where_;
-    std::optional<std::string> prefix_;
-    std::optional<std::int64_t> from_, to_;
-    std::string zone_;
-    Nanoseconds every_{}, gap_{};
-    double fill_value_ = 0;
-    std::uint64_t limit_ = 0;
-    std::uint32_t unit_ = 0, aggregates_ = 0, fill_ = 0, flags_ = 0;
-    bool any_device_ = true, any_field_ = true;
-};
-
 /** A write on its way. At its end it is not taken back, only nobody is told. */
 class Ticket {
   public:
@@ -693,11 +280,6 @@ class Ticket {
     Ticket() noexcept = default;
     template <class C, class F, class... A> friend Outcome<C> detail::made(F, A &&...);
     detail::Handle<tidelog_ticket, tidelog_ticket_close> handle_;
-};
-
-/** How a store is opened: tidelog_open_options with its size set. */
-struct OpenOptions : tidelog_open_options {
-    OpenOptions() noexcept : tidelog_open_options(detail::sized<tidelog_open_options>()) {}
 };
 
 class Collection;
@@ -748,7 +330,25 @@ class Store {
     Collection collection(std::string_view name) const;
 
     Outcome<void> flush() { return detail::call(tidelog_flush, get()); }
-    Outcome<void> compact() { return detail::call(tidelog_compact, get(), nullptr, nullptr); }
+    /** Makes rollups and digests anew where rows have overtaken them; nothing when the progress stopped it. */
+    Outcome<std::optional<tidelog_seal_report>> seal(const Progress &progress = {}) {
+        auto report = detail::sized<tidelog_seal_report>();
+        return detail::told<tidelog_seal_report>(progress, [&](auto function, void *user, tidelog_error *error) {
+            return tidelog_seal(get(), function, user, &report, error);
+        }, [&] { return report; });
+    }
+    /** Merges the files of each group; false when the progress stopped it. */
+    Outcome<bool> compact(const Progress &progress = {}) {
+        auto done = detail::told<bool>(progress, [&](auto function, void *user, tidelog_error *error) {
+            return tidelog_compact(get(), function, user, error);
+        }, [] { return true; });
+#ifdef TIDELOG_NO_EXCEPTIONS
+        if (!done) return Outcome<bool>(done.error());
+        return Outcome<bool>(done.value().has_value());
+#else
+        return done.has_value();
+#endif
+    }
     Outcome<tidelog_stats> stats() const {
         auto stats = detail::sized<tidelog_stats>();
         tidelog_error error{};
@@ -758,6 +358,13 @@ class Store {
     }
     /** Verifies everything; the rows are what is wrong. */
     Outcome<Result> check() const { return detail::made<Result>(tidelog_check, get(), nullptr, nullptr, nullptr); }
+    /** The same, told how far it is; nothing when the progress stopped it. */
+    Outcome<std::optional<Result>> check(const Progress &progress) const {
+        Result findings;
+        return detail::told<Result>(progress, [&](auto function, void *user, tidelog_error *error) {
+            return tidelog_check(get(), function, user, nullptr, findings.handle_.out(), error);
+        }, [&] { return std::move(findings); });
+    }
 
     tidelog_store *get() const noexcept { return handle_.get(); }
 
@@ -788,14 +395,8 @@ class Collection {
     }
     /** Deletes what the query's devices, fields and range select; its other parts do not count. */
     Outcome<void> erase(const Query &what = {}) {
-        return what.with([&](const tidelog_query_options *query) {
-            auto options = detail::sized<tidelog_delete_options>();
-            options.from_ns = query->from_ns;
-            options.to_ns = query->to_ns;
-            options.fields = query->fields;
-            options.field_count = query->field_count;
-            options.devices = query->devices;
-            return detail::call(tidelog_delete, store_->get(), name_.c_str(), &options, nullptr);
+        return what.with_delete([&](const tidelog_delete_options *options) {
+            return detail::call(tidelog_delete, store_->get(), name_.c_str(), options, nullptr);
         });
     }
     /** Where it differs from that of another store, by leaf window. */
@@ -852,25 +453,6 @@ class Tail {
     detail::Handle<tidelog_tail, tidelog_tail_close> handle_;
 };
 
-/** Hands log lines of a level (TIDELOG_LOG_*) and the more important ones to a function, on a thread of the library's, until it
- *  returns false or another hook takes its place. An empty function ends the hook. */
-inline Outcome<void> log_to(std::uint32_t level, std::function<bool(const tidelog_log_record &)> handler) {
-    using Handler = std::function<bool(const tidelog_log_record &)>;
-    if (!handler) return detail::call(tidelog_log_set, level, nullptr, nullptr, nullptr);
-    auto *user = new Handler(std::move(handler));
-    const auto hear = [](void *user, const tidelog_log_record *record) noexcept -> std::int32_t {
-        return detail::guarded([&] { return (*static_cast<Handler *>(user))(*record); });
-    };
-    const auto drop = [](void *user) noexcept { delete static_cast<Handler *>(user); };
-    return detail::call(tidelog_log_set, level, static_cast<tidelog_log_fn>(hear), static_cast<void *>(user),
-                        static_cast<tidelog_drop_fn>(drop));
-}
-
-/** A peer of a node. */
-struct Peer {
-    std::string name, address, fingerprint;
-};
-
 /** Makes the key and certificate of a store in a folder; the fingerprint to give to its peers. */
 inline Outcome<std::string> create_identity(const Store &store, std::string_view folder) {
     char text[TIDELOG_TEXT_SIZE];
@@ -881,30 +463,30 @@ inline Outcome<std::string> create_identity(const Store &store, std::string_view
     return Outcome<std::string>(text);
 }
 
+/** Compares a store with a running node once, repairs what differs in both, and leaves: one row, as of Node::repair. Of the peer,
+ *  address and fingerprint count. */
+inline Outcome<Result> sync(Store &store, const Peer &peer, std::string_view identity, Nanoseconds timeout = {}) {
+    return detail::with_sync(peer, identity, timeout, [&](const tidelog_sync_options *options) {
+        return detail::made<Result>(tidelog_sync, store.get(), options);
+    });
+}
+
 /** A store among its peers, until its end. */
 class Node {
   public:
-    using Handler = std::function<bool(const tidelog_event &)>;
+    using Handler = detail::EventFunction::Function;
 
     /** By a configuration file. */
     static Outcome<Node> start(Store &store, std::string_view config) {
-        const std::string path(config);
-        auto options = detail::sized<tidelog_node_options>();
-        options.config = path.c_str();
-        return detail::made<Node>(tidelog_node_start, store.get(), &options);
+        return detail::with_node(config, [&](const tidelog_node_options *options) {
+            return detail::made<Node>(tidelog_node_start, store.get(), options);
+        });
     }
     /** By an address to listen on, the folder of the store's key, and its peers. */
     static Outcome<Node> start(Store &store, std::string_view listen, std::string_view identity, const std::vector<Peer> &peers) {
-        const std::string address(listen), folder(identity);
-        std::vector<tidelog_peer> all;
-        for (const Peer &peer : peers) all.push_back({peer.name.c_str(), peer.address.c_str(), peer.fingerprint.c_str()});
-        auto options = detail::sized<tidelog_node_options>();
-        options.listen = address.c_str();
-        options.identity = folder.c_str();
-        options.peers = all.data();
-        options.peer_count = all.size();
-        options.peer_stride = sizeof(tidelog_peer);
-        return detail::made<Node>(tidelog_node_start, store.get(), &options);
+        return detail::with_node(listen, identity, peers, [&](const tidelog_node_options *options) {
+            return detail::made<Node>(tidelog_node_start, store.get(), options);
+        });
     }
     /** Where it listens. */
     Outcome<std::string> address() const {
@@ -921,20 +503,21 @@ class Node {
     Outcome<Result> status() const { return detail::made<Result>(tidelog_node_status, get()); }
     /** Compares with all peers now, or with one, and repairs what differs. */
     Outcome<Result> repair(std::string_view peer = {}) {
-        const std::string name(peer);
-        auto options = detail::sized<tidelog_repair_options>();
-        options.peer = name.empty() ? nullptr : name.c_str();
-        return detail::made<Result>(tidelog_node_repair, get(), &options);
+        return detail::with_repair(peer, [&](const tidelog_repair_options *options) {
+            return detail::made<Result>(tidelog_node_repair, get(), options);
+        });
     }
-    /** Hands what happens to a function, on a thread of the library's, until it returns false or the node stops. */
-    Outcome<void> on_event(Handler handler) {
-        auto *user = new Handler(std::move(handler));
+    /** Hands what happens to a handler, on a thread of the library's, until it returns false or the node stops. */
+    Outcome<void> on_event(std::unique_ptr<EventHandler> handler) {
         const auto hear = [](void *user, const tidelog_event *event) noexcept -> std::int32_t {
-            return detail::guarded([&] { return (*static_cast<Handler *>(user))(*event); });
+            return detail::guarded([&] { return static_cast<EventHandler *>(user)->on_event(*event); });
         };
-        const auto drop = [](void *user) noexcept { delete static_cast<Handler *>(user); };
-        return detail::call(tidelog_node_on_event, get(), static_cast<tidelog_event_fn>(hear), static_cast<void *>(user),
-                            static_cast<tidelog_drop_fn>(drop));
+        const auto drop = [](void *user) noexcept { delete static_cast<EventHandler *>(user); };
+        return detail::call(tidelog_node_on_event, get(), static_cast<tidelog_event_fn>(hear),
+                            static_cast<void *>(handler.release()), static_cast<tidelog_drop_fn>(drop));
+    }
+    Outcome<void> on_event(Handler handler) {
+        return on_event(std::unique_ptr<EventHandler>(new detail::EventFunction(std::move(handler))));
     }
     /** Leaves the peers; at the end of the object this happens, too. */
     Outcome<void> stop() { return detail::call(tidelog_node_stop, handle_.out()); }
@@ -946,9 +529,6 @@ class Node {
     template <class C, class F, class... A> friend Outcome<C> detail::made(F, A &&...);
     detail::Handle<tidelog_node, tidelog_node_stop> handle_;
 };
-
-/** The version of the library. */
-inline std::string_view version() noexcept { return tidelog_version(); }
 
 } // namespace throwing or returning
 } // namespace tidelog

@@ -5,31 +5,31 @@ use tidelog_engine::{AnswerField, Column, FieldType, RowBatch, ValueRef};
 
 /// What all blocks of a result have in common.
 #[derive(Debug)]
-pub(crate) struct Shape {
+pub struct Shape {
     /// Rows are of devices.
-    pub(crate) devices: bool,
+    pub devices: bool,
     /// Rows have times.
-    pub(crate) times: bool,
-    pub(crate) fields: Vec<AnswerField>,
+    pub times: bool,
+    pub fields: Vec<AnswerField>,
 }
 
 /// Some rows.
 #[derive(Debug)]
-pub(crate) struct Block {
-    pub(crate) rows: usize,
-    pub(crate) batch: RowBatch,
+pub struct Block {
+    pub rows: usize,
+    pub batch: RowBatch,
 }
 
 impl Block {
     /// Of a query's answer.
-    pub(crate) fn of_answer(batch: RowBatch) -> Self {
+    pub fn of_answer(batch: RowBatch) -> Self {
         Block { rows: batch.rows(), batch }
     }
 }
 
 /// Rows that are made here, by names and types: lists, reports, statuses.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub struct Table {
     fields: Vec<AnswerField>,
     columns: Vec<Column>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Table {
 pub(crate) type Cell<'v> = Option<ValueRef<'v>>;
 
 impl Table {
-    pub(crate) fn new(fields: &[(&str, FieldType)]) -> Self {
+    pub fn new(fields: &[(&str, FieldType)]) -> Self {
         let field = |(name, kind): &(&str, FieldType)| AnswerField {
             name: (*name).to_owned(),
             kind: *kind,
@@ -50,7 +50,7 @@ impl Table {
     }
 
     /// Adds a row: a cell for each column, of its type.
-    pub(crate) fn push(&mut self, cells: &[Cell<'_>]) {
+    pub fn push(&mut self, cells: &[Cell<'_>]) {
         assert_eq!(cells.len(), self.columns.len(), "a cell for each column");
         for (column, cell) in self.columns.iter_mut().zip(cells) {
             match cell {
@@ -60,7 +60,7 @@ impl Table {
         }
     }
 
-    pub(crate) fn into_parts(self) -> (Arc<Shape>, Block) {
+    pub fn into_parts(self) -> (Arc<Shape>, Block) {
         let rows = self.columns.first().map_or(0, Column::len);
         let batch = RowBatch { columns: self.columns, ..RowBatch::default() };
         let shape = Shape { devices: false, times: false, fields: self.fields };

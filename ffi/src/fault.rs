@@ -4,47 +4,43 @@ use crate::abi::*;
 use std::borrow::Cow;
 use std::error::Error;
 use tidelog_engine::{
-    BatchError, CompareError, Kind, NameError, OpenError, QueryError, ReadError, RetentionError,
-    TailError, UpkeepError, WriteError,
+    BackupError, BatchError, CompareError, Kind, NameError, OpenError, QueryError, ReadError,
+    RecoverError, RetentionError, TailError, UpkeepError, WriteError,
 };
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub(crate) struct Fault {
-    pub(crate) code: tidelog_status,
-    pub(crate) kind: u32,
-    pub(crate) message: Cow<'static, str>,
+pub struct Fault {
+    pub code: tidelog_status,
+    pub kind: u32,
+    pub message: Cow<'static, str>,
 }
 
 impl Fault {
-    pub(crate) fn new(
-        code: tidelog_status,
-        kind: u32,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub fn new(code: tidelog_status, kind: u32, message: impl Into<Cow<'static, str>>) -> Self {
         Fault { code, kind, message: message.into() }
     }
 
     /// The call asks for something that cannot be.
-    pub(crate) fn argument(message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn argument(message: impl Into<Cow<'static, str>>) -> Self {
         Fault::new(TIDELOG_INVALID_ARGUMENT, TIDELOG_KIND_FIX_CALL, message)
     }
 
-    pub(crate) fn handle(message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn handle(message: impl Into<Cow<'static, str>>) -> Self {
         Fault::new(TIDELOG_INVALID_HANDLE, TIDELOG_KIND_FIX_CALL, message)
     }
 
-    pub(crate) fn limit(message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn limit(message: impl Into<Cow<'static, str>>) -> Self {
         Fault::new(TIDELOG_LIMIT, TIDELOG_KIND_FIX_CALL, message)
     }
 
     /// Begins no allocation: in a forked child the allocator's locks may be held for ever.
-    pub(crate) const fn forked() -> Self {
+    pub const fn forked() -> Self {
         let message = "this process was forked from one that uses tidelog, and nothing of that can be used here: fork before the first store is opened, or exec";
         Fault { code: TIDELOG_FORKED, kind: TIDELOG_KIND_FIX_CALL, message: Cow::Borrowed(message) }
     }
 
-    pub(crate) fn panicked(function: &str, what: &str) -> Self {
+    pub fn panicked(function: &str, what: &str) -> Self {
         let message = format!(
             "{function} failed inside the library ({what}): report it as a bug of tidelog; close the handles of this call, and the store before its next use"
         );
@@ -52,7 +48,7 @@ impl Fault {
     }
 
     /// An earlier call panicked while it held the object.
-    pub(crate) fn poisoned_handle() -> Self {
+    pub fn poisoned_handle() -> Self {
         Fault::new(
             TIDELOG_PANIC,
             TIDELOG_KIND_BUG,
@@ -138,6 +134,36 @@ fn read_code(error: &ReadError) -> (tidelog_status, u32) {
         ReadError::Io { .. } => (TIDELOG_IO, TIDELOG_KIND_RETRY),
         ReadError::TooNew { .. } => (TIDELOG_TOO_NEW, TIDELOG_KIND_UPGRADE),
         _ => (TIDELOG_CORRUPT, TIDELOG_KIND_RESTORE),
+    }
+}
+
+impl From<BackupError> for Fault {
+    fn from(error: BackupError) -> Self {
+        let message = text(&error);
+        let (code, kind) = match error {
+            BackupError::NotEmpty { .. } | BackupError::InUse { .. } => {
+                (TIDELOG_LOCKED, TIDELOG_KIND_FIX_CALL)
+            }
+            BackupError::Cancelled { .. } => (TIDELOG_CANCELLED, TIDELOG_KIND_RETRY),
+            BackupError::Flush(error) => return error.into(),
+            BackupError::Read(error) => return error.into(),
+            BackupError::Manifest(error) => return error.into(),
+            _ => (TIDELOG_IO, TIDELOG_KIND_RETRY),
+        };
+        Fault::new(code, kind, message)
+    }
+}
+
+impl From<RecoverError> for Fault {
+    fn from(error: RecoverError) -> Self {
+        let (code, kind) = match &error {
+            RecoverError::Locked { .. } => (TIDELOG_LOCKED, TIDELOG_KIND_RETRY),
+            RecoverError::Missing { .. } => (TIDELOG_NOT_FOUND, TIDELOG_KIND_FIX_CALL),
+            RecoverError::TooNew { .. } => (TIDELOG_TOO_NEW, TIDELOG_KIND_UPGRADE),
+            RecoverError::Cancelled => (TIDELOG_CANCELLED, TIDELOG_KIND_RETRY),
+            _ => (TIDELOG_IO, TIDELOG_KIND_RETRY),
+        };
+        Fault::new(code, kind, text(&error))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Nodes in a library without replication: all is there, and says so.
 
-use crate::abi::{Callback, TIDELOG_KIND_FIX_CALL, TIDELOG_UNSUPPORTED, tidelog_event_fn};
+use crate::abi::{TIDELOG_KIND_FIX_CALL, TIDELOG_UNSUPPORTED};
 use crate::block::Table;
 use crate::fault::Fault;
 use std::convert::Infallible;
@@ -9,55 +9,57 @@ use std::time::Duration;
 use tidelog_engine::{CollectionName, Store, TimeRange};
 
 #[expect(dead_code, reason = "read by nobody in this library")]
-pub(crate) struct Settings {
-    pub(crate) config: Option<PathBuf>,
-    pub(crate) listen: Option<String>,
-    pub(crate) identity: Option<PathBuf>,
-    pub(crate) authority: Option<PathBuf>,
-    pub(crate) peers: Vec<Peer>,
-    pub(crate) interval: Option<Duration>,
-    pub(crate) initial_delay: Option<Duration>,
+pub struct Settings {
+    pub config: Option<PathBuf>,
+    pub listen: Option<String>,
+    pub identity: Option<PathBuf>,
+    pub authority: Option<PathBuf>,
+    pub peers: Vec<Peer>,
+    pub interval: Option<Duration>,
+    pub initial_delay: Option<Duration>,
 }
 
 #[expect(dead_code, reason = "read by nobody in this library")]
-pub(crate) struct Peer {
-    pub(crate) name: String,
-    pub(crate) address: String,
-    pub(crate) fingerprint: String,
+pub struct Peer {
+    pub name: String,
+    pub address: String,
+    pub fingerprint: String,
 }
 
 #[expect(dead_code, reason = "read by nobody in this library")]
-pub(crate) struct Visit {
-    pub(crate) peer: String,
-    pub(crate) fingerprint: String,
-    pub(crate) identity: PathBuf,
-    pub(crate) limit: Duration,
+pub struct Visit {
+    pub peer: String,
+    pub fingerprint: String,
+    pub identity: PathBuf,
+    pub limit: Duration,
 }
 
 #[expect(dead_code, reason = "read by nobody in this library")]
-pub(crate) struct Part {
-    pub(crate) collection: CollectionName,
-    pub(crate) range: TimeRange,
+pub struct Part {
+    pub collection: CollectionName,
+    pub range: TimeRange,
 }
 
-pub(crate) struct Heard {
-    pub(crate) kind: u32,
-    pub(crate) peer: Option<String>,
-    pub(crate) outcome: Option<&'static str>,
-    pub(crate) why: Option<String>,
-    pub(crate) session: u64,
-    pub(crate) leaves: u64,
-    pub(crate) rows_sent: u64,
-    pub(crate) rows_taken: u64,
-    pub(crate) bytes_sent: u64,
-    pub(crate) bytes_received: u64,
-    pub(crate) bytes_total: u64,
-    pub(crate) elapsed_ms: u64,
-    pub(crate) lost: u64,
+pub struct Heard {
+    pub kind: u32,
+    pub peer: Option<String>,
+    pub outcome: Option<&'static str>,
+    pub why: Option<String>,
+    pub session: u64,
+    pub leaves: u64,
+    pub rows_sent: u64,
+    pub rows_taken: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub bytes_total: u64,
+    pub elapsed_ms: u64,
+    pub lost: u64,
+    pub file: Option<String>,
+    pub groups: Vec<(u32, u64)>,
 }
 
 /// There is none, ever.
-pub(crate) struct OpenNode(Infallible);
+pub struct OpenNode(Infallible);
 
 fn unsupported() -> Fault {
     let message =
@@ -65,53 +67,64 @@ fn unsupported() -> Fault {
     Fault::new(TIDELOG_UNSUPPORTED, TIDELOG_KIND_FIX_CALL, message)
 }
 
-pub(crate) fn identity_create(_: &Store, _: &Path, _: u32) -> Result<String, Fault> {
+pub fn identity_create(_: &Store, _: &Path, _: u32) -> Result<String, Fault> {
     Err(unsupported())
 }
 
-pub(crate) fn identity_fingerprint(_: &Path) -> Result<String, Fault> {
+pub fn identity_fingerprint(_: &Path) -> Result<String, Fault> {
     Err(unsupported())
 }
 
-pub(crate) fn start(_: &Store, _: &Path, _: Settings) -> Result<OpenNode, Fault> {
+pub fn start(_: &Store, _: &Path, _: Settings) -> Result<OpenNode, Fault> {
     Err(unsupported())
 }
 
-pub(crate) fn sync(_: &Store, _: &Visit) -> Result<Table, Fault> {
+pub fn sync(_: &Store, _: &Visit) -> Result<Table, Fault> {
+    Err(unsupported())
+}
+
+pub(crate) fn forget(_: &Store, _: &Path, _: &str) -> Result<[u8; 16], Fault> {
     Err(unsupported())
 }
 
 impl OpenNode {
-    pub(crate) fn stop(&self) {
+    pub(crate) fn forget(&self, _: &str) -> Result<[u8; 16], Fault> {
         match self.0 {}
     }
 
-    pub(crate) fn address(&self) -> Result<String, Fault> {
+    pub(crate) fn drop_group(&self, _: u32) -> Result<(u64, u64), Fault> {
         match self.0 {}
     }
 
-    pub(crate) fn ready(&self, _: Duration) -> Result<bool, Fault> {
+    pub(crate) fn behind(&self) -> Result<Table, Fault> {
         match self.0 {}
     }
 
-    pub(crate) fn status(&self) -> Result<Table, Fault> {
+    pub fn stop(&self) {
         match self.0 {}
     }
 
-    pub(crate) fn groups(&self) -> Result<Table, Fault> {
+    pub fn address(&self) -> Result<String, Fault> {
         match self.0 {}
     }
 
-    pub(crate) fn repair(
-        &self,
-        _: Option<&str>,
-        _: Option<Part>,
-        _: Duration,
-    ) -> Result<Table, Fault> {
+    pub fn ready(&self, _: Duration) -> Result<bool, Fault> {
         match self.0 {}
     }
 
-    pub(crate) fn listen(&self, _: Callback<tidelog_event_fn>) -> Result<(), Fault> {
+    pub fn status(&self) -> Result<Table, Fault> {
+        match self.0 {}
+    }
+
+    pub fn groups(&self) -> Result<Table, Fault> {
+        match self.0 {}
+    }
+
+    pub fn repair(&self, _: Option<&str>, _: Option<Part>, _: Duration) -> Result<Table, Fault> {
+        match self.0 {}
+    }
+
+    pub fn listen(&self, _: impl FnMut(&Heard) -> bool + Send + 'static) -> Result<(), Fault> {
         match self.0 {}
     }
 }

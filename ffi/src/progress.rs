@@ -4,7 +4,7 @@
 //! thread tells the caller, and the work waits for the answer for a moment only: a callback that calls back into the store
 //! waits for the work like anyone else, and the work for nobody.
 
-use crate::abi::{TIDELOG_IO, TIDELOG_KIND_RETRY};
+use crate::abi::{TIDELOG_CANCELLED, TIDELOG_IO, TIDELOG_KIND_RETRY};
 use crate::fault::Fault;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,6 +13,22 @@ use std::time::Duration;
 
 /// The work waits so long for an answer, then goes on and looks for it the next time it has something to tell.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// As [`telling`]: `None` when whoever was told stopped the work.
+pub fn told_by<T: Send, E: Into<Fault> + Send>(
+    mut tell: impl FnMut(u64, u64) -> bool,
+    work: impl FnOnce(&mut dyn FnMut(u64, u64) -> bool) -> Result<T, E> + Send,
+) -> Result<Option<T>, Fault> {
+    let mut stopped = false;
+    let done = telling(work, |done, total| {
+        stopped |= !tell(done, total);
+        !stopped
+    })?;
+    match done.map_err(Into::into) {
+        Err(fault) if stopped && fault.code == TIDELOG_CANCELLED => Ok(None),
+        done => done.map(Some),
+    }
+}
 
 /// Does the work, telling `tell` bytes done and to do; the work is stopped once that returned `false`.
 pub(crate) fn telling<T: Send>(

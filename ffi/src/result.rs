@@ -7,8 +7,8 @@ use tidelog_engine::{Answer, AnswerField, Canceller, Explain, RowBatch};
 
 /// Rows that are drawn block by block.
 #[derive(Debug)]
-pub(crate) struct Rows {
-    pub(crate) shape: Arc<Shape>,
+pub struct Rows {
+    pub shape: Arc<Shape>,
     source: Source,
     /// What ended it too early: said again and again, so that nobody takes what came before for all.
     failed: Option<Fault>,
@@ -21,30 +21,35 @@ enum Source {
 }
 
 impl Rows {
-    pub(crate) fn of_answer(answer: Answer, devices: bool) -> Self {
+    pub fn of_answer(answer: Answer, devices: bool) -> Self {
         let fields = answer.fields().to_vec();
         let shape = Arc::new(Shape { devices, times: true, fields });
         Rows { shape, source: Source::Answer(Box::new(answer)), failed: None }
     }
 
     /// All of them at once, by device and time.
-    pub(crate) fn of_batch(fields: Vec<AnswerField>, batch: RowBatch) -> Self {
+    pub fn of_batch(fields: Vec<AnswerField>, batch: RowBatch) -> Self {
         let shape = Arc::new(Shape { devices: true, times: true, fields });
         Rows { shape, source: Source::Ready(Some(Block::of_answer(batch))), failed: None }
     }
 
     /// One block.
-    pub(crate) fn of_block(shape: Shape, block: Block) -> Self {
+    pub fn of_block(shape: Shape, block: Block) -> Self {
         Rows { shape: Arc::new(shape), source: Source::Ready(Some(block)), failed: None }
     }
 
-    pub(crate) fn of_table(table: Table) -> Self {
+    pub fn of_table(table: Table) -> Self {
         let (shape, block) = table.into_parts();
         Rows { shape, source: Source::Ready(Some(block)), failed: None }
     }
 
+    /// Nothing.
+    pub fn none() -> Self {
+        Rows::of_table(Table::new(&[]))
+    }
+
     /// The next rows, at least one; `None` at the end.
-    pub(crate) fn next(&mut self) -> Result<Option<Block>, Fault> {
+    pub fn next(&mut self) -> Result<Option<Block>, Fault> {
         match &self.failed {
             Some(fault) => Err(fault.clone()),
             None => self.draw().inspect_err(|fault| self.failed = Some(fault.clone())),
@@ -64,14 +69,14 @@ impl Rows {
         }
     }
 
-    pub(crate) fn canceller(&self) -> Option<Canceller> {
+    pub fn canceller(&self) -> Option<Canceller> {
         match &self.source {
             Source::Answer(answer) => Some(answer.canceller()),
             Source::Ready(_) => None,
         }
     }
 
-    pub(crate) fn explain(&self) -> Option<Explain> {
+    pub fn explain(&self) -> Option<Explain> {
         match &self.source {
             Source::Answer(answer) => Some(answer.explain()),
             Source::Ready(_) => None,

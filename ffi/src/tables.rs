@@ -22,7 +22,7 @@ fn time(value: i64) -> Option<ValueRef<'static>> {
     Some(ValueRef::I64(value))
 }
 
-pub(crate) fn collections(store: &Store) -> Result<Table, Fault> {
+pub fn collections(store: &Store) -> Result<Table, Fault> {
     let mut table = Table::new(&[
         ("collection", Text),
         ("devices", U64),
@@ -50,7 +50,7 @@ pub(crate) fn collections(store: &Store) -> Result<Table, Fault> {
     Ok(table)
 }
 
-pub(crate) fn fields(store: &Store, name: &CollectionName) -> Result<Table, Fault> {
+pub fn fields(store: &Store, name: &CollectionName) -> Result<Table, Fault> {
     let mut table = Table::new(&[("name", Text), ("kind", U64), ("type", Text)]);
     let found = store.collections()?.into_iter().find(|one| one.name == *name);
     let found = found.ok_or_else(|| QueryError::NoCollection { name: name.clone() })?;
@@ -60,7 +60,15 @@ pub(crate) fn fields(store: &Store, name: &CollectionName) -> Result<Table, Faul
     Ok(table)
 }
 
-pub(crate) fn findings(findings: &[Finding]) -> Table {
+pub(crate) fn epochs(store: &Store) -> Table {
+    let mut table = Table::new(&[("group", U64), ("epoch", U64)]);
+    for (group, epoch) in store.epochs() {
+        table.push(&[number(u64::from(group.0)), number(epoch.0)]);
+    }
+    table
+}
+
+pub fn findings(findings: &[Finding]) -> Table {
     let mut table = Table::new(&[
         ("path", Text),
         ("what", Text),
@@ -83,7 +91,7 @@ pub(crate) fn findings(findings: &[Finding]) -> Table {
     table
 }
 
-pub(crate) fn digests(digests: &[DigestRow]) -> Table {
+pub fn digests(digests: &[DigestRow]) -> Table {
     let mut table = Table::new(&[
         ("group", U64),
         ("first_ns", I64),
@@ -104,7 +112,7 @@ pub(crate) fn digests(digests: &[DigestRow]) -> Table {
     table
 }
 
-pub(crate) fn differences(differences: &[Difference]) -> Table {
+pub fn differences(differences: &[Difference]) -> Table {
     let mut table = Table::new(&[
         ("group", U64),
         ("first_ns", I64),
@@ -133,7 +141,7 @@ pub(crate) fn differences(differences: &[Difference]) -> Table {
 }
 
 /// The points of one field, device by device.
-pub(crate) fn points(points: Downsampled) -> Result<Rows, Fault> {
+pub fn points(points: Downsampled) -> Result<Rows, Fault> {
     let fields = points.fields().to_vec();
     let kind = fields.first().map_or(FieldType::F64, |field| field.kind);
     let mut batch = RowBatch { columns: vec![Column::new(kind)], ..RowBatch::default() };

@@ -11,18 +11,18 @@ use tidelog_engine::{
 
 /// What a record tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
+pub enum Kind {
     Rows,
     Delete,
 }
 
 /// A record, read.
-pub(crate) struct Told {
-    pub(crate) kind: Kind,
+pub struct Told {
+    pub kind: Kind,
     /// The collection, or the database of a delete in all of it.
-    pub(crate) place: String,
-    pub(crate) stamp: Stamp,
-    pub(crate) rows: Rows,
+    pub place: String,
+    pub stamp: Stamp,
+    pub rows: Rows,
 }
 
 pub(crate) fn read(record: &TailRecord) -> Result<Told, Fault> {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files with functions, in the order of the header, and the title of each section.
-const SECTIONS: [(&str, &str); 13] = [
+const SECTIONS: [(&str, &str); 16] = [
     ("library", "Library: outcomes, errors, versions"),
     ("store", "Stores: opening and closing"),
     ("batch", "Batches: rows on their way in"),
@@ -15,11 +15,14 @@ const SECTIONS: [(&str, &str); 13] = [
     ("query", "Queries"),
     ("collection", "Collections: schema, retention, deletes"),
     ("upkeep", "Upkeep: flush, seal, compact, check, figures"),
+    ("copies", "Copies and damage: backup, recover, adopt"),
     ("digest", "Digests: equal or not, and where"),
     ("tail", "Tails: what is written, as it is written"),
+    ("pin", "Pins: a part of the log that is kept"),
     ("callback", "Callbacks"),
     ("log", "Log lines"),
     ("node", "Nodes: a store among its peers"),
+    ("member", "Members: epochs, replicas that are forgotten, groups that are given up"),
 ];
 
 fn here() -> PathBuf {

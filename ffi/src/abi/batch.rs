@@ -98,7 +98,7 @@ pub(super) fn batch_of(batch: *const tidelog_batch) -> Result<Arc<OpenBatch>, Fa
     handle::find(batch.addr())
 }
 
-pub(super) fn kind_of(number: u32) -> Result<FieldType, Fault> {
+pub fn kind_of(number: u32) -> Result<FieldType, Fault> {
     let kind = u8::try_from(number).ok().and_then(FieldType::from_number);
     kind.ok_or_else(|| {
         Fault::argument(format!("{number} is no type: TIDELOG_F64 (1) to TIDELOG_BYTES (7) are"))
@@ -405,36 +405,47 @@ pub unsafe extern "C" fn tidelog_batch_append(
     let call = || {
         let open = batch_of(batch)?;
         // SAFETY: the caller's pointers, as the header says.
-        let (times, columns) = unsafe {
-            (
-                raw::slice(times_ns, rows, "times_ns")?,
-                raw::structs(columns, column_count, column_stride, "columns")?,
-            )
-        };
-        let mut batch = open.lock()?;
-        let mut fields = Vec::with_capacity(columns.len());
-        for column in &columns {
-            // SAFETY: as above.
-            let name = unsafe { raw::text(column.name, "the name of a column")? };
-            raw::check_flags(u64::from(column.reserved), 0, tidelog_column::NAME)?;
-            fields.push(batch.field(name, kind_of(column.kind)?)?);
-        }
-        let before = batch.mark();
-        let mut filled = batch.append_series(DeviceIndex::from_number(device), times)?;
-        for (column, field) in columns.iter().zip(fields) {
-            // SAFETY: as above.
-            match unsafe { fill(filled, field, column, rows) } {
-                Ok(rest) => filled = rest,
-                Err(fault) => {
-                    batch.go_back(before);
-                    return Err(fault);
-                }
-            }
+        unsafe {
+            let times = raw::slice(times_ns, rows, "times_ns")?;
+            let columns = raw::structs(columns, column_count, column_stride, "columns")?;
+            append_columns(&mut *open.lock()?, device, times, columns.iter())?;
         }
         Ok(TIDELOG_OK)
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_batch_append", error, call) }
+}
+
+/// Adds rows of one device by columns. After an error the batch has the rows it had before.
+///
+/// # Safety
+/// The columns' pointers are what the header says, for as many rows as there are times.
+pub unsafe fn append_columns<'a>(
+    batch: &mut Batch,
+    device: u32,
+    times: &[i64],
+    columns: impl Iterator<Item = &'a tidelog_column> + Clone,
+) -> Result<(), Fault> {
+    let mut fields = Vec::new();
+    for column in columns.clone() {
+        // SAFETY: as promised to this function.
+        let name = unsafe { raw::text(column.name, "the name of a column")? };
+        raw::check_flags(u64::from(column.reserved), 0, tidelog_column::NAME)?;
+        fields.push(batch.field(name, kind_of(column.kind)?)?);
+    }
+    let before = batch.mark();
+    let mut filled = batch.append_series(DeviceIndex::from_number(device), times)?;
+    for (column, field) in columns.zip(fields) {
+        // SAFETY: as promised to this function.
+        match unsafe { fill(filled, field, column, times.len()) } {
+            Ok(rest) => filled = rest,
+            Err(fault) => {
+                batch.go_back(before);
+                return Err(fault);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Gives rows one of their columns.
@@ -564,20 +575,47 @@ pub unsafe extern "C" fn tidelog_batch_append_arrow(
 ) -> tidelog_status {
     let call = || {
         // SAFETY: the caller's pointers, as the header says. Taken first, so that it is released on every way out.
-        let (array, schema) = unsafe { (arrow_in::take(array)?, arrow_in::schema(schema)?) };
+        let array = unsafe { arrow_in::take(array)? };
         let open = batch_of(batch)?;
-        // SAFETY: as above.
-        let options = unsafe { raw::options(options)? };
-        raw::check_flags(u64::from(options.reserved), 0, tidelog_arrow_options::NAME)?;
         let mut batch = open.lock()?;
-        let before = batch.mark();
         // SAFETY: as above.
-        let appended = unsafe { arrow_in::append(&mut batch, &array, schema, &options) };
-        if appended.is_err() {
-            batch.go_back(before);
-        }
-        appended.map(|()| TIDELOG_OK)
+        unsafe { append_taken(&mut batch, &array, schema, options)? };
+        Ok(TIDELOG_OK)
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_batch_append_arrow", error, call) }
+}
+
+/// # Safety
+/// The pointers are what the header says.
+unsafe fn append_taken(
+    batch: &mut Batch,
+    array: &arrow_in::Taken,
+    schema: *const ArrowSchema,
+    options: *const tidelog_arrow_options,
+) -> Result<(), Fault> {
+    // SAFETY: as promised to this function.
+    let (schema, options) = unsafe { (arrow_in::schema(schema)?, raw::options(options)?) };
+    raw::check_flags(u64::from(options.reserved), 0, tidelog_arrow_options::NAME)?;
+    let before = batch.mark();
+    // SAFETY: as above.
+    let appended = unsafe { arrow_in::append(batch, array, schema, &options) };
+    if appended.is_err() {
+        batch.go_back(before);
+    }
+    appended
+}
+
+/// Adds the rows of an Arrow record batch, which is released whatever comes of it.
+///
+/// # Safety
+/// The pointers are what the header says.
+pub unsafe fn append_arrow(
+    batch: &mut Batch,
+    array: *mut ArrowArray,
+    schema: *const ArrowSchema,
+    options: *const tidelog_arrow_options,
+) -> Result<(), Fault> {
+    // SAFETY: as promised to this function.
+    unsafe { append_taken(batch, &arrow_in::take(array)?, schema, options) }
 }

@@ -163,30 +163,7 @@ pub unsafe extern "C" fn tidelog_delete(
     let call = || {
         let store = store_of(store)?;
         // SAFETY: the caller's pointers, as the header says.
-        let (name, given, devices, range, fields) = unsafe {
-            let name = raw::text(collection, "collection")?;
-            let given = raw::options(options)?;
-            let fields = match given.fields.is_null() {
-                true => None,
-                false => Some(texts(given.fields, given.field_count, "fields")?),
-            };
-            let range = TimeRange::new(bound(given.from_ns), bound(given.to_ns));
-            (name, given, selector(&given.devices)?, range, fields)
-        };
-        raw::check_flags(u64::from(given.reserved), 0, tidelog_delete_options::NAME)?;
-        let range = range.ok_or_else(|| {
-            Fault::argument(
-                "from_ns is not before to_ns, so there is nothing to delete: correct the range",
-            )
-        })?;
-        let mut delete = match name.contains('.') {
-            true => Delete::collection(&CollectionName::parse(name)?),
-            false => Delete::database(name)?,
-        };
-        delete = delete.devices(devices).range(range);
-        if let Some(fields) = fields {
-            delete = delete.fields(fields)?;
-        }
+        let delete = unsafe { delete_of(raw::text(collection, "collection")?, options)? };
         let drawn = store.delete(&delete)?;
         // SAFETY: as above.
         unsafe { raw::put_if_wanted(stamp, drawn.0) };
@@ -194,4 +171,37 @@ pub unsafe extern "C" fn tidelog_delete(
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_delete", error, call) }
+}
+
+/// # Safety
+/// `options` is NULL or what the header says.
+pub unsafe fn delete_of(
+    name: &str,
+    options: *const tidelog_delete_options,
+) -> Result<Delete, Fault> {
+    // SAFETY: as promised to this function.
+    let (given, devices, range, fields) = unsafe {
+        let given = raw::options(options)?;
+        let fields = match given.fields.is_null() {
+            true => None,
+            false => Some(texts(given.fields, given.field_count, "fields")?),
+        };
+        let range = TimeRange::new(bound(given.from_ns), bound(given.to_ns));
+        (given, selector(&given.devices)?, range, fields)
+    };
+    raw::check_flags(u64::from(given.reserved), 0, tidelog_delete_options::NAME)?;
+    let range = range.ok_or_else(|| {
+        Fault::argument(
+            "from_ns is not before to_ns, so there is nothing to delete: correct the range",
+        )
+    })?;
+    let mut delete = match name.contains('.') {
+        true => Delete::collection(&CollectionName::parse(name)?),
+        false => Delete::database(name)?,
+    };
+    delete = delete.devices(devices).range(range);
+    if let Some(fields) = fields {
+        delete = delete.fields(fields)?;
+    }
+    Ok(delete)
 }

@@ -58,7 +58,7 @@ pub unsafe extern "C" fn tidelog_digests(
     unsafe { entry("tidelog_digests", error, call) }
 }
 
-fn level_of(level: u32) -> Result<Level, Fault> {
+pub fn level_of(level: u32) -> Result<Level, Fault> {
     Ok(match level {
         TIDELOG_LEVEL_ROOT => Level::Root,
         TIDELOG_LEVEL_YEAR => Level::Year,

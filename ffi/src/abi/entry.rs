@@ -16,9 +16,22 @@ pub(super) unsafe fn entry(
     error: *mut tidelog_error,
     call: impl FnOnce() -> Result<tidelog_status, Fault>,
 ) -> tidelog_status {
+    // SAFETY: as promised to this function.
+    unsafe {
+        match guarded(function, call) {
+            Ok(status) => {
+                write(error, &Fault::new(TIDELOG_OK, TIDELOG_KIND_NONE, ""));
+                status
+            }
+            Err(fault) => write(error, &fault),
+        }
+    }
+}
+
+/// Runs a call: not in a forked child, and a panic in it is an error.
+pub fn guarded<T>(function: &str, call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     if fork::in_child() {
-        // SAFETY: as promised to this function.
-        return unsafe { write(error, &Fault::forked()) };
+        return Err(Fault::forked());
     }
     // What a panic leaves half done is behind locks that are poisoned by it, or in the store, which is made to be dropped
     // at any time.
@@ -26,17 +39,7 @@ pub(super) unsafe fn entry(
         inject(function);
         call()
     }));
-    // SAFETY: as promised to this function.
-    unsafe {
-        match outcome {
-            Ok(Ok(status)) => {
-                write(error, &Fault::new(TIDELOG_OK, TIDELOG_KIND_NONE, ""));
-                status
-            }
-            Ok(Err(fault)) => write(error, &fault),
-            Err(panic) => write(error, &Fault::panicked(function, &panic_text(panic))),
-        }
-    }
+    outcome.unwrap_or_else(|panic| Err(Fault::panicked(function, &panic_text(panic))))
 }
 
 /// Runs a call that has no error to write: a panic gives `otherwise`.

@@ -22,7 +22,7 @@ pub(crate) fn watch() {
 }
 
 /// Is this a child of the process that made the first handle?
-pub(crate) fn in_child() -> bool {
+pub fn in_child() -> bool {
     match MARK.get() {
         None => false,
         #[cfg(target_os = "linux")]

@@ -38,17 +38,21 @@ fn structs_lie_as_they_were_frozen() {
         query::tidelog_predicate { field, reserved, comparison, value }
         query::tidelog_label { key, value }
         query::tidelog_devices { names, name_count, prefix, labels, label_count, reserved }
-        query::tidelog_query_options { struct_size, flags, limit, every_ns, fill_gap_ns, fill_value, every_unit, aggregates, fill, threads, zone, from_ns, to_ns, fields, field_count, predicates, predicate_count, predicate_stride, devices }
+        query::tidelog_query_options { struct_size, flags, limit, every_ns, fill_gap_ns, fill_value, every_unit, aggregates, fill, threads, zone, from_ns, to_ns, fields, field_count, predicates, predicate_count, predicate_stride, devices, states, state_count, state_stride }
         collection::tidelog_delete_options { struct_size, reserved, from_ns, to_ns, fields, field_count, devices }
         upkeep::tidelog_seal_report { struct_size, reserved, leaves, parents, windows, rows }
         upkeep::tidelog_check_report { struct_size, reserved, files, pages, rows, bytes, log_records, findings }
         upkeep::tidelog_stats { struct_size, poisoned, writes, rows_written, values_written, rows_applied, rows_settled, rows_evicted, waits_for_room, writes_waiting, log_syncs, log_bytes_written, log_bytes, log_segments, memory_bytes, memory_rows, memory_budget, cache_bytes, flushes, flush_failures, flushed_bytes, compactions, compaction_failures, compacted_bytes, files, file_bytes, files_broken, files_unsealed, tombstones, write_amplification }
+        copies::tidelog_backup_report { struct_size, reserved, files, bytes, rows }
+        copies::tidelog_recover_report { struct_size, manifest_replaced, files, rows, log_records, listed_again, rescued, quarantined, missing, findings }
         tail::tidelog_record { struct_size, kind, position, next, stamp, collection }
         log::tidelog_log_record { struct_size, level, target, message, lost }
         node::tidelog_peer { name, address, fingerprint }
         node::tidelog_node_options { struct_size, reserved, interval_ns, initial_delay_ns, config, listen, identity, authority, peers, peer_count, peer_stride }
         node::tidelog_repair_options { struct_size, reserved, timeout_ns, peer, collection, from_ns, to_ns }
-        node::tidelog_event { struct_size, kind, peer, outcome, why, session, leaves, rows_sent, rows_taken, bytes_sent, bytes_received, bytes_total, elapsed_ms, lost }
+        node::tidelog_group_epoch { group, reserved, epoch }
+        member::tidelog_dropped_group { struct_size, group, rows, bytes }
+        node::tidelog_event { struct_size, kind, peer, outcome, why, session, leaves, rows_sent, rows_taken, bytes_sent, bytes_received, bytes_total, elapsed_ms, lost, file, groups, group_count, group_stride }
         node::tidelog_sync_options { struct_size, reserved, timeout_ns, peer, fingerprint, identity }
     };
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/abi/layouts.txt");

@@ -17,6 +17,7 @@ mod arrow_out;
 mod batch;
 mod callback;
 mod collection;
+mod copies;
 mod digest;
 mod entry;
 pub(crate) mod fork;
@@ -24,7 +25,9 @@ pub(crate) mod fork;
 mod layout;
 mod library;
 mod log;
+mod member;
 mod node;
+mod pin;
 mod query;
 mod raw;
 mod result;
@@ -32,6 +35,32 @@ mod store;
 mod tail;
 mod upkeep;
 mod write;
+
+/// What the cxx bridge stands on.
+pub mod inside {
+    pub use super::arrow::{ArrowArray, ArrowArrayStream, ArrowSchema};
+    pub use super::batch::{
+        append_arrow, append_columns, kind_of, tidelog_arrow_options, tidelog_column,
+    };
+    pub use super::collection::{delete_of, tidelog_delete_options};
+    pub use super::digest::level_of;
+    pub use super::entry::guarded;
+    pub use super::fork::in_child;
+    pub use super::node::{
+        repair, settings, tidelog_event, tidelog_node_options, tidelog_repair_options,
+        tidelog_sync_options, visit,
+    };
+    pub use super::query::{method_of, one_field, query_of, tidelog_query_options};
+    pub use super::raw::{text, utf8};
+    pub use super::result::{OpenResult, tidelog_block, tidelog_explain};
+    pub use super::store::{open_options, tidelog_open_options};
+    pub use super::tail::{record_of, tail_of};
+    pub use super::upkeep::{seal_of, stats_of, tidelog_seal_report, tidelog_stats};
+    pub use super::write::{
+        OpenTicket, durability, receipt_of, tidelog_position, tidelog_receipt,
+        tidelog_write_options,
+    };
+}
 
 pub(crate) use callback::Callback;
 pub(crate) use library::*;

@@ -13,6 +13,7 @@ use super::query::bound;
 use super::raw::{self, Plain, Sized32};
 use super::result::{c_text, hand_out, tidelog_result};
 use super::store::{OpenStore, taken, tidelog_store};
+use crate::block::Table;
 use crate::fault::Fault;
 use crate::handle::{self, Handled};
 use crate::node::{self, Heard, Part, Peer, Settings, Visit};
@@ -167,7 +168,7 @@ fn nanos(nanos: u64) -> Option<Duration> {
 
 /// # Safety
 /// The pointers are what the header says.
-unsafe fn settings(options: *const tidelog_node_options) -> Result<Settings, Fault> {
+pub unsafe fn settings(options: *const tidelog_node_options) -> Result<Settings, Fault> {
     // SAFETY: as promised to this function.
     let (given, peers) = unsafe {
         let given = raw::options(options)?;
@@ -387,16 +388,28 @@ pub unsafe extern "C" fn tidelog_node_repair(
         unsafe {
             raw::put_if_wanted(result, std::ptr::null_mut());
             let open = handle::find::<node::OpenNode>(node.addr())?;
-            let given = raw::options(options)?;
-            raw::check_flags(u64::from(given.reserved), 0, tidelog_repair_options::NAME)?;
-            let part = part(&given)?;
-            let peer = raw::text_or_null(given.peer, "peer")?;
-            let limit = nanos(given.timeout_ns).unwrap_or(Duration::from_secs(3600));
-            hand_out(Rows::of_table(open.repair(peer, part, limit)?), result)
+            hand_out(Rows::of_table(repair(&open, options)?), result)
         }
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_node_repair", error, call) }
+}
+
+/// # Safety
+/// `options` is NULL or what the header says.
+pub unsafe fn repair(
+    node: &node::OpenNode,
+    options: *const tidelog_repair_options,
+) -> Result<Table, Fault> {
+    // SAFETY: as promised to this function.
+    unsafe {
+        let given = raw::options(options)?;
+        raw::check_flags(u64::from(given.reserved), 0, tidelog_repair_options::NAME)?;
+        let part = part(&given)?;
+        let peer = raw::text_or_null(given.peer, "peer")?;
+        let limit = nanos(given.timeout_ns).unwrap_or(Duration::from_secs(3600));
+        node.repair(peer, part, limit)
+    }
 }
 
 /// # Safety
@@ -451,6 +464,23 @@ pub const TIDELOG_EVENT_STALLED: u32 = 11;
 pub const TIDELOG_EVENT_RESUMED: u32 = 12;
 /// What is needed of the peers is here.
 pub const TIDELOG_EVENT_READY: u32 = 13;
+/// A file here is damaged: what could be read of it was kept, and peers are asked for the rest. Until it is here, answers that need it
+/// are refused.
+pub const TIDELOG_EVENT_DAMAGED: u32 = 14;
+/// A peer agrees on all that a damaged file held: what it had of it is here again.
+pub const TIDELOG_EVENT_HEALED: u32 = 15;
+
+/// A group, and its epoch where one is known.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct tidelog_group_epoch {
+    /// The group.
+    pub group: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Its epoch in the topology; zero where there is none.
+    pub epoch: u64,
+}
 
 /// Something that happened. Good during the callback only.
 #[repr(C)]
@@ -472,7 +502,7 @@ pub struct tidelog_event {
     pub leaves: u64,
     /// Rows sent for it.
     pub rows_sent: u64,
-    /// Rows taken; of files, rows in them.
+    /// Rows taken; of files, rows in them; of a damaged file, rows it had.
     pub rows_taken: u64,
     /// Bytes sent.
     pub bytes_sent: u64,
@@ -484,6 +514,14 @@ pub struct tidelog_event {
     pub elapsed_ms: u64,
     /// Events before this one that were lost because the callback was too slow.
     pub lost: u64,
+    /// Of a damaged file and of one that was healed: which, in the store's directory; else NULL.
+    pub file: *const c_char,
+    /// Of a comparison that began: its groups, with their epochs; of a damaged or healed file: its group. NULL when there are none.
+    pub groups: *const tidelog_group_epoch,
+    /// How many they are.
+    pub group_count: usize,
+    /// Bytes from one to the next.
+    pub group_stride: usize,
 }
 
 /// Handed each event, on a thread of the library's named "tidelog-events", one at a time, with no lock held: it may call any
@@ -496,8 +534,21 @@ impl Callback<tidelog_event_fn> {
     /// Hands an event over; whether more are wanted.
     pub(crate) fn event(&self, heard: &Heard) -> bool {
         let (Some(function), user) = self.parts() else { return false };
+        // SAFETY: the caller's function with the caller's pointer, one call at a time.
+        heard.tell(|event| unsafe { function(user, event) == 0 })
+    }
+}
+
+impl Heard {
+    /// Calls a function with the event, which is good during the call.
+    pub fn tell<T>(&self, to: impl FnOnce(&tidelog_event) -> T) -> T {
+        let heard = self;
         let (peer, why) = (heard.peer.as_deref().map(c_text), heard.why.as_deref().map(c_text));
-        let outcome = heard.outcome.map(c_text);
+        let (outcome, file) = (heard.outcome.map(c_text), heard.file.as_deref().map(c_text));
+        let groups = heard.groups.iter();
+        let groups: Vec<tidelog_group_epoch> = groups
+            .map(|(group, epoch)| tidelog_group_epoch { group: *group, reserved: 0, epoch: *epoch })
+            .collect();
         let pointer = |text: &Option<std::ffi::CString>| {
             text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr())
         };
@@ -516,9 +567,12 @@ impl Callback<tidelog_event_fn> {
             bytes_total: heard.bytes_total,
             elapsed_ms: heard.elapsed_ms,
             lost: heard.lost,
+            file: pointer(&file),
+            groups: if groups.is_empty() { std::ptr::null() } else { groups.as_ptr() },
+            group_count: groups.len(),
+            group_stride: size_of::<tidelog_group_epoch>(),
         };
-        // SAFETY: the caller's function with the caller's pointer, one call at a time.
-        unsafe { function(user, &raw const event) == 0 }
+        to(&event)
     }
 }
 
@@ -540,7 +594,8 @@ pub unsafe extern "C" fn tidelog_node_on_event(
         if function.is_none() {
             return Err(raw::null("function"));
         }
-        handle::find::<node::OpenNode>(node.addr())?.listen(callback)?;
+        handle::find::<node::OpenNode>(node.addr())?
+            .listen(move |heard: &Heard| callback.event(heard))?;
         Ok(TIDELOG_OK)
     };
     // SAFETY: the caller's error, as the header says.
@@ -592,17 +647,25 @@ pub unsafe extern "C" fn tidelog_sync(
         unsafe {
             raw::put_if_wanted(result, std::ptr::null_mut());
             let open = handle::find::<OpenStore>(store.addr())?;
-            let given = raw::options(options)?;
-            raw::check_flags(u64::from(given.reserved), 0, tidelog_sync_options::NAME)?;
-            let visit = Visit {
-                peer: raw::text(given.peer, "peer")?.to_owned(),
-                fingerprint: raw::text(given.fingerprint, "fingerprint")?.to_owned(),
-                identity: raw::text(given.identity, "identity")?.into(),
-                limit: nanos(given.timeout_ns).unwrap_or(Duration::from_secs(300)),
-            };
-            hand_out(Rows::of_table(node::sync(&open.store, &visit)?), result)
+            hand_out(Rows::of_table(node::sync(&open.store, &visit(options)?)?), result)
         }
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_sync", error, call) }
+}
+
+/// # Safety
+/// `options` is NULL or what the header says.
+pub unsafe fn visit(options: *const tidelog_sync_options) -> Result<Visit, Fault> {
+    // SAFETY: as promised to this function.
+    unsafe {
+        let given = raw::options(options)?;
+        raw::check_flags(u64::from(given.reserved), 0, tidelog_sync_options::NAME)?;
+        Ok(Visit {
+            peer: raw::text(given.peer, "peer")?.to_owned(),
+            fingerprint: raw::text(given.fingerprint, "fingerprint")?.to_owned(),
+            identity: raw::text(given.identity, "identity")?.into(),
+            limit: nanos(given.timeout_ns).unwrap_or(Duration::from_secs(300)),
+        })
+    }
 }

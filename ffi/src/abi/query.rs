@@ -231,6 +231,13 @@ pub struct tidelog_query_options {
     pub predicate_stride: usize,
     /// Only these devices.
     pub devices: tidelog_devices,
+    /// How long fields had a value: an equality each. A column "field_in_value" (i64, nanoseconds) behind the aggregates, or without any,
+    /// alone. The last value holds to the end of the range, or where that is open, to its own time. Fields of bool, string, i64 or u64.
+    pub states: *const tidelog_predicate,
+    /// How many they are.
+    pub state_count: usize,
+    /// `sizeof(tidelog_predicate)`, when there are any.
+    pub state_stride: usize,
 }
 
 // SAFETY: pointers and integers; there is no padding where pointers have 4 or 8 bytes but for 4 bytes at the end where they
@@ -318,10 +325,14 @@ unsafe fn value(given: &tidelog_value) -> Result<Value, Fault> {
 
 /// # Safety
 /// The pointers are what the header says.
-unsafe fn predicates(given: &tidelog_query_options) -> Result<Vec<Predicate>, Fault> {
-    let (count, stride) = (given.predicate_count, given.predicate_stride);
+unsafe fn predicates(
+    given: *const tidelog_predicate,
+    count: usize,
+    stride: usize,
+    what: &str,
+) -> Result<Vec<Predicate>, Fault> {
     // SAFETY: as promised to this function.
-    let all = unsafe { raw::structs(given.predicates, count, stride, "predicates")? };
+    let all = unsafe { raw::structs(given, count, stride, what)? };
     let predicate = |given: &tidelog_predicate| {
         let comparison = match given.comparison {
             TIDELOG_EQUAL => Comparison::Equal,
@@ -344,6 +355,22 @@ unsafe fn predicates(given: &tidelog_query_options) -> Result<Vec<Predicate>, Fa
         }
     };
     all.iter().map(predicate).collect()
+}
+
+/// What was asked as states: equalities.
+///
+/// # Safety
+/// The pointers are what the header says.
+unsafe fn states(given: &tidelog_query_options) -> Result<Vec<Predicate>, Fault> {
+    // SAFETY: as promised to this function.
+    let all = unsafe { predicates(given.states, given.state_count, given.state_stride, "states")? };
+    match all.iter().find(|state| state.comparison != Comparison::Equal) {
+        None => Ok(all),
+        Some(other) => Err(Fault::argument(format!(
+            "the state of {} is no TIDELOG_EQUAL: a state is a value that the field has",
+            other.field
+        ))),
+    }
 }
 
 fn every(given: &tidelog_query_options, zone: Option<&str>) -> Result<Option<Every>, Fault> {
@@ -394,7 +421,7 @@ fn fill_of(given: &tidelog_query_options) -> Result<Fill, Fault> {
 ///
 /// # Safety
 /// `given` is NULL or what the header says.
-unsafe fn query_of(given: *const tidelog_query_options) -> Result<(Query, bool), Fault> {
+pub unsafe fn query_of(given: *const tidelog_query_options) -> Result<(Query, bool), Fault> {
     // SAFETY: as promised to this function.
     let (given, devices, fields, range, zone, predicates) = unsafe {
         let given = raw::options(given)?;
@@ -404,8 +431,11 @@ unsafe fn query_of(given: *const tidelog_query_options) -> Result<(Query, bool),
         };
         let range = (bound(given.from_ns), bound(given.to_ns));
         let zone = raw::text_or_null(given.zone, "zone")?;
-        (given, selector(&given.devices)?, fields, range, zone, predicates(&given)?)
+        let (count, stride) = (given.predicate_count, given.predicate_stride);
+        let predicates = predicates(given.predicates, count, stride, "predicates")?;
+        (given, selector(&given.devices)?, fields, range, zone, (predicates, states(&given)?))
     };
+    let (predicates, states) = predicates;
     raw::check_flags(u64::from(given.flags), QUERY_FLAGS, tidelog_query_options::NAME)?;
     raw::check_flags(u64::from(given.aggregates), AGGREGATES, tidelog_query_options::NAME)?;
     let has = |flag: u32| given.flags & flag != 0;
@@ -416,6 +446,9 @@ unsafe fn query_of(given: *const tidelog_query_options) -> Result<(Query, bool),
         .aggregates(aggregates.map(|(_, aggregate)| *aggregate))
         .fill(fill_of(&given)?)
         .nearest(has(TIDELOG_QUERY_NEAREST));
+    for state in &states {
+        query = query.time_in_state(state.field.as_str(), state.value.as_ref());
+    }
     if let Some(fields) = fields {
         query = query.fields(fields);
     }
@@ -518,30 +551,45 @@ pub unsafe extern "C" fn tidelog_downsample(
 ) -> tidelog_status {
     let call = || {
         raw::check_put(result, "result")?;
-        let method = match method {
-            TIDELOG_MIN_MAX => Downsample::MinMax { points },
-            TIDELOG_LTTB => Downsample::Lttb { points },
-            TIDELOG_M4 => Downsample::M4 { columns: points },
-            other => {
-                return Err(Fault::argument(format!(
-                    "{other} is no method: TIDELOG_MIN_MAX (1), TIDELOG_LTTB (2) and TIDELOG_M4 (3) are"
-                )));
-            }
-        };
+        let method = method_of(method, points)?;
         // SAFETY: the caller's pointers, as the header says.
         unsafe {
             raw::put_if_wanted(result, std::ptr::null_mut());
             let store = store_of(store)?;
             let name = CollectionName::parse(raw::text(collection, "collection")?)?;
-            if raw::options(options)?.field_count != 1 {
-                return Err(Fault::argument(
-                    "fields names not exactly one field: name the one to plot",
-                ));
-            }
-            let points = store.downsample(&name, query_of(options)?.0, method)?;
+            let points = store.downsample(&name, one_field(options)?, method)?;
             hand_out(tables::points(points)?, result)
         }
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_downsample", error, call) }
+}
+
+pub fn method_of(method: u32, points: usize) -> Result<Downsample, Fault> {
+    Ok(match method {
+        TIDELOG_MIN_MAX => Downsample::MinMax { points },
+        TIDELOG_LTTB => Downsample::Lttb { points },
+        TIDELOG_M4 => Downsample::M4 { columns: points },
+        other => {
+            return Err(Fault::argument(format!(
+                "{other} is no method: TIDELOG_MIN_MAX (1), TIDELOG_LTTB (2) and TIDELOG_M4 (3) are"
+            )));
+        }
+    })
+}
+
+/// A query that names exactly one field.
+///
+/// # Safety
+/// `options` is NULL or what the header says.
+pub unsafe fn one_field(options: *const tidelog_query_options) -> Result<Query, Fault> {
+    // SAFETY: as promised to this function.
+    unsafe {
+        if raw::options(options)?.field_count != 1 {
+            return Err(Fault::argument(
+                "fields names not exactly one field: name the one to plot",
+            ));
+        }
+        Ok(query_of(options)?.0)
+    }
 }

@@ -196,7 +196,7 @@ pub(super) unsafe fn slice<'a, T: Copy>(
 ///
 /// # Safety
 /// `text` is NULL, or such a text, which nobody changes for as long as it is used.
-pub(super) unsafe fn text<'a>(text: *const c_char, what: &str) -> Result<&'a str, Fault> {
+pub unsafe fn text<'a>(text: *const c_char, what: &str) -> Result<&'a str, Fault> {
     // SAFETY: as promised to this function.
     match unsafe { text_or_null(text, what)? } {
         Some(text) => Ok(text),
@@ -220,7 +220,7 @@ pub(super) unsafe fn text_or_null<'a>(
     utf8(text.to_bytes(), what).map(Some)
 }
 
-pub(super) fn utf8<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Fault> {
+pub fn utf8<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Fault> {
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
         Fault::argument(format!("{what} is no UTF-8 from byte {at} on: convert it first"))

@@ -13,7 +13,7 @@ use crate::handle::{self, Handled};
 use crate::result::Rows;
 use std::ffi::{CString, c_char, c_void};
 use std::ptr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tidelog_engine::model::device;
 use tidelog_engine::{AnswerField, Canceller, Column, Values};
 
@@ -23,7 +23,7 @@ pub struct tidelog_result {
 }
 
 /// What a result's handle stands for.
-pub(crate) struct OpenResult {
+pub struct OpenResult {
     canceller: Option<Canceller>,
     names: Vec<CString>,
     state: Mutex<State>,
@@ -146,15 +146,62 @@ pub(super) unsafe fn hand_out(
     rows: Rows,
     result: *mut *mut tidelog_result,
 ) -> Result<tidelog_status, Fault> {
-    let names: Vec<CString> = rows.shape.fields.iter().map(|field| c_text(&field.name)).collect();
-    let fields = rows.shape.fields.iter().zip(&names);
-    let columns = fields.map(|(field, name)| described(name, field, None)).collect();
-    let canceller = rows.canceller();
-    let state = State { rows: Some(rows), shown: None, columns: Columns(columns) };
-    let handle = handle::insert(OpenResult { canceller, names, state: Mutex::new(state) })?;
+    let handle = handle::insert(OpenResult::new(rows))?;
     // SAFETY: as promised to this function.
     unsafe { raw::put_if_wanted(result, ptr::without_provenance_mut(handle)) };
     Ok(TIDELOG_OK)
+}
+
+impl OpenResult {
+    pub fn new(rows: Rows) -> Self {
+        let names: Vec<CString> =
+            rows.shape.fields.iter().map(|field| c_text(&field.name)).collect();
+        let fields = rows.shape.fields.iter().zip(&names);
+        let columns = fields.map(|(field, name)| described(name, field, None)).collect();
+        let canceller = rows.canceller();
+        let state = State { rows: Some(rows), shown: None, columns: Columns(columns) };
+        OpenResult { canceller, names, state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, State>, Fault> {
+        self.state.lock().map_err(|_| Fault::poisoned_handle())
+    }
+
+    /// The next rows, which stand where the block says until the next call; `None` at the end.
+    pub fn next(&self) -> Result<Option<tidelog_block>, Fault> {
+        let mut state = self.lock()?;
+        let State { rows, shown, .. } = &mut *state;
+        let rows = rows.as_mut().ok_or_else(streamed)?;
+        *shown = None;
+        let Some(next) = rows.next()? else { return Ok(None) };
+        Ok(Some(shown.insert(Shown::new(next, &rows.shape, &self.names)).block()))
+    }
+
+    pub fn cancel(&self) {
+        self.canceller.iter().for_each(Canceller::cancel);
+    }
+
+    /// What is left, as a stream.
+    pub fn stream(&self) -> Result<ArrowArrayStream, Fault> {
+        Ok(arrow_out::stream(self.lock()?.rows.take().ok_or_else(streamed)?))
+    }
+
+    /// `None` for results that are no query's.
+    pub fn explain(&self) -> Result<Option<tidelog_explain>, Fault> {
+        let state = self.lock()?;
+        let touched = state.rows.as_ref().ok_or_else(streamed)?.explain();
+        Ok(touched.map(|found| tidelog_explain {
+            struct_size: 0,
+            has_rows_from: u32::from(found.rows_from.is_some()),
+            rows: found.rows,
+            leaves: found.leaves,
+            days: found.days,
+            months: found.months,
+            years: found.years,
+            nearest: found.nearest,
+            rows_from_ns: found.rows_from.unwrap_or_default(),
+        }))
+    }
 }
 
 /// Names hold no control characters, so no NUL either.
@@ -262,7 +309,7 @@ pub unsafe extern "C" fn tidelog_result_columns(
         raw::check_put(columns, "columns")?;
         raw::check_put(count, "count")?;
         let open = result_of(result)?;
-        let state = open.state.lock().map_err(|_| Fault::poisoned_handle())?;
+        let state = open.lock()?;
         // SAFETY: the caller's pointers, as the header says.
         unsafe {
             raw::put_if_wanted(columns, state.columns.0.as_ptr());
@@ -292,16 +339,9 @@ pub unsafe extern "C" fn tidelog_result_next(
         let open = result_of(result)?;
         // SAFETY: the caller's pointer, as the header says.
         unsafe { raw::check_out(block)? };
-        let mut state = open.state.lock().map_err(|_| Fault::poisoned_handle())?;
-        let State { rows, shown, .. } = &mut *state;
-        let rows = rows.as_mut().ok_or_else(streamed)?;
-        *shown = None;
-        let Some(next) = rows.next()? else {
-            return Ok(TIDELOG_DONE);
-        };
-        let shown = shown.insert(Shown::new(next, &rows.shape, &open.names));
+        let Some(next) = open.next()? else { return Ok(TIDELOG_DONE) };
         // SAFETY: as above.
-        unsafe { raw::fill(block, &shown.block())? };
+        unsafe { raw::fill(block, &next)? };
         Ok(TIDELOG_OK)
     };
     // SAFETY: the caller's error, as the header says.
@@ -329,11 +369,9 @@ pub unsafe extern "C" fn tidelog_result_to_arrow(
         raw::check_put(stream, "stream")?;
         // SAFETY: the caller's pointers, as the header says.
         let handle = unsafe { taken(result) }.unwrap_or_default();
-        let open = handle::take::<OpenResult>(handle)?;
-        let mut state = open.state.lock().map_err(|_| Fault::poisoned_handle())?;
-        let rows = state.rows.take().ok_or_else(streamed)?;
+        let left = handle::take::<OpenResult>(handle)?.stream()?;
         // SAFETY: as above.
-        unsafe { raw::put_if_wanted(stream, arrow_out::stream(rows)) };
+        unsafe { raw::put_if_wanted(stream, left) };
         Ok(TIDELOG_OK)
     };
     // SAFETY: the caller's error, as the header says.
@@ -350,7 +388,7 @@ pub unsafe extern "C" fn tidelog_result_cancel(
     error: *mut tidelog_error,
 ) -> tidelog_status {
     let call = || {
-        result_of(result)?.canceller.iter().for_each(Canceller::cancel);
+        result_of(result)?.cancel();
         Ok(TIDELOG_OK)
     };
     // SAFETY: the caller's error, as the header says.
@@ -368,24 +406,10 @@ pub unsafe extern "C" fn tidelog_result_explain(
 ) -> tidelog_status {
     let call = || {
         raw::check_put(explain, "explain")?;
-        let open = result_of(result)?;
-        let state = open.state.lock().map_err(|_| Fault::poisoned_handle())?;
-        let touched = state.rows.as_ref().ok_or_else(streamed)?.explain();
-        let found = touched.unwrap_or_default();
-        let filled = tidelog_explain {
-            struct_size: 0,
-            has_rows_from: u32::from(found.rows_from.is_some()),
-            rows: found.rows,
-            leaves: found.leaves,
-            days: found.days,
-            months: found.months,
-            years: found.years,
-            nearest: found.nearest,
-            rows_from_ns: found.rows_from.unwrap_or_default(),
-        };
+        let found = result_of(result)?.explain()?;
         // SAFETY: the caller's pointer, as the header says.
-        unsafe { raw::fill(explain, &filled)? };
-        Ok(if touched.is_some() { TIDELOG_OK } else { TIDELOG_NOTHING })
+        unsafe { raw::fill(explain, &found.unwrap_or_else(raw::zeroed))? };
+        Ok(if found.is_some() { TIDELOG_OK } else { TIDELOG_NOTHING })
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_result_explain", error, call) }

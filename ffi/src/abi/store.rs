@@ -157,7 +157,7 @@ fn check_version(abi_version: u32) -> Result<(), Fault> {
     Err(Fault::new(TIDELOG_VERSION_MISMATCH, TIDELOG_KIND_UPGRADE, message))
 }
 
-fn open_options(given: &tidelog_open_options) -> Result<Options, Fault> {
+pub fn open_options(given: &tidelog_open_options) -> Result<Options, Fault> {
     raw::check_flags(u64::from(given.flags), OPEN_FLAGS, tidelog_open_options::NAME)?;
     raw::check_flags(u64::from(given.reserved), 0, tidelog_open_options::NAME)?;
     let has = |flag: u32| given.flags & flag != 0;

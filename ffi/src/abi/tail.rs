@@ -8,11 +8,11 @@ use super::store::{store_of, taken, tidelog_store};
 use super::write::tidelog_position;
 use crate::fault::Fault;
 use crate::handle::{self, Handled};
-use crate::tail::{Kind, read};
+use crate::tail::{Kind, Told, read};
 use std::ffi::{CString, c_char};
 use std::sync::Mutex;
 use std::time::Duration;
-use tidelog_engine::{Incarnation, Position, Tail};
+use tidelog_engine::{Incarnation, Position, Store, Tail, TailRecord};
 
 /// Follows what a store writes itself.
 pub struct tidelog_tail {
@@ -81,17 +81,9 @@ pub unsafe extern "C" fn tidelog_tail_open(
         // SAFETY: the caller's pointers, as the header says.
         unsafe { raw::put_if_wanted(tail, std::ptr::null_mut()) };
         let store = store_of(store)?;
-        let now = store.position().ok_or_else(|| {
-            let message =
-                "the store is open for reading only and has no log to follow: open it for writing";
-            Fault::new(TIDELOG_READ_ONLY, TIDELOG_KIND_FIX_CALL, message)
-        })?;
         // SAFETY: as above.
-        let from = match unsafe { from.as_ref() } {
-            Some(at) => Position { incarnation: Incarnation(at.incarnation), offset: at.offset },
-            None => now,
-        };
-        let state = State { tail: store.tail(from)?, collection: CString::default() };
+        let state =
+            State { tail: unsafe { tail_of(&store, from)? }, collection: CString::default() };
         let handle = handle::insert(OpenTail(Mutex::new(state)))?;
         // SAFETY: as above.
         unsafe { raw::put_if_wanted(tail, std::ptr::without_provenance_mut(handle)) };
@@ -131,14 +123,11 @@ pub unsafe extern "C" fn tidelog_tail_next(
         let Some(found) = state.tail.next(Duration::from_nanos(timeout_ns))? else {
             return Ok(TIDELOG_NOTHING);
         };
-        let told = read(&found)?;
+        let (kind, told) = record_of(&found)?;
         state.collection = c_text(&told.place);
         let filled = tidelog_record {
             struct_size: 0,
-            kind: match told.kind {
-                Kind::Rows => TIDELOG_RECORD_ROWS,
-                Kind::Delete => TIDELOG_RECORD_DELETE,
-            },
+            kind,
             position: found.position.into(),
             next: found.next.into(),
             stamp: told.stamp.0,
@@ -152,6 +141,43 @@ pub unsafe extern "C" fn tidelog_tail_next(
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_tail_next", error, call) }
+}
+
+/// # Safety
+/// `from` is NULL or can be read.
+pub unsafe fn tail_of(store: &Store, from: *const tidelog_position) -> Result<Tail, Fault> {
+    // SAFETY: as promised to this function.
+    Ok(store.tail(unsafe { position_of(store, from)? })?)
+}
+
+/// A position of a store's log; NULL: where it stands now.
+///
+/// # Safety
+/// `at` is NULL or can be read.
+pub(super) unsafe fn position_of(
+    store: &Store,
+    at: *const tidelog_position,
+) -> Result<Position, Fault> {
+    let now = store.position().ok_or_else(|| {
+        let message =
+            "the store is open for reading only and has no log to follow: open it for writing";
+        Fault::new(TIDELOG_READ_ONLY, TIDELOG_KIND_FIX_CALL, message)
+    })?;
+    // SAFETY: as promised to this function.
+    Ok(match unsafe { at.as_ref() } {
+        Some(at) => Position { incarnation: Incarnation(at.incarnation), offset: at.offset },
+        None => now,
+    })
+}
+
+/// A record, and which kind it is of.
+pub fn record_of(record: &TailRecord) -> Result<(u32, Told), Fault> {
+    let told = read(record)?;
+    let kind = match told.kind {
+        Kind::Rows => TIDELOG_RECORD_ROWS,
+        Kind::Delete => TIDELOG_RECORD_DELETE,
+    };
+    Ok((kind, told))
 }
 
 /// Ends a tail. `*tail` is NULL afterwards; NULL is no error.

@@ -6,11 +6,11 @@ use super::raw::{self, Plain, Sized32};
 use super::result::{hand_out, tidelog_result};
 use super::store::{store_of, tidelog_store};
 use crate::fault::Fault;
-use crate::progress::telling;
+use crate::progress::told_by;
 use crate::result::Rows;
 use crate::tables;
 use std::ffi::c_void;
-use tidelog_engine::UpkeepError;
+use tidelog_engine::SealReport;
 
 /// Told how far a long piece of work has come, in bytes done and to do. Called on the thread that called, while a thread of
 /// the library does the work, so it may call any function, with any handle. Returns 0 to go on, anything else to stop. It must
@@ -19,24 +19,16 @@ pub type tidelog_progress_fn =
     Option<unsafe extern "C" fn(user: *mut c_void, done: u64, total: u64) -> i32>;
 
 /// Does long work, with the caller's callback when there is one. `None` when that stopped it.
-fn told<T: Send>(
+pub(super) fn told<T: Send, E: Into<Fault> + Send>(
     progress: tidelog_progress_fn,
     user: *mut c_void,
-    work: impl FnOnce(&mut dyn FnMut(u64, u64) -> bool) -> Result<T, UpkeepError> + Send,
+    work: impl FnOnce(&mut dyn FnMut(u64, u64) -> bool) -> Result<T, E> + Send,
 ) -> Result<Option<T>, Fault> {
     let Some(function) = progress else {
-        return Ok(Some(work(&mut |_, _| true)?));
+        return work(&mut |_, _| true).map(Some).map_err(Into::into);
     };
-    let mut stopped = false;
-    let done = telling(work, |done, total| {
-        // SAFETY: the caller's function with the caller's pointer, on the caller's thread.
-        stopped |= unsafe { function(user, done, total) } != 0;
-        !stopped
-    })?;
-    match done {
-        Err(UpkeepError::Cancelled) if stopped => Ok(None),
-        done => Ok(Some(done?)),
-    }
+    // SAFETY: the caller's function with the caller's pointer, on the caller's thread.
+    told_by(|done, total| unsafe { function(user, done, total) } == 0, work)
 }
 
 /// Writes all rows in memory to files, and deletes the log they cover. The store does so by itself when memory is half full.
@@ -102,20 +94,23 @@ pub unsafe extern "C" fn tidelog_seal(
         unsafe { raw::check_out(report)? };
         let sealed = told(progress, user, |tell| store.seal_with(|| tell(0, 1)))?;
         let Some(sealed) = sealed else { return Ok(TIDELOG_STOPPED) };
-        let filled = tidelog_seal_report {
-            struct_size: 0,
-            reserved: 0,
-            leaves: sealed.leaves,
-            parents: sealed.parents,
-            windows: sealed.windows,
-            rows: sealed.rows,
-        };
         // SAFETY: as above.
-        unsafe { raw::fill_if_wanted(report, &filled)? };
+        unsafe { raw::fill_if_wanted(report, &seal_of(&sealed))? };
         Ok(TIDELOG_OK)
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_seal", error, call) }
+}
+
+pub fn seal_of(sealed: &SealReport) -> tidelog_seal_report {
+    tidelog_seal_report {
+        struct_size: 0,
+        reserved: 0,
+        leaves: sealed.leaves,
+        parents: sealed.parents,
+        windows: sealed.windows,
+        rows: sealed.rows,
+    }
 }
 
 /// Flushes, then merges the files of each group into one with the codecs that put size first, applying deletes and retention.
@@ -307,7 +302,7 @@ pub unsafe extern "C" fn tidelog_get_stats(
     unsafe { entry("tidelog_get_stats", error, call) }
 }
 
-fn stats_of(stats: &tidelog_engine::Stats) -> tidelog_stats {
+pub fn stats_of(stats: &tidelog_engine::Stats) -> tidelog_stats {
     tidelog_stats {
         struct_size: 0,
         poisoned: u32::from(stats.poisoned),

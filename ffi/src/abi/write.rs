@@ -17,7 +17,7 @@ pub struct tidelog_ticket {
 }
 
 /// What a ticket's handle stands for.
-pub(crate) struct OpenTicket(Mutex<State>);
+pub struct OpenTicket(Mutex<State>);
 
 enum State {
     OnItsWay(Option<Ticket>),
@@ -26,6 +26,30 @@ enum State {
 
 impl Handled for OpenTicket {
     const KIND: &'static str = "ticket";
+}
+
+impl OpenTicket {
+    pub fn new(ticket: Ticket) -> Self {
+        OpenTicket(Mutex::new(State::OnItsWay(Some(ticket))))
+    }
+
+    /// Every call says the same.
+    pub fn wait(&self) -> Result<tidelog_receipt, Fault> {
+        let mut state = self.0.lock().map_err(|_| Fault::poisoned_handle())?;
+        if let State::OnItsWay(waiting) = &mut *state
+            && let Some(waiting) = waiting.take()
+        {
+            *state = State::Ended(waiting.wait().map_err(Fault::from));
+        }
+        let State::Ended(ended) = &*state else { return Err(Fault::poisoned_handle()) };
+        ended.as_ref().map(receipt_of).map_err(Fault::clone)
+    }
+
+    pub fn is_done(&self) -> bool {
+        // Whoever holds it waits for it: it is not done.
+        let Ok(state) = self.0.try_lock() else { return false };
+        !matches!(&*state, State::OnItsWay(Some(waiting)) if !waiting.is_done())
+    }
 }
 
 /// As `TIDELOG_SYNC`.
@@ -97,7 +121,7 @@ unsafe impl Plain for tidelog_receipt {
 // SAFETY: as above, with a size in front.
 unsafe impl Sized32 for tidelog_receipt {}
 
-fn receipt_of(receipt: &Receipt) -> tidelog_receipt {
+pub fn receipt_of(receipt: &Receipt) -> tidelog_receipt {
     tidelog_receipt {
         struct_size: 0,
         reserved: 0,
@@ -107,7 +131,7 @@ fn receipt_of(receipt: &Receipt) -> tidelog_receipt {
     }
 }
 
-fn durability(options: &tidelog_write_options) -> Result<Durability, Fault> {
+pub fn durability(options: &tidelog_write_options) -> Result<Durability, Fault> {
     let interval = match options.interval_ns {
         0 => Duration::from_secs(1),
         nanos => Duration::from_nanos(nanos),
@@ -183,8 +207,7 @@ pub unsafe extern "C" fn tidelog_submit(
         // SAFETY: as above.
         let options = unsafe { raw::options(options)? };
         let submitted = store.submit(&*open.lock()?, durability(&options)?)?;
-        let state = State::OnItsWay(Some(submitted));
-        let handle = handle::insert(OpenTicket(Mutex::new(state)))?;
+        let handle = handle::insert(OpenTicket::new(submitted))?;
         // SAFETY: as above.
         unsafe { raw::put_if_wanted(ticket, std::ptr::without_provenance_mut(handle)) };
         Ok(TIDELOG_OK)
@@ -208,16 +231,9 @@ pub unsafe extern "C" fn tidelog_ticket_wait(
         let open = handle::find::<OpenTicket>(ticket.addr())?;
         // SAFETY: the caller's pointer, as the header says.
         unsafe { raw::check_out(receipt)? };
-        let mut state = open.0.lock().map_err(|_| Fault::poisoned_handle())?;
-        if let State::OnItsWay(waiting) = &mut *state
-            && let Some(waiting) = waiting.take()
-        {
-            *state = State::Ended(waiting.wait().map_err(Fault::from));
-        }
-        let State::Ended(ended) = &*state else { return Err(Fault::poisoned_handle()) };
-        let filled = receipt_of(ended.as_ref().map_err(Fault::clone)?);
+        let waited = open.wait()?;
         // SAFETY: as above.
-        unsafe { raw::fill_if_wanted(receipt, &filled)? };
+        unsafe { raw::fill_if_wanted(receipt, &waited)? };
         Ok(TIDELOG_OK)
     };
     // SAFETY: the caller's error, as the header says.
@@ -234,12 +250,7 @@ pub unsafe extern "C" fn tidelog_ticket_poll(
 ) -> tidelog_status {
     let call = || {
         let open = handle::find::<OpenTicket>(ticket.addr())?;
-        // Whoever holds it waits for it: it is not done.
-        let Ok(state) = open.0.try_lock() else { return Ok(TIDELOG_NOTHING) };
-        Ok(match &*state {
-            State::OnItsWay(Some(waiting)) if !waiting.is_done() => TIDELOG_NOTHING,
-            _ => TIDELOG_OK,
-        })
+        Ok(if open.is_done() { TIDELOG_OK } else { TIDELOG_NOTHING })
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_ticket_poll", error, call) }

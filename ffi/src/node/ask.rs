@@ -14,9 +14,9 @@ use tidelog_replica::protocol::{Event, Outcome, PeerState, Report};
 use tidelog_replica::{GroupState, Node, PeerReport, Status, Unseen};
 
 /// A part of what replicas share.
-pub(crate) struct Part {
-    pub(crate) collection: CollectionName,
-    pub(crate) range: TimeRange,
+pub struct Part {
+    pub collection: CollectionName,
+    pub range: TimeRange,
 }
 
 fn text(value: &str) -> Option<ValueRef<'_>> {
@@ -29,7 +29,7 @@ fn number(value: u64) -> Option<ValueRef<'static>> {
 
 impl OpenNode {
     /// Runs a future until it ends, or the node is stopped.
-    fn wait<T>(&self, work: impl AsyncFnOnce(&Node) -> T) -> Result<T, Fault> {
+    pub(super) fn wait<T>(&self, work: impl AsyncFnOnce(&Node) -> T) -> Result<T, Fault> {
         let (runtime, node) = self.parts()?;
         let mut stopping = self.stopping.subscribe();
         runtime.block_on(async {
@@ -40,15 +40,15 @@ impl OpenNode {
         })
     }
 
-    pub(crate) fn ready(&self, limit: Duration) -> Result<bool, Fault> {
+    pub fn ready(&self, limit: Duration) -> Result<bool, Fault> {
         self.wait(async |node| tokio::time::timeout(limit, node.ready()).await.is_ok())
     }
 
-    fn stands(&self) -> Result<Status, Fault> {
+    pub(super) fn stands(&self) -> Result<Status, Fault> {
         self.wait(async |node| node.status().await)?.ok_or_else(closed)
     }
 
-    pub(crate) fn status(&self) -> Result<Table, Fault> {
+    pub fn status(&self) -> Result<Table, Fault> {
         let status = self.stands()?;
         let texts = ["peer", "store", "state", "why", "address"].map(|name| (name, Text));
         let numbers = [
@@ -70,7 +70,7 @@ impl OpenNode {
         Ok(table)
     }
 
-    pub(crate) fn groups(&self) -> Result<Table, Fault> {
+    pub fn groups(&self) -> Result<Table, Fault> {
         let status = self.stands()?;
         let mut table =
             Table::new(&[("group", U64), ("state", Text), ("replicas", U64), ("linked", U64)]);
@@ -93,7 +93,7 @@ impl OpenNode {
         Ok(table)
     }
 
-    pub(crate) fn repair(
+    pub fn repair(
         &self,
         peer: Option<&str>,
         part: Option<Part>,
@@ -199,6 +199,13 @@ impl Reports {
     }
 }
 
+async fn ask(node: &Node, peer: Option<&str>, part: Option<&Only>) {
+    match part {
+        Some(part) => node.check_only(peer, part.clone()).await,
+        None => node.check(peer).await,
+    }
+}
+
 /// Compares with peers, and tells of each when it is over.
 async fn repair(
     node: &Node,
@@ -219,18 +226,33 @@ async fn repair(
         return Err(Fault::new(TIDELOG_PEER, TIDELOG_KIND_RETRY, message));
     }
     let mut events = node.events();
-    match part {
-        Some(part) => node.check_only(only, Only::new(part.collection, part.range)).await,
-        None => node.check(only).await,
-    }
+    let part = part.map(|part| Only::new(part.collection, part.range));
+    ask(node, only, part.as_ref()).await;
     let mut reports = Reports::new();
+    // A comparison that was under way may have passed by what was written last: only those that begin now count.
+    let mut begun: BTreeSet<(Arc<str>, u32)> = BTreeSet::new();
     let ended = tokio::time::timeout(limit, async {
         while !waiting.is_empty() {
             let Ok(happening) = events.recv().await else { continue };
             let Some(peer) = happening.peer.filter(|peer| waiting.contains(peer)) else { continue };
             match happening.event {
-                Event::Completed { outcome, report, .. } => reports.push(&peer, &outcome, &report),
-                Event::Failed { why, report, .. } => {
+                Event::Started { session, .. } => {
+                    begun.insert((peer, session));
+                    continue;
+                }
+                // What was asked of a link is forgotten with it.
+                Event::Connected { .. } => {
+                    ask(node, Some(&peer), part.as_ref()).await;
+                    continue;
+                }
+                Event::Completed { session, outcome, report, .. }
+                    if begun.contains(&(Arc::clone(&peer), session)) =>
+                {
+                    reports.push(&peer, &outcome, &report);
+                }
+                Event::Failed { session, why, report, .. }
+                    if begun.contains(&(Arc::clone(&peer), session)) =>
+                {
                     reports.push(&peer, &Outcome::Aborted { why }, &report);
                 }
                 _ => continue,

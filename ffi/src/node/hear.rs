@@ -12,24 +12,30 @@ use tokio::sync::broadcast::error::RecvError;
 
 /// Something that happened, as the host is told.
 #[derive(Default)]
-pub(crate) struct Heard {
-    pub(crate) kind: u32,
-    pub(crate) peer: Option<String>,
-    pub(crate) outcome: Option<&'static str>,
-    pub(crate) why: Option<String>,
-    pub(crate) session: u64,
-    pub(crate) leaves: u64,
-    pub(crate) rows_sent: u64,
-    pub(crate) rows_taken: u64,
-    pub(crate) bytes_sent: u64,
-    pub(crate) bytes_received: u64,
-    pub(crate) bytes_total: u64,
-    pub(crate) elapsed_ms: u64,
-    pub(crate) lost: u64,
+pub struct Heard {
+    pub kind: u32,
+    pub peer: Option<String>,
+    pub outcome: Option<&'static str>,
+    pub why: Option<String>,
+    pub session: u64,
+    pub leaves: u64,
+    pub rows_sent: u64,
+    pub rows_taken: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub bytes_total: u64,
+    pub elapsed_ms: u64,
+    pub lost: u64,
+    pub file: Option<String>,
+    /// Groups with their epochs.
+    pub groups: Vec<(u32, u64)>,
 }
 
 impl OpenNode {
-    pub(crate) fn listen(&self, callback: Callback<tidelog_event_fn>) -> Result<(), Fault> {
+    pub fn listen(
+        &self,
+        mut hears: impl FnMut(&Heard) -> bool + Send + 'static,
+    ) -> Result<(), Fault> {
         let (_, node) = self.parts()?;
         let mut events = node.events();
         drop(node);
@@ -37,10 +43,10 @@ impl OpenNode {
             let mut lost = 0;
             loop {
                 match events.blocking_recv() {
-                    Ok(happening) => {
-                        let heard = Heard { lost, ..told(happening) };
+                    Ok(Happening { peer, event, .. }) => {
+                        let heard = Heard { lost, ..told(peer.as_deref(), event) };
                         lost = 0;
-                        if !callback.event(&heard) {
+                        if !hears(&heard) {
                             return;
                         }
                     }
@@ -61,9 +67,9 @@ impl OpenNode {
     }
 }
 
-fn told(happening: Happening) -> Heard {
-    let heard = Heard { peer: happening.peer.map(|peer| peer.to_string()), ..Heard::default() };
-    match happening.event {
+fn told(peer: Option<&str>, event: Event) -> Heard {
+    let heard = Heard { peer: peer.map(str::to_owned), ..Heard::default() };
+    match event {
         Event::Connected { .. } => Heard { kind: TIDELOG_EVENT_CONNECTED, ..heard },
         Event::Disconnected { why, .. } => {
             Heard { kind: TIDELOG_EVENT_DISCONNECTED, why: Some(why), ..heard }
@@ -71,9 +77,25 @@ fn told(happening: Happening) -> Heard {
         Event::Refused { refusal, .. } => {
             Heard { kind: TIDELOG_EVENT_REFUSED, why: Some(refusal.text), ..heard }
         }
-        Event::Started { session, .. } => {
-            Heard { kind: TIDELOG_EVENT_STARTED, session: session.into(), ..heard }
-        }
+        Event::Started { session, groups, epochs, .. } => Heard {
+            kind: TIDELOG_EVENT_STARTED,
+            session: session.into(),
+            groups: groups.iter().zip(&epochs).map(|(group, epoch)| (group.0, epoch.0)).collect(),
+            ..heard
+        },
+        Event::Damaged { file, group, rows } => Heard {
+            kind: TIDELOG_EVENT_DAMAGED,
+            file: Some(file),
+            groups: vec![(group.0, 0)],
+            rows_taken: rows,
+            ..heard
+        },
+        Event::Healed { file, group, .. } => Heard {
+            kind: TIDELOG_EVENT_HEALED,
+            file: Some(file),
+            groups: vec![(group.0, 0)],
+            ..heard
+        },
         Event::Progress { session, report, .. } => {
             heard.comparison(TIDELOG_EVENT_PROGRESS, session, &report)
         }
@@ -123,5 +145,32 @@ impl Heard {
             bytes_total: transfer.bytes_total,
             ..self
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidelog_engine::{GroupId, StoreId};
+
+    fn heard(event: Event) -> Heard {
+        told(Some("office"), event)
+    }
+
+    #[test]
+    fn damage_and_its_end_name_the_file_and_the_group() {
+        let file = "g3/7.tide".to_owned();
+        let damaged = heard(Event::Damaged { file: file.clone(), group: GroupId(3), rows: 9 });
+        assert_eq!((damaged.kind, damaged.rows_taken), (TIDELOG_EVENT_DAMAGED, 9));
+        assert_eq!(
+            (damaged.file.as_deref(), &damaged.groups[..]),
+            (Some("g3/7.tide"), &[(3, 0)][..])
+        );
+        let healed = heard(Event::Healed { peer: StoreId([1; 16]), file, group: GroupId(3) });
+        assert_eq!((healed.kind, healed.peer.as_deref()), (TIDELOG_EVENT_HEALED, Some("office")));
+        assert_eq!(
+            (healed.file.as_deref(), &healed.groups[..]),
+            (Some("g3/7.tide"), &[(3, 0)][..])
+        );
     }
 }

@@ -7,7 +7,7 @@ use tidelog_engine::Store;
 use tidelog_replica::identity::{Fingerprint, Identity};
 
 /// Makes an identity; its fingerprint.
-pub(crate) fn identity_create(store: &Store, folder: &Path, days: u32) -> Result<String, Fault> {
+pub fn identity_create(store: &Store, folder: &Path, days: u32) -> Result<String, Fault> {
     let lifetime = Duration::from_secs(u64::from(days) * 24 * 3600);
     let identity = Identity::generate(store.store_id(), SystemTime::now(), lifetime)?;
     identity.save(folder)?;

@@ -4,12 +4,15 @@ mod ask;
 mod fault;
 mod hear;
 mod identity;
+mod member;
 mod visit;
 
 pub(crate) use ask::Part;
-pub(crate) use hear::Heard;
-pub(crate) use identity::{identity_create, identity_fingerprint};
-pub(crate) use visit::{Visit, sync};
+pub use hear::Heard;
+pub use identity::identity_create;
+pub(crate) use identity::identity_fingerprint;
+pub(crate) use member::forget;
+pub use visit::{Visit, sync};
 
 use crate::abi::{TIDELOG_CLOSED, TIDELOG_IO, TIDELOG_KIND_FIX_CALL, TIDELOG_KIND_RETRY};
 use crate::fault::Fault;
@@ -33,25 +36,25 @@ const WATCH: Duration = Duration::from_secs(2);
 const STOP: Duration = Duration::from_secs(5);
 
 /// How a store joins its peers.
-pub(crate) struct Settings {
-    pub(crate) config: Option<PathBuf>,
-    pub(crate) listen: Option<String>,
-    pub(crate) identity: Option<PathBuf>,
-    pub(crate) authority: Option<PathBuf>,
-    pub(crate) peers: Vec<Peer>,
-    pub(crate) interval: Option<Duration>,
-    pub(crate) initial_delay: Option<Duration>,
+pub struct Settings {
+    pub config: Option<PathBuf>,
+    pub listen: Option<String>,
+    pub identity: Option<PathBuf>,
+    pub authority: Option<PathBuf>,
+    pub peers: Vec<Peer>,
+    pub interval: Option<Duration>,
+    pub initial_delay: Option<Duration>,
 }
 
 /// One of the peers.
-pub(crate) struct Peer {
-    pub(crate) name: String,
-    pub(crate) address: String,
-    pub(crate) fingerprint: String,
+pub struct Peer {
+    pub name: String,
+    pub address: String,
+    pub fingerprint: String,
 }
 
 /// A node that runs, until it is stopped.
-pub(crate) struct OpenNode {
+pub struct OpenNode {
     parts: Mutex<Option<Running>>,
     /// `true` once it stops: who waits with it stops waiting.
     stopping: watch::Sender<bool>,
@@ -84,7 +87,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(crate) fn start(store: &Store, path: &Path, settings: Settings) -> Result<OpenNode, Fault> {
+pub fn start(store: &Store, path: &Path, settings: Settings) -> Result<OpenNode, Fault> {
     let runtime = runtime()?;
     let node = match &settings.config {
         Some(config) => from_file(&runtime, store, path, config, &settings)?,
@@ -203,11 +206,11 @@ impl OpenNode {
         Ok((Arc::clone(&parts.runtime), Arc::clone(&parts.node)))
     }
 
-    pub(crate) fn address(&self) -> Result<String, Fault> {
+    pub fn address(&self) -> Result<String, Fault> {
         Ok(self.parts()?.1.endpoint().local_address().to_string())
     }
 
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         let parts = locked(&self.parts).take();
         let Some(Running { runtime, node }) = parts else { return };
         self.stopping.send_replace(true);

@@ -19,15 +19,15 @@ use tidelog_replica::{Node, NodeOptions, Permanence};
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Which node, and who this is.
-pub(crate) struct Visit {
-    pub(crate) peer: String,
-    pub(crate) fingerprint: String,
-    pub(crate) identity: PathBuf,
-    pub(crate) limit: Duration,
+pub struct Visit {
+    pub peer: String,
+    pub fingerprint: String,
+    pub identity: PathBuf,
+    pub limit: Duration,
 }
 
 /// Compares once and repairs; what it came to.
-pub(crate) fn sync(store: &Store, visit: &Visit) -> Result<Table, Fault> {
+pub fn sync(store: &Store, visit: &Visit) -> Result<Table, Fault> {
     let identity = identity_of(store, &visit.identity)?;
     let own = NodeInfo::new("self", true, "", vec![identity.fingerprint()]);
     let there = vec![fingerprint(&visit.fingerprint)?];

@@ -92,6 +92,16 @@ fn callbacks_under_sanitizers() {
 }
 
 #[test]
+fn copies_pins_and_states() {
+    host("copies.c", "gcc", "c99", &[], Linked::Shared);
+}
+
+#[test]
+fn copies_under_sanitizers() {
+    host("copies.c", "gcc", "c11", &SANITIZED, Linked::Shared);
+}
+
+#[test]
 fn cpp17_over_the_header() {
     host("wrapper.cpp", "g++", "c++17", &[], Linked::Shared);
 }

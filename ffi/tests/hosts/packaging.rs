@@ -99,6 +99,11 @@ fn the_examples_do_what_they_say() {
         text.contains("hall_2,floor=1  day 1: mean 23.") && text.ends_with("200 points to plot\n"),
         "{text}"
     );
+    if cfg!(feature = "replication") {
+        let pair = examples.join("replica_pair.cpp");
+        let text = said(&compiled_and_run("g++", &pair, &folder, &["site"]));
+        assert_eq!(text, "660 rows on both, 0 differences\n");
+    }
 }
 
 /// A static library needs what `Libs.private` says, and a program with it nothing of ours at run time.
@@ -158,4 +163,113 @@ fn a_cmake_project_finds_all_three_targets_without_cargo() {
     fs::write(folder.join("CMakeLists.txt"), newer).unwrap();
     let refused = cmake().args(["-S", ".", "-B", "newer", &found]).output().unwrap();
     assert!(!refused.status.success(), "a version that is not there was found");
+}
+
+/// Two Rust runtimes in one process: beside the shared library, and in one program with the static one.
+#[test]
+fn a_host_that_is_rust_itself_links_either_library() {
+    if !have("rustc") {
+        return;
+    }
+    let source = here().join("examples/rust_host.rs");
+    for kind in ["dylib", "static"] {
+        let folder = folder(&format!("rust-{kind}"));
+        let program = folder.join("host");
+        let mut command = Command::new("rustc");
+        command.args(["--edition", "2024", "-L"]).arg(prefix().join("lib"));
+        command.args(["-l", &format!("{kind}=tidelog"), "-l", "m", "-l", "dl", "-o"]);
+        run(command.arg(&program).arg(&source));
+        let mut command = Command::new(&program);
+        command.current_dir(&folder).env("LD_LIBRARY_PATH", prefix().join("lib"));
+        assert_eq!(said(&run(&mut command)), "0.1.0\n", "{kind}");
+    }
+}
+
+const OTHER_RUST: &str = "#[unsafe(no_mangle)]
+pub extern \"C\" fn other() -> u32 {
+    std::panic::catch_unwind(|| (0..11).map(|n| format!(\"{n}\").len() as u32).sum()).unwrap_or(0)
+}
+";
+const BOTH: &str = "#include <stdio.h>
+#include <tidelog.h>
+unsigned other(void);
+int main(void)
+{
+    tidelog_store *store = NULL;
+    printf(\"%u\\n\", other());
+    return tidelog_open(TIDELOG_ABI_VERSION, \"store\", NULL, &store, NULL) | tidelog_close(&store, NULL);
+}
+";
+
+/// A program in C with another library in Rust, of the same compiler.
+#[test]
+fn a_host_with_another_rust_library_links_either() {
+    if !have("rustc") || !tools("gcc") {
+        return;
+    }
+    let folder = folder("rust-beside");
+    let (rust, c) = (folder.join("other.rs"), folder.join("both.c"));
+    fs::write(&rust, OTHER_RUST).unwrap();
+    fs::write(&c, BOTH).unwrap();
+    let mut command = Command::new("rustc");
+    command.args(["--edition", "2024", "--crate-type", "staticlib", "-o"]);
+    run(command.arg(folder.join("libother.a")).arg(&rust));
+    for (kind, flags) in [
+        ("-ltidelog", vec!["--cflags", "--libs"]),
+        ("-l:libtidelog.a", vec!["--static", "--cflags", "--libs"]),
+    ] {
+        let program = folder.join("both");
+        let flags = pkg_config(&flags);
+        let flags = flags.iter().map(|flag| if flag == "-ltidelog" { kind } else { flag });
+        let mut command = Command::new("gcc");
+        command.arg(&c).arg(folder.join("libother.a")).args(flags).args([
+            "-lpthread",
+            "-lm",
+            "-ldl",
+        ]);
+        run(command.arg("-o").arg(&program));
+        let mut command = Command::new(&program);
+        command.current_dir(&folder).env("LD_LIBRARY_PATH", prefix().join("lib"));
+        assert_eq!(said(&run(&mut command)), "12\n", "{kind}");
+    }
+}
+
+/// What is in the archive compiles and runs where it was unpacked, with no Rust on the path.
+#[test]
+fn the_archive_is_used_without_rust() {
+    if !tools("g++") || !have("tar") {
+        return;
+    }
+    let folder = folder("archive");
+    let built = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    run(Command::new("sh").arg(here().join("archive.sh")).arg(&folder).arg("--from").arg(built));
+    let script = "set -e; sha256sum -c *.sha256; tar xf *.tar.gz; cd tidelog-*/
+        test -f share/tidelog/LICENSE-MIT -a -f share/tidelog/LICENSE-APACHE; ! command -v cargo
+        export PKG_CONFIG_PATH=$PWD/lib/pkgconfig LD_LIBRARY_PATH=$PWD/lib
+        g++ -std=c++17 share/tidelog/examples/gateway.cpp $(pkg-config --cflags --libs tidelog) -o gateway
+        ./gateway site";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).current_dir(&folder).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    assert!(said(&run(&mut command)).ends_with("200 points to plot\n"));
+}
+
+/// The project that builds from source calls cargo itself, which builds all anew: minutes.
+#[test]
+fn a_cmake_project_builds_from_source() {
+    if std::env::var_os("TIDELOG_LONG").is_none() {
+        eprintln!("skipped: set TIDELOG_LONG for tests that take minutes");
+        return;
+    }
+    if !have("cmake") || !have("g++") {
+        return;
+    }
+    let folder = folder("from-source");
+    let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
+    let mut command = Command::new("cmake");
+    command.arg("-S").arg(here().join("examples/from_source")).arg("-B").arg(&folder);
+    command.arg("-DTIDELOG_PROFILE=dev").arg(format!("-Dtarget={}", target.display()));
+    run(&mut command);
+    run(Command::new("cmake").arg("--build").arg(&folder));
+    let out = run(Command::new(folder.join("gateway")).arg("site").current_dir(&folder));
+    assert!(said(&out).ends_with("200 points to plot\n"));
 }

@@ -20,6 +20,8 @@ static int32_t heard(void *user, const tidelog_event *event)
         CHECK(strcmp(event->peer, "other") == 0);
         side->connected++;
     }
+    if (event->kind == TIDELOG_EVENT_STARTED)
+        CHECK(event->group_count == 8 && event->group_stride == sizeof *event->groups && event->groups[7].group == 7);
     if (event->kind == TIDELOG_EVENT_COMPLETED) {
         CHECK(strcmp(event->outcome, "agreed") == 0);
         side->completed++;
@@ -189,6 +191,15 @@ int main(void)
     WORKS(tidelog_node_repair(b.node, &repair, &result, &error));
     WORKS(tidelog_result_close(&result, &error));
     CHECK(b.connected > 0 && b.completed > 0);
+
+    uint8_t gone[16];
+    tidelog_dropped_group dropped = {0};
+    dropped.struct_size = sizeof dropped;
+    GIVES(TIDELOG_NOT_FOUND, tidelog_node_forget(b.node, "nobody", gone, &error));
+    GIVES(TIDELOG_PEER, tidelog_node_forget(b.node, "other", gone, &error));
+    GIVES(TIDELOG_INVALID_ARGUMENT, tidelog_node_drop_group(b.node, 0, &dropped, &error));
+    WORKS(tidelog_node_behind(b.node, &result, &error));
+    WORKS(tidelog_result_close(&result, &error));
 
     /* A third comes once; to a stranger nobody speaks. */
     tidelog_sync_options sync = {0};

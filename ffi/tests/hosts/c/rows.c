@@ -421,7 +421,8 @@ static void upkeep(tidelog_store *store)
     stats.struct_size = sizeof stats;
     WORKS(tidelog_flush(store, &error));
     WORKS(tidelog_seal(store, NULL, NULL, &sealed, &error));
-    CHECK(sealed.leaves > 0 && sealed.rows > 0);
+    /* The store may have done so by itself, a moment before. */
+    CHECK((sealed.leaves > 0) == (sealed.rows > 0));
     GIVES(TIDELOG_STOPPED, tidelog_compact(store, stop, &told, &error));
     CHECK(told == 1);
     WORKS(tidelog_compact(store, NULL, NULL, &error));

@@ -1,5 +1,10 @@
-// The C++ header, with exceptions and without: TAKE gives the value of what may fail, FAILS looks that it does.
+// The C++ classes, by the header over the C ABI, with exceptions and without, and by the bridge of bindings/cpp: all mean the same.
+// TAKE gives the value of what may fail, FAILS looks that it does.
+#ifdef TIDELOG_TEST_BRIDGE
+#include "tidelog_cxx.hpp"
+#else
 #include "tidelog.hpp"
+#endif
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -126,6 +131,8 @@ static void ask(const tidelog::Store &store) {
     CHECK(count(Query().where("pressure", TIDELOG_GREATER, 49.4)) == 1);
     CHECK(count(Query().label("line", "north")) == 101 && count(Query().device_prefix("pump_2")) == 3);
     CHECK(count(Query().devices({})) == 0);
+    auto open_for = TAKE(boiler.query(Query().from(0).to(100'000'000'000).devices({"pump_1,line=north"}).time_in_state("state", "open")));
+    for (const auto &block : open_for) CHECK(block.column("state_in_open").at<std::int64_t>(0) == 50'000'000'000);
     CHECK(count(Query().every(TIDELOG_DAY, "Asia/Tokyo").all_devices().aggregates(TIDELOG_MAX).fields({"pressure"})) == 1);
     CHECK(TAKE(TAKE(boiler.latest()).count()) == 2);
     CHECK(TAKE(TAKE(store.downsample("plant.boiler", Query().fields({"pressure"}).device_prefix("pump_1"), TIDELOG_LTTB, 10)).count()) == 10);
@@ -146,7 +153,8 @@ static void ask(const tidelog::Store &store) {
     ArrowArrayStream stream;
     auto rest = TAKE(boiler.query());
     TAKE(rest.to_arrow(stream));
-    CHECK(stream.release && !rest.get());
+    CHECK(stream.release);
+    FAILS(TIDELOG_INVALID_HANDLE, rest.next());
     stream.release(&stream);
 }
 
@@ -159,7 +167,20 @@ static void change(tidelog::Store &store, tidelog::Store &other) {
     CHECK(TAKE(TAKE(boiler.compare(other)).count()) == 1);
     FAILS(TIDELOG_INVALID_ARGUMENT, boiler.set_retention("for ever"));
     TAKE(store.flush());
-    TAKE(store.compact());
+    CHECK(TAKE(store.seal()).has_value() && TAKE(store.compact()));
+    bool told = false;
+    CHECK(TAKE(store.compact([&](std::uint64_t done, std::uint64_t total) { return told = true, done <= total; })));
+    CHECK(!TAKE(store.check([&](std::uint64_t, std::uint64_t) { return told = true, false; })));
+    CHECK(told && TAKE(TAKE(store.check([](std::uint64_t, std::uint64_t) { return true; }))->count()) == 0);
+#ifndef TIDELOG_NO_EXCEPTIONS
+    bool thrown = false;
+    try {
+        store.check([](std::uint64_t, std::uint64_t) -> bool { throw std::out_of_range("comes out of the call"); });
+    } catch (const std::out_of_range &) {
+        thrown = true;
+    }
+    CHECK(thrown);
+#endif
     CHECK(TAKE(TAKE(store.check()).count()) == 0);
     CHECK(TAKE(store.stats()).files > 0);
 }
@@ -180,10 +201,23 @@ static void follow(tidelog::Store &store) {
     CHECK(!TAKE(again.next({})));
 }
 
+// A class that hears events, and says when it goes.
+class Counter : public tidelog::EventHandler {
+  public:
+    Counter(std::atomic<int> &heard, std::atomic<bool> &gone) : heard_(heard), gone_(gone) {}
+    ~Counter() override { gone_ = true; }
+    bool on_event(const tidelog_event &event) override { return event.struct_size == sizeof event && ++heard_ > 0; }
+
+  private:
+    std::atomic<int> &heard_;
+    std::atomic<bool> &gone_;
+};
+
 static void nodes(tidelog::Store &a, tidelog::Store &b) {
     if (!(tidelog_features() & TIDELOG_FEATURE_REPLICATION)) return;
     const auto key_a = TAKE(tidelog::create_identity(a, "key_a")), key_b = TAKE(tidelog::create_identity(b, "key_b"));
-    std::atomic<int> heard{0};
+    std::atomic<int> heard{0}, counted{0};
+    std::atomic<bool> gone{false};
     {
         auto first = TAKE(tidelog::Node::start(a, "127.0.0.1:0", "key_a", {{"b", "127.0.0.1:9", key_b}}));
         TAKE(first.on_event([&heard](const tidelog_event &) { return ++heard < 1000; }));
@@ -191,12 +225,18 @@ static void nodes(tidelog::Store &a, tidelog::Store &b) {
         TAKE(first.on_event([](const tidelog_event &) -> bool { throw std::runtime_error("ends the handler"); }));
 #endif
         auto second = TAKE(tidelog::Node::start(b, "127.0.0.1:0", "key_b", {{"a", TAKE(first.address()), key_a}}));
+        TAKE(second.on_event(std::make_unique<Counter>(counted, gone)));
         CHECK(TAKE(second.ready(std::chrono::minutes(1))));
         CHECK(TAKE(TAKE(second.status()).count()) == 1);
         CHECK(TAKE(TAKE(second.repair()).count()) == 1);
         CHECK(TAKE(TAKE(a.collection("plant.boiler").compare(b)).count()) == 0);
         TAKE(second.stop());
+        CHECK(gone && counted > 0);
         FAILS(TIDELOG_INVALID_HANDLE, second.status());
+        // Without staying; and nobody is there.
+        const tidelog::Peer peer{"a", TAKE(first.address()), key_a};
+        CHECK(TAKE(TAKE(tidelog::sync(b, peer, "key_b")).count()) == 1);
+        FAILS(TIDELOG_PEER, tidelog::sync(b, tidelog::Peer{"a", "127.0.0.1:9", key_a}, "key_b", std::chrono::milliseconds(300)));
     }
     CHECK(heard > 0);
 }

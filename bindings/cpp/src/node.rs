@@ -1,0 +1,110 @@
+//! Nodes, and C++ classes that hear what happens with them.
+
+use crate::bridge::edge::EventHandler;
+use crate::failure::{Failure, run};
+use crate::plain::{Event, NodeOptions, RepairOptions, SyncOptions};
+use crate::rows::Rows;
+use crate::store::Store;
+use cxx::UniquePtr;
+use std::path::Path;
+use std::time::Duration;
+use tidelog_ffi::inside::{
+    self, OpenNode, identity_create, in_child, repair, settings, utf8, visit,
+};
+
+/// How long the certificate of a key that is made here is good.
+const DAYS: u32 = 3650;
+
+pub struct Node(Option<OpenNode>);
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Its threads are not in a forked child.
+        if in_child() {
+            std::mem::forget(self.0.take());
+        }
+    }
+}
+
+pub fn create_identity(store: &Store, folder: &[u8]) -> Result<String, Failure> {
+    run("tidelog::create_identity", || {
+        identity_create(store.get()?, Path::new(utf8(folder, "folder")?), DAYS)
+    })
+}
+
+/// # Safety
+/// The options are what the header says.
+pub unsafe fn sync(store: &Store, options: &SyncOptions) -> Result<Box<Rows>, Failure> {
+    run("tidelog::sync", || {
+        // SAFETY: as promised to this function.
+        let visit = unsafe { visit(&raw const options.0)? };
+        Ok(Rows::boxed(inside::Rows::of_table(inside::sync(store.get()?, &visit)?)))
+    })
+}
+
+/// # Safety
+/// The options are what the header says.
+pub unsafe fn start(store: &Store, options: &NodeOptions) -> Result<Box<Node>, Failure> {
+    run("tidelog::Node::start", || {
+        // SAFETY: as promised to this function.
+        let settings = unsafe { settings(&raw const options.0)? };
+        Ok(Box::new(Node(Some(inside::start(store.get()?, &store.path, settings)?))))
+    })
+}
+
+/// A handler of C++ on the thread of its node.
+struct Hearing(UniquePtr<EventHandler>);
+
+// SAFETY: one thread has it, and it is called there and dropped there; `EventHandler` says so to whoever writes one.
+unsafe impl Send for Hearing {}
+
+impl Hearing {
+    /// What it throws ends it, for nobody could be told.
+    fn hear(&mut self, event: &Event) -> bool {
+        self.0.as_mut().is_some_and(|handler| handler.on_event(event).unwrap_or(false))
+    }
+}
+
+impl Node {
+    fn get(&self) -> Result<&OpenNode, inside::Fault> {
+        self.0.as_ref().ok_or_else(inside::Fault::forked)
+    }
+
+    pub fn stop(&self) -> Result<(), Failure> {
+        run("tidelog::Node::stop", || {
+            self.get()?.stop();
+            Ok(())
+        })
+    }
+
+    pub fn address(&self) -> Result<String, Failure> {
+        run("tidelog::Node::address", || self.get()?.address())
+    }
+
+    pub fn ready(&self, timeout_ns: u64) -> Result<bool, Failure> {
+        run("tidelog::Node::ready", || self.get()?.ready(Duration::from_nanos(timeout_ns)))
+    }
+
+    pub fn status(&self) -> Result<Box<Rows>, Failure> {
+        run("tidelog::Node::status", || {
+            Ok(Rows::boxed(inside::Rows::of_table(self.get()?.status()?)))
+        })
+    }
+
+    /// # Safety
+    /// The options are what the header says.
+    pub unsafe fn repair(&self, options: &RepairOptions) -> Result<Box<Rows>, Failure> {
+        run("tidelog::Node::repair", || {
+            // SAFETY: as promised to this function.
+            let table = unsafe { repair(self.get()?, &raw const options.0)? };
+            Ok(Rows::boxed(inside::Rows::of_table(table)))
+        })
+    }
+
+    pub fn on_event(&self, handler: UniquePtr<EventHandler>) -> Result<(), Failure> {
+        run("tidelog::Node::on_event", || {
+            let mut hearing = Hearing(handler);
+            self.get()?.listen(move |heard| heard.tell(|event| hearing.hear(&Event(*event))))
+        })
+    }
+}
