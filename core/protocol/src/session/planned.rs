@@ -84,7 +84,7 @@ impl Pending {
             let Item::Suspects { scope, range, devices } = item else { continue };
             let key = (scope.clone(), range.first(), range.last());
             if windows.len() == WINDOWS_MAX && !windows.contains_key(&key) {
-                rest.push(Item::Suspects { scope, range, devices });
+                put_back(&mut rest, scope, range, devices);
                 continue;
             }
             let (ours, theirs) = (Side::default(), Side::default());
@@ -162,6 +162,20 @@ impl Decided {
     }
 }
 
+/// What waits for the next round; parts of one stretch together, as they were.
+fn put_back(rest: &mut Vec<Item>, scope: Scope, part: TimeRange, devices: Vec<(String, bool)>) {
+    if let Some(Item::Suspects { scope: own, range, devices: none }) = rest.last_mut()
+        && *own == scope
+        && none.is_empty()
+        && devices.is_empty()
+        && range.last().checked_add(1) == Some(part.first())
+    {
+        *range = range.hull(part);
+        return;
+    }
+    rest.push(Item::Suspects { scope, range: part, devices });
+}
+
 /// A long stretch in parts that begin and end with UTC days.
 fn by_days(item: Item) -> Vec<Item> {
     let Item::Suspects { scope, range, devices } = item else { return Vec::new() };
@@ -221,9 +235,16 @@ mod tests {
     #[test]
     fn a_round_takes_a_thousand_windows_and_leaves_the_others() {
         let mut suspects: Vec<Item> = vec![stretch(0, 1_200 * 30 * DAY - 1), stretch(-DAY, -1)];
-        let first = Pending::take(&mut suspects);
-        assert_eq!(first.windows.len(), WINDOWS_MAX);
-        let rest = Pending::take(&mut suspects);
-        assert_eq!((first.windows.len() + rest.windows.len(), suspects.len()), (1_201, 0));
+        let (mut rounds, mut planned) = (Vec::new(), Vec::new());
+        while !suspects.is_empty() {
+            let pending = Pending::take(&mut suspects);
+            rounds.push(pending.windows.len());
+            planned.extend(pending.windows.iter().map(|window| window.range));
+        }
+        assert_eq!(rounds, [WINDOWS_MAX, 201]);
+        planned.sort_by_key(|range| range.first());
+        let touch = |pair: &[TimeRange]| pair[0].last() + 1 == pair[1].first();
+        assert!(planned.windows(2).all(touch), "each once");
+        assert_eq!(planned[0].hull(planned[1_200]).first(), -DAY);
     }
 }
