@@ -49,7 +49,7 @@ impl Rows {
     }
 
     /// The next rows, at least one; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<Block>, Fault> {
+    pub(crate) fn next(&mut self) -> Result<Option<Block>, Fault> {
         match &self.failed {
             Some(fault) => Err(fault.clone()),
             None => self.draw().inspect_err(|fault| self.failed = Some(fault.clone())),

@@ -58,14 +58,14 @@ impl Store {
 
     pub fn write(&self, batch: &Batch, options: &WriteOptions) -> Result<Receipt, Failure> {
         run("tidelog::Store::write", || {
-            let written = self.get()?.write(&*batch.lock(), durability(&options.0)?)?;
+            let written = self.get()?.write(&batch.lock(), durability(&options.0)?)?;
             Ok(Receipt(receipt_of(&written)))
         })
     }
 
     pub fn submit(&self, batch: &Batch, options: &WriteOptions) -> Result<Box<Ticket>, Failure> {
         run("tidelog::Store::submit", || {
-            let ticket = self.get()?.submit(&*batch.lock(), durability(&options.0)?)?;
+            let ticket = self.get()?.submit(&batch.lock(), durability(&options.0)?)?;
             Ok(Box::new(Ticket(OpenTicket::new(ticket))))
         })
     }
