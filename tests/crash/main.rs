@@ -12,11 +12,13 @@
 //! - `aside`: a damaged file set aside and healed.
 //! - `snapshot`: files of another store received and installed.
 //! - `settled`: nodes that stand for rows, taken from another store.
+//! - `borrowed`: rollups that another store lends, taken and merged.
 //! - `drop_group`: a group is given up beside a write.
 //!
 //! `TIDELOG_LONG=1` runs more of everything.
 
 mod aside;
+mod borrowed;
 mod drop_group;
 mod faults;
 mod history;

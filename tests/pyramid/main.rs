@@ -2,6 +2,7 @@
 //! order, stored nodes say what rows say, bit for bit.
 
 mod background;
+mod borrowed;
 mod counts;
 mod exchange;
 mod fresh;

@@ -19,7 +19,7 @@ pub(crate) const KEEP: &str = "raw=3d,1h=10d,1d=38d";
 const KEEP_SHORT: &str = "raw=1d,1h=2d";
 pub(crate) const DAYS: i64 = 70;
 
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options::new().upkeep(Upkeep::Caller).groups(2)
 }
 

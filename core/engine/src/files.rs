@@ -90,6 +90,7 @@ pub(crate) struct FileSet {
     aside: Arc<Vec<Vec<OpenFile>>>,
     nodes: Arc<Vec<Vec<OpenNodes>>>,
     settled: Arc<Vec<Vec<OpenNodes>>>,
+    borrowed: Arc<Vec<Vec<OpenNodes>>>,
 }
 
 impl FileSet {
@@ -98,6 +99,7 @@ impl FileSet {
         let (mut rows, mut aside): (Vec<Vec<OpenFile>>, Vec<Vec<OpenFile>>) = Default::default();
         let (mut nodes, mut settled): (Vec<Vec<OpenNodes>>, Vec<Vec<OpenNodes>>) =
             Default::default();
+        let mut borrowed: Vec<Vec<OpenNodes>> = vec![Vec::new(); groups];
         rows.resize_with(groups, Vec::new);
         aside.resize_with(groups, Vec::new);
         nodes.resize_with(groups, Vec::new);
@@ -111,7 +113,11 @@ impl FileSet {
                     list.get_mut(group).into_iter().for_each(|files| files.push(open.clone()))
                 }
                 AnyFile::Nodes(open) => {
-                    let list = if open.entry.settled { &mut settled } else { &mut nodes };
+                    let list = match (open.entry.settled, open.entry.borrowed) {
+                        (true, _) => &mut settled,
+                        (_, true) => &mut borrowed,
+                        _ => &mut nodes,
+                    };
                     list.get_mut(group).into_iter().for_each(|files| files.push(open.clone()))
                 }
             }
@@ -119,12 +125,12 @@ impl FileSet {
         for files in rows.iter_mut().chain(&mut aside) {
             files.sort_by_key(|open| open.entry.id);
         }
-        for files in nodes.iter_mut().chain(&mut settled) {
+        for files in nodes.iter_mut().chain(&mut settled).chain(&mut borrowed) {
             files.sort_by_key(|open| open.entry.id);
         }
         let (rows, aside) = (Arc::new(rows), Arc::new(aside));
         let (nodes, settled) = (Arc::new(nodes), Arc::new(settled));
-        FileSet { state, rows, aside, nodes, settled }
+        FileSet { state, rows, aside, nodes, settled, borrowed: Arc::new(borrowed) }
     }
 
     /// The files of rows of a group, oldest first, but for those that are set aside.
@@ -152,14 +158,19 @@ impl FileSet {
         self.settled.get(group.0 as usize).map_or(&[], Vec::as_slice)
     }
 
+    /// The files of nodes of a group that other stores lent, oldest first: they count only where there are no rows.
+    pub(crate) fn borrowed(&self, group: GroupId) -> &[OpenNodes] {
+        self.borrowed.get(group.0 as usize).map_or(&[], Vec::as_slice)
+    }
+
     /// All files of rows, but for those that are set aside.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &OpenFile> + '_ {
         self.rows.iter().flatten()
     }
 
-    /// All files of nodes, settled ones too.
+    /// All files of nodes, settled and borrowed ones too.
     pub(crate) fn all_nodes(&self) -> impl Iterator<Item = &OpenNodes> + '_ {
-        self.nodes.iter().chain(self.settled.iter()).flatten()
+        self.nodes.iter().chain(self.settled.iter()).chain(self.borrowed.iter()).flatten()
     }
 
     /// All files of both kinds.

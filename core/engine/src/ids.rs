@@ -31,6 +31,17 @@ impl Tier {
         Self::ALL.get(usize::from(number)).copied()
     }
 
+    /// The tier of the rollups of a level, if it has any.
+    pub(crate) fn of_level(level: Level) -> Option<Self> {
+        match level {
+            Level::Year => Some(Tier::Year),
+            Level::Month => Some(Tier::Month),
+            Level::Day => Some(Tier::Day),
+            Level::Window => Some(Tier::Hour),
+            _ => None,
+        }
+    }
+
     /// The level of its windows.
     pub(crate) fn level(self) -> Level {
         match self {

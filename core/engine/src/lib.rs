@@ -40,11 +40,11 @@ pub use retention::{Retention, RetentionError};
 pub use store::{
     Applied, Aside, BackupError, BackupReport, CheckReport, Closed, CollectionStats, CompareError,
     CompareReport, Content, ContentRow, Delete, Difference, DigestRow, Finding, GroupInfo,
-    Incoming, Installed, OpenReport, Partial, ROLLUPS_BYTES_MAX, Receipt, RecoverError,
+    Incoming, Installed, Lent, OpenReport, Partial, ROLLUPS_BYTES_MAX, Receipt, RecoverError,
     RecoverReport, RowPacker, SNAPSHOT_FILE_BYTES_MAX, SNAPSHOT_FILES_MAX, SealReport,
     SettledClaim, SettledClaims, SettledNodes, SettledTaken, SnapshotError, SnapshotFile,
-    StateApplied, StatePart, Stats, Store, Ticket, TierStats, adopt, adopt_on, recover, recover_on,
-    state_root,
+    StateApplied, StatePart, Stats, Store, Taken, Ticket, TierStats, adopt, adopt_on, recover,
+    recover_on, state_root,
 };
 /// Reads a delete as [`TailRecord::tombstone_bytes`] gives it.
 ///

@@ -40,6 +40,8 @@ pub(crate) struct Written {
     pub(crate) summary: Summary,
     /// Of nodes: they are data.
     pub(crate) settled: bool,
+    /// Of nodes: another store lent them.
+    pub(crate) borrowed: bool,
     /// Of rows: which of them no node counts.
     pub(crate) uncounted: Vec<TimeRange>,
     pub(crate) collections: Vec<CollectionName>,
@@ -239,8 +241,18 @@ impl GroupWriter {
         let directory = Directory { summary, origins, sections }.encode();
         let Header { group, tier, id, .. } = *self.file.header();
         let (len, blake3) = self.file.finish(&directory)?;
-        let (settled, uncounted) = (false, vec![range]);
-        Ok(Some(Written { id, group, tier, len, blake3, summary, settled, uncounted, collections }))
+        Ok(Some(Written {
+            id,
+            group,
+            tier,
+            len,
+            blake3,
+            summary,
+            settled: false,
+            borrowed: false,
+            uncounted: vec![range],
+            collections,
+        }))
     }
 
     /// Lengths of the pages of rows at these times.

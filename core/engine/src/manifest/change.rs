@@ -265,7 +265,11 @@ pub(crate) fn read_position(reader: &mut Reader<'_>) -> Result<Position, Malform
 
 fn write_file(writer: &mut Writer, entry: &FileEntry) {
     writer.varint(entry.id.0).u32(entry.group.0).u8(entry.tier as u8);
-    writer.u8(u8::from(entry.dense)).u8(u8::from(entry.settled));
+    writer.u8(u8::from(entry.dense)).u8(match (entry.settled, entry.borrowed) {
+        (false, false) => MEMORY,
+        (true, _) => SETTLED,
+        (false, true) => BORROWED,
+    });
     write_ranges(writer, &entry.uncounted);
     writer.varint(entry.len).raw(&entry.blake3);
     writer.varint(entry.rows).varint(entry.values).varint(u64::from(entry.series));
@@ -275,12 +279,18 @@ fn write_file(writer: &mut Writer, entry: &FileEntry) {
 }
 
 fn read_file(reader: &mut Reader<'_>) -> Result<FileEntry, Malformed> {
+    let (id, group) = (FileId(reader.varint()?), GroupId(reader.u32()?));
+    let (tier, dense, standing) = (read_tier(reader)?, read_flag(reader)?, reader.u8()?);
+    if standing > BORROWED {
+        return Err(Malformed("nodes are neither a memory, nor settled, nor borrowed"));
+    }
     Ok(FileEntry {
-        id: FileId(reader.varint()?),
-        group: GroupId(reader.u32()?),
-        tier: read_tier(reader)?,
-        dense: read_flag(reader)?,
-        settled: read_flag(reader)?,
+        id,
+        group,
+        tier,
+        dense,
+        settled: standing == SETTLED,
+        borrowed: standing == BORROWED,
         uncounted: read_ranges(reader)?,
         made_as: None,
         len: reader.varint()?,
@@ -459,6 +469,10 @@ fn read_flag(reader: &mut Reader<'_>) -> Result<bool, Malformed> {
     }
 }
 
+/// What nodes of a file are; rows are none of it.
+const MEMORY: u8 = 0;
+const SETTLED: u8 = 1;
+const BORROWED: u8 = 2;
 const PAYLOAD_ALIGN: usize = 16;
 const CHANGE_BYTES_MIN: usize = 2;
 const NAME_BYTES_MIN: usize = 2;

@@ -40,6 +40,7 @@ fn check_file(state: &State, entry: &FileEntry) -> Result<(), Malformed> {
     require(entry.group.0 < state.groups, "a file's group is not among the store's groups")?;
     require(entry.len > 0, "a file has no bytes")?;
     require(!entry.settled || entry.tier != Tier::Raw, "rows cannot be settled")?;
+    require(!entry.borrowed || entry.tier != Tier::Raw, "rows cannot be borrowed")?;
     require(entry.stamps.0 <= entry.stamps.1, "a file's least stamp is above its greatest")
 }
 

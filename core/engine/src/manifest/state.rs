@@ -44,6 +44,8 @@ pub(crate) struct FileEntry {
     pub(crate) dense: bool,
     /// A file of nodes that are data: what they are of is gone.
     pub(crate) settled: bool,
+    /// A file of nodes that another store lent: of windows whose rows are not here.
+    pub(crate) borrowed: bool,
     /// The stretches of time of whose rows here the pyramid's stored nodes do not count all: sorted, apart from each
     /// other. None for files of nodes.
     pub(crate) uncounted: Vec<TimeRange>,

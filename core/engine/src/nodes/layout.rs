@@ -17,6 +17,11 @@ const _: () = assert!(4 + 8 + 4 + 8 + 8 + 4 + 4 + 4 == BLOCK_LEN);
 const _: () = assert!(8 + 8 + 4 + 4 == LEAF_LEN);
 const _: () = assert!(8 + 8 + 32 == TREE_LEN);
 
+/// What the nodes of a section are.
+const MEMORY: u8 = 0;
+const SETTLED: u8 = 1;
+const BORROWED: u8 = 2;
+
 /// Of nodes that are data, for what they are of is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SettledUpTo {
@@ -34,6 +39,8 @@ pub(crate) struct NodeSection {
     pub(crate) fields: Vec<FieldKey>,
     /// Its nodes are data.
     pub(crate) settled: Option<SettledUpTo>,
+    /// Its nodes are lent by another store, which had applied every tombstone up to this stamp.
+    pub(crate) borrowed: Option<Stamp>,
     /// From the start of the first window to the end of the last.
     pub(crate) range: TimeRange,
     pub(crate) nodes: u64,
@@ -62,9 +69,11 @@ impl NodeSection {
 
     fn encode(&self, writer: &mut Writer) {
         write_collection(writer, &self.name, self.leaf, &self.fields);
-        writer.option(self.settled, |writer, settled| {
-            writer.i64(settled.cut).u64(settled.cleaned.0);
-        });
+        match (self.settled, self.borrowed) {
+            (None, None) => writer.u8(MEMORY),
+            (Some(settled), _) => writer.u8(SETTLED).i64(settled.cut).u64(settled.cleaned.0),
+            (None, Some(cleaned)) => writer.u8(BORROWED).u64(cleaned.0),
+        };
         writer.i64(self.range.first()).i64(self.range.last());
         writer.varint(self.nodes).varint(self.rollups).varint(u64::from(self.series));
         for table in [self.names, self.blocks, self.leaves, self.tree] {
@@ -74,9 +83,16 @@ impl NodeSection {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let (name, leaf, fields) = read_collection(reader)?;
-        let settled = reader.option(|reader| {
-            Ok(SettledUpTo { cut: reader.i64()?, cleaned: Stamp(reader.u64()?) })
-        })?;
+        let (mut settled, mut borrowed) = (None, None);
+        match reader.u8()? {
+            MEMORY => {}
+            SETTLED => {
+                let (cut, cleaned) = (reader.i64()?, Stamp(reader.u64()?));
+                settled = Some(SettledUpTo { cut, cleaned });
+            }
+            BORROWED => borrowed = Some(Stamp(reader.u64()?)),
+            _ => return Err(Malformed("nodes are neither a memory, nor settled, nor borrowed")),
+        }
         let range = read_range(reader)?;
         let (nodes, rollups) = (reader.varint()?, reader.varint()?);
         let series = reader.varint32()?;
@@ -96,6 +112,7 @@ impl NodeSection {
             leaf,
             fields,
             settled,
+            borrowed,
             range,
             nodes,
             rollups,

@@ -26,6 +26,8 @@ pub(crate) struct NodeWriter {
     effort: Effort,
     /// Of settled nodes: every tombstone up to this stamp was applied.
     cleaned: Option<Stamp>,
+    /// Another store lent the nodes, and had applied every tombstone up to this stamp.
+    borrowed: Option<Stamp>,
     sections: Vec<NodeSection>,
     section: Option<OpenSection>,
 }
@@ -63,12 +65,19 @@ impl NodeWriter {
         assert!(tier != Tier::Raw, "rows have files of their own");
         let header = Header { group, groups, tier, id, store };
         let file = ContainerWriter::create(disk, header)?;
-        Ok(NodeWriter { file, effort, cleaned: None, sections: Vec::new(), section: None })
+        let (sections, section) = (Vec::new(), None);
+        Ok(NodeWriter { file, effort, cleaned: None, borrowed: None, sections, section })
     }
 
     /// The nodes are data from now on: what they are of is gone. Every tombstone up to this stamp was applied.
     pub(crate) fn settled(mut self, cleaned: Stamp) -> Self {
         self.cleaned = Some(cleaned);
+        self
+    }
+
+    /// The nodes are lent by another store, which had applied every tombstone up to this stamp.
+    pub(crate) fn borrowed(mut self, cleaned: Stamp) -> Self {
+        self.borrowed = Some(cleaned);
         self
     }
 
@@ -206,7 +215,7 @@ impl NodeWriter {
             range,
             // Nodes are of what was visible: they have no versions.
             stamps: (Stamp::ZERO, Stamp::ZERO),
-            cleaned: self.cleaned.unwrap_or(Stamp::ZERO),
+            cleaned: self.cleaned.or(self.borrowed).unwrap_or(Stamp::ZERO),
             dense: self.effort == Effort::Dense,
             rows: sum(|section| section.nodes),
             values: sum(|section| section.rollups),
@@ -216,9 +225,18 @@ impl NodeWriter {
         let directory = NodeSection::encode_all(&self.sections);
         let Header { group, tier, id, .. } = *self.file.header();
         let (len, blake3) = self.file.finish(&directory)?;
-        let settled = self.cleaned.is_some();
-        let uncounted = Vec::new();
-        Ok(Some(Written { id, group, tier, len, blake3, summary, settled, uncounted, collections }))
+        Ok(Some(Written {
+            id,
+            group,
+            tier,
+            len,
+            blake3,
+            summary,
+            settled: self.cleaned.is_some(),
+            borrowed: self.borrowed.is_some(),
+            uncounted: Vec::new(),
+            collections,
+        }))
     }
 
     fn section(&mut self) -> &mut OpenSection {
@@ -258,6 +276,7 @@ impl NodeWriter {
             leaf: section.leaf,
             fields: section.fields,
             settled: section.settled,
+            borrowed: self.borrowed,
             range,
             nodes: section.nodes,
             rollups: section.rollups,

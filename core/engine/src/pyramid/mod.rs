@@ -5,21 +5,25 @@
 //! not stored, the rows below it are read. Where retention has cut rows away, `settled` nodes take their place. `dirty` tells which nodes rows and deletes have overtaken, `seal` makes
 //! them anew, `stored` reads them, and `cover` chooses between nodes and rows.
 
+mod borrowed;
 mod compare;
 mod cover;
 mod dirty;
 mod leaves;
+mod lend;
 mod rollups;
 mod seal;
 mod settled;
 mod stored;
 mod tree;
 
+pub(crate) use borrowed::{Borrowed, with_rows};
 pub(crate) use compare::{LeafDifference, compare};
 pub(crate) use cover::{Piece, Windowed, cover};
 pub(crate) use dirty::Dirty;
 pub(crate) use leaves::{LeafMaker, Make};
-pub(crate) use seal::{FreshSealer, NodeSink, Reading, SealError, Sealed, Sealer};
+pub(crate) use lend::Lender;
+pub(crate) use seal::{FreshSealer, NodeSink, Nowhere, Reading, SealError, Sealed, Sealer};
 pub(crate) use settled::Settled;
 pub(crate) use stored::{Run, Stored, StoredNode};
 pub(crate) use tree::{Tree, TreeLeaf};

@@ -2,7 +2,7 @@
 
 use super::cover::{Piece, Windowed, cover};
 use super::leaves::{Leaf, LeafMaker, Make};
-use super::seal::{NodeSink, Reading, SealError};
+use super::seal::{NodeSink, Nowhere, Reading, SealError};
 use super::settled::Settled;
 use super::{CHILDREN_STORED, PARENTS, ROWS_STORED};
 use crate::ids::Tier;
@@ -178,6 +178,63 @@ impl<'a> SeriesNodes<'a> {
             }
         }
         Ok(nodes)
+    }
+
+    /// What windows of a tier hold, with their rows, one at least; they come in order. `leaves` and `more` are overtaken.
+    /// Nothing is written.
+    pub(super) fn held(
+        &mut self,
+        tier: Tier,
+        windows: &[TimeRange],
+        leaves: &BTreeSet<i64>,
+        more: &BTreeSet<(Tier, i64)>,
+    ) -> Result<Vec<(TimeRange, u64, Vec<Rollup>)>, SealError> {
+        let leaf = self.reading.leaf;
+        let cuts = *self.reading.settled.cuts();
+        let named = |start: i64| {
+            let at = windows.partition_point(|window| window.last() < start);
+            windows.get(at).is_some_and(|window| window.contains(start))
+        };
+        let mut fresh: BTreeSet<i64> = leaves.iter().copied().filter(|at| named(*at)).collect();
+        if tier == Tier::Hour {
+            // One scan for all of which no node is stored.
+            for window in windows.iter().filter(|window| cuts.rows().covers(**window)) {
+                if !self.is_stored(tier, *window)? {
+                    fresh.insert(window.first());
+                }
+            }
+        }
+        self.leaves(&fresh, &mut Nowhere)?;
+        let more = more.iter().map(|(_, start)| *start).filter(|start| named(*start));
+        let touched: BTreeSet<i64> = fresh.iter().copied().chain(more).collect();
+        for parent in PARENTS.into_iter().filter(|parent| *parent <= tier) {
+            let around: BTreeSet<i64> =
+                touched.iter().map(|at| window_of(parent, *at, leaf).first()).collect();
+            for start in around {
+                let window = window_of(parent, start, leaf);
+                if cuts.remembers(parent, window) {
+                    let made = self.fold(parent, window)?.0;
+                    self.made.insert((parent, start), made);
+                }
+            }
+        }
+        let mut all = Vec::with_capacity(windows.len());
+        for window in windows {
+            let (rows, rollups) = match self.below(tier, *window)?.pop() {
+                Some(Below::Made(made)) => (made.rows, made.rollups),
+                Some(Below::Stored(node)) => {
+                    (node.rows, node.rollups(&self.reading.fields, Wants::ALL)?)
+                }
+                None => {
+                    let made = self.fold(tier, *window)?.0;
+                    (made.rows, made.rollups)
+                }
+            };
+            if rows > 0 {
+                all.push((*window, rows, rollups));
+            }
+        }
+        Ok(all)
     }
 
     /// Are there enough windows of the tier below in a range for a node above them to be stored?

@@ -2,7 +2,8 @@
 
 use crate::ids::Tier;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use tidelog_model::Level;
 
 /// Counters of one query. Threads add to them.
 #[derive(Debug, Default)]
@@ -11,6 +12,9 @@ pub(crate) struct Touched {
     /// By tier above raw.
     nodes: [AtomicU64; 4],
     nearest: AtomicU64,
+    borrowed: AtomicU64,
+    /// The coarsest tier of those, as a number.
+    coarsest: AtomicU8,
     rows_from: Option<i64>,
 }
 
@@ -21,6 +25,11 @@ impl Touched {
 
     pub(super) fn add_nearest(&self) {
         self.nearest.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn add_borrowed(&self, tier: Tier) {
+        self.borrowed.fetch_add(1, Relaxed);
+        self.coarsest.fetch_max(tier as u8, Relaxed);
     }
 
     pub(super) fn add_rows(&self, rows: usize) {
@@ -47,6 +56,10 @@ impl Touched {
             months,
             years,
             nearest: self.nearest.load(Relaxed),
+            borrowed: self.borrowed.load(Relaxed),
+            borrowed_level: Tier::from_number(self.coarsest.load(Relaxed))
+                .filter(|tier| *tier != Tier::Raw)
+                .map(Tier::level),
             rows_from: self.rows_from,
         }
     }
@@ -68,6 +81,10 @@ pub struct Explain {
     pub years: u64,
     /// Of these rollups, those that were taken for the nearest window because no exact answer is left.
     pub nearest: u64,
+    /// Of these rollups, those that other stores lent, because the rows of their windows are not here.
+    pub borrowed: u64,
+    /// The coarsest level of those: finer windows could not be told of there.
+    pub borrowed_level: Option<Level>,
     /// The range that was asked for reaches further back than rows are kept: this is the first nanosecond they are
     /// kept from. What the answer says of times before comes from rollups; it has no rows of them.
     pub rows_from: Option<i64>,
@@ -75,7 +92,7 @@ pub struct Explain {
 
 impl fmt::Display for Explain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Explain { rows, leaves, days, months, years, nearest, rows_from } = self;
+        let Explain { rows, leaves, days, months, years, nearest, .. } = self;
         write!(
             f,
             "{rows} rows, {leaves} leaf, {days} day, {months} month and {years} year rollups"
@@ -83,7 +100,10 @@ impl fmt::Display for Explain {
         if *nearest > 0 {
             write!(f, ", {nearest} of them in the nearest window")?;
         }
-        match rows_from {
+        if let Some(level) = self.borrowed_level {
+            write!(f, ", {} of them borrowed, the coarsest a {level}'s", self.borrowed)?;
+        }
+        match self.rows_from {
             Some(rows_from) => write!(f, "; rows are kept from {rows_from} ns on"),
             None => Ok(()),
         }

@@ -59,6 +59,9 @@ fn try_push(
     batch: &mut RowBatch,
 ) -> Result<bool, QueryError> {
     let Some(range) = context.range else { return Ok(false) };
+    if context.borrows && !context.borrowed(context.group_of(device))?.is_empty() {
+        return Ok(false);
+    }
     let cut = range.first() < context.cuts.of(Tier::Raw);
     let nodes = if cut { None } else { Nodes::of(context, device, range)? };
     let Some(nodes) = nodes.filter(Nodes::are_all_fresh) else { return Ok(false) };

@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod answer;
+mod borrowed;
 mod downsample;
 mod explain;
 mod filter;

@@ -80,6 +80,12 @@ impl<'a> Nodes<'a> {
         Ok(Some(Nodes { context, stored, device, stale }))
     }
 
+    /// What stands for windows without rows is not in stored nodes either.
+    pub(super) fn overtaken_by(&mut self, windows: impl Iterator<Item = TimeRange>) {
+        self.stale.extend(windows);
+        self.stale = union(std::mem::take(&mut self.stale));
+    }
+
     /// Has no row or delete overtaken any of them?
     pub(super) fn are_all_fresh(&self) -> bool {
         self.stale.is_empty()

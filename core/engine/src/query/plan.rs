@@ -14,7 +14,7 @@ use crate::codec::Scratch;
 use crate::group::{Bounds, IndexCache, ReadError};
 use crate::ids::Tier;
 use crate::nodes::{NodeCache, NodeDamage};
-use crate::pyramid::{Settled, Stored};
+use crate::pyramid::{Borrowed, Settled, Stored};
 use crate::retention::Cuts;
 use crate::rollup::Wants;
 use crate::rows::{FieldKey, SeriesRows};
@@ -201,6 +201,9 @@ pub(crate) struct Context {
     /// The stored nodes by group, looked up when they are first needed.
     stored: Vec<OnceLock<Stored>>,
     settled: Vec<OnceLock<Settled>>,
+    borrowed: Vec<OnceLock<Borrowed>>,
+    /// May rollups that other stores lent answer?
+    pub(super) borrows: bool,
 }
 
 /// Makes a query ready and begins its answer.
@@ -242,6 +245,7 @@ impl Context {
         let groups = snapshot.files.state.groups as usize;
         let stored = std::iter::repeat_with(OnceLock::new).take(groups).collect();
         let settled = std::iter::repeat_with(OnceLock::new).take(groups).collect();
+        let borrowed = std::iter::repeat_with(OnceLock::new).take(groups).collect();
         let mut context = Context {
             name: name.clone(),
             snapshot,
@@ -267,6 +271,8 @@ impl Context {
             node_damage: caches.damage,
             stored,
             settled,
+            borrowed,
+            borrows: whole && !query.rows_only && query.in_state.is_empty(),
             query,
         };
         context.means = means::tier(&context);
@@ -368,6 +374,12 @@ impl Context {
                 found.extend(settled.into_iter().filter(|device| selector.matches(device)));
             }
         }
+        if self.borrows {
+            for group in (0..self.snapshot.files.state.groups).map(GroupId) {
+                let lent = self.borrowed(group)?.devices(range)?;
+                found.extend(lent.into_iter().filter(|device| selector.matches(device)));
+            }
+        }
         if found.is_empty() {
             names.sort_unstable();
             names.dedup();
@@ -402,6 +414,24 @@ impl Context {
         let settled =
             Settled::new(&self.name, self.leaf, self.cuts, files, deletes, &self.node_cache)?;
         Ok(slot.get_or_init(|| settled))
+    }
+
+    /// What other stores lent of a group. What cannot be read is as if it had not been.
+    pub(super) fn borrowed(&self, group: GroupId) -> Result<&Borrowed, QueryError> {
+        let slot = &self.borrowed[group.0 as usize];
+        if let Some(borrowed) = slot.get() {
+            return Ok(borrowed);
+        }
+        let of = |files| {
+            let (deletes, cache) = (&self.snapshot.tombstones, &self.node_cache);
+            Borrowed::new(&self.name, self.leaf, self.cuts, files, deletes, cache)
+        };
+        let borrowed = of(self.snapshot.files.borrowed(group)).or_else(|error| {
+            tracing::warn!(%error, "a file of borrowed rollups is damaged and is left out");
+            self.node_damage.add(group);
+            of(&[])
+        })?;
+        Ok(slot.get_or_init(|| borrowed))
     }
 
     /// A scan of one device over a range.

@@ -1,6 +1,7 @@
 //! Rollups of one device by window.
 
 use super::aggregate::counted;
+use super::borrowed::{borrowed, put_between};
 use super::nodes::Nodes;
 use super::plan::{Context, QueryError};
 use super::settled::settle;
@@ -106,10 +107,16 @@ fn with_nodes(
 ) -> Result<Totals, QueryError> {
     let kinds: Vec<FieldType> = context.read[..context.asked].iter().map(|f| f.kind).collect();
     let mut making = Making { context, kinds, totals: Totals::new(context.asked), open: None };
-    let nodes = if trusted { Nodes::of(context, device, range)? } else { None };
+    let mut nodes = if trusted { Nodes::of(context, device, range)? } else { None };
+    let lent = if trusted { borrowed(context, device, range, scratch)? } else { Vec::new() };
+    if let Some(nodes) = nodes.as_mut().filter(|_| !lent.is_empty()) {
+        nodes.overtaken_by(lent.iter().map(|(_, node)| node.window));
+    }
     let rows_only = range.first() >= context.cuts.of(Tier::Raw);
     match nodes {
-        None if rows_only => making.rows(context.scan(device, range)?, scratch)?,
+        None if rows_only && lent.is_empty() => {
+            making.rows(context.scan(device, range)?, scratch)?
+        }
         nodes => {
             let pieces = match nodes {
                 None => vec![Piece::Rows(range)],
@@ -117,7 +124,7 @@ fn with_nodes(
                     cover(range, &context.tiers, &mut |tier, range| nodes.inside(tier, range))?
                 }
             };
-            let pieces = settle(context, device, pieces)?;
+            let pieces = put_between(context, settle(context, device, pieces)?, lent);
             let gaps: Vec<TimeRange> = pieces.iter().filter_map(Piece::rows).collect();
             let around = gaps.first().zip(gaps.last()).map(|(first, last)| first.hull(*last));
             let mut rows = Between { scan: None, slice: None };

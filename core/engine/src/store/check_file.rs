@@ -88,12 +88,14 @@ impl Checked for NodeFile {
 
     fn agrees(&self, entry: &FileEntry) -> bool {
         let sections = self.sections();
-        let settled = |section: &NodeSection| match section.settled {
-            Some(settled) => entry.settled && settled.cleaned == entry.cleaned,
-            None => !entry.settled,
+        let standing = |section: &NodeSection| {
+            let cleaned = section.settled.map(|settled| settled.cleaned).or(section.borrowed);
+            (section.settled.is_some(), section.borrowed.is_some())
+                == (entry.settled, entry.borrowed)
+                && cleaned.is_none_or(|cleaned| cleaned == entry.cleaned)
         };
         sections.iter().map(|section| &section.name).eq(&entry.collections)
-            && sections.iter().all(settled)
+            && sections.iter().all(standing)
             && sections.iter().map(|section| section.nodes).sum::<u64>() == entry.rows
     }
 }

@@ -4,13 +4,11 @@ use super::aside::unreadable;
 use super::{Inner, Store};
 use crate::group::ReadError;
 use crate::ids::Tier;
-use crate::pyramid::{Dirty, NodeSink, Reading, SealError, Sealer, Settled, Stored, Tree, compare};
+use crate::pyramid::{Dirty, Nowhere, Reading, SealError, Sealer, Settled, Stored, Tree, compare};
 use crate::query::QueryError;
-use crate::rollup::Rollup;
 use crate::rows::FieldKey;
 use crate::scan::Snapshot;
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::Arc;
 use tidelog_model::digest::TreeHasher;
 use tidelog_model::{
@@ -276,13 +274,26 @@ impl Moment {
         name: &CollectionName,
         group: GroupId,
     ) -> Result<Tree, QueryError> {
+        let (reading, dirty) = self.reading(inner, name, group)?;
+        match Sealer::new(reading).run(&dirty, &mut Nowhere, &mut || true) {
+            Ok((tree, _)) => Ok(tree),
+            Err(error) => Err(of_seal(error)),
+        }
+    }
+
+    /// A group, and which of its stored nodes are overtaken.
+    pub(super) fn reading(
+        &self,
+        inner: &Inner,
+        name: &CollectionName,
+        group: GroupId,
+    ) -> Result<(Reading, Dirty), QueryError> {
         self.require_whole(name, group)?;
         let leaf = self.leaf.unwrap_or_default();
         let nodes = self.snapshot.files.nodes(group);
         let stored = Stored::new(name, leaf, nodes, &inner.node_cache)?;
         let cuts = self.snapshot.files.cuts(name);
         let dirty = Dirty::find(name, group, &self.snapshot, &stored, (leaf, &cuts))?;
-        let settled = self.settled(inner, name, group)?.0;
         let reading = Reading {
             name: name.clone(),
             group,
@@ -291,14 +302,18 @@ impl Moment {
             cache: Arc::clone(&inner.cache),
             leaf,
             fields: Arc::clone(&self.fields),
-            settled,
+            settled: self.settled(inner, name, group)?.0,
         };
-        match Sealer::new(reading).run(&dirty, &mut Nowhere, &mut || true) {
-            Ok((tree, _)) => Ok(tree),
-            Err(SealError::Read(error)) => Err(error.into()),
-            Err(SealError::Write(_) | SealError::Cancelled) => {
-                unreachable!("nothing is written and nobody cancels")
-            }
+        Ok((reading, dirty))
+    }
+}
+
+/// Of what writes nothing, and nobody cancels.
+pub(super) fn of_seal(error: SealError) -> QueryError {
+    match error {
+        SealError::Read(error) => error.into(),
+        SealError::Write(_) | SealError::Cancelled => {
+            unreachable!("nothing is written and nobody cancels")
         }
     }
 }
@@ -327,22 +342,5 @@ impl Inner {
             }
         }
         Ok(counts)
-    }
-}
-
-/// Takes nodes and keeps none: the tree remembers its own.
-struct Nowhere;
-
-impl NodeSink for Nowhere {
-    fn node(&mut self, _: Tier, _: &Arc<str>, _: i64, _: u64, _: &[Rollup]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn leaf_digests(&mut self, _: i64, _: &[(Arc<str>, Option<Digest>)]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn tree(&mut self, _: Tier, _: i64, _: u64, _: Option<Digest>) -> io::Result<()> {
-        Ok(())
     }
 }

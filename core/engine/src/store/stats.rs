@@ -173,6 +173,8 @@ pub struct TierStats {
     pub tier: &'static str,
     /// Its nodes are data: what they are of was cut off.
     pub settled: bool,
+    /// Its nodes were lent by other stores.
+    pub borrowed: bool,
     /// Files.
     pub files: u64,
     /// Their bytes.
@@ -345,18 +347,20 @@ impl Store {
     #[must_use]
     pub fn tiers(&self) -> Vec<TierStats> {
         let files = self.inner.files();
-        let mut tiers: BTreeMap<(Tier, bool), TierStats> = BTreeMap::new();
+        let mut tiers: BTreeMap<(Tier, bool, bool), TierStats> = BTreeMap::new();
         for open in files.all() {
             let entry = open.entry();
             let tier = entry.tier;
-            let stats = tiers.entry((tier, entry.settled)).or_insert_with(|| TierStats {
-                tier: tier.directory(),
-                settled: entry.settled,
-                files: 0,
-                bytes: 0,
-                rows: 0,
-                values: 0,
-            });
+            let stats =
+                tiers.entry((tier, entry.settled, entry.borrowed)).or_insert_with(|| TierStats {
+                    tier: tier.directory(),
+                    settled: entry.settled,
+                    borrowed: entry.borrowed,
+                    files: 0,
+                    bytes: 0,
+                    rows: 0,
+                    values: 0,
+                });
             stats.files += 1;
             stats.bytes += entry.len;
             stats.rows += entry.rows;

@@ -135,7 +135,8 @@ impl Inner {
             frozen.files.iter().map(|id| entry(id).map(|open| Arc::clone(&open.entry))).collect();
         let Some(mut gone) = gone else { return Err(DropGroupError::Changed { group }) };
         // The pyramid counts rows that go: it is made anew from what stays.
-        gone.extend(files.nodes(group).iter().map(|open| Arc::clone(&open.entry)));
+        let nodes = files.nodes(group).iter().chain(files.borrowed(group));
+        gone.extend(nodes.map(|open| Arc::clone(&open.entry)));
         let ids: Vec<FileId> = gone.iter().map(|entry| entry.id).collect();
         let stays = files.group(group).iter().map(|open| &open.entry);
         let stays = stays.filter(|entry| !frozen.files.contains(&entry.id));

@@ -44,6 +44,10 @@ impl Inner {
             if total <= max || self.threads.is_stopping() {
                 return Ok(());
             }
+            // What others lent they can lend again.
+            if self.give_up_borrowed()? {
+                continue;
+            }
             let kept = max / 10 * TENTHS_KEPT;
             if !self.evict_bytes(total.saturating_sub(kept))? {
                 tracing::warn!(

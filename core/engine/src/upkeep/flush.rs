@@ -369,7 +369,7 @@ impl Inner {
     }
 
     /// Every tombstone up to this stamp is known here: none with a lesser stamp can still be on its way.
-    pub(super) fn cleaned(&self) -> Stamp {
+    pub(crate) fn cleaned(&self) -> Stamp {
         let last = self.stamps.last();
         match self.stamps.in_flight().0 {
             Some(least) => last.min(Stamp(least.0.saturating_sub(1))),
@@ -513,6 +513,7 @@ pub(crate) fn entry_of(file: &Written) -> FileEntry {
         cleaned: summary.cleaned,
         dense: summary.dense,
         settled: file.settled,
+        borrowed: file.borrowed,
         uncounted: file.uncounted.clone(),
         made_as: None,
         collections: file.collections.clone(),

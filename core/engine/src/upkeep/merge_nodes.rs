@@ -68,7 +68,8 @@ impl Inner {
             let written = self.write_merged(&files, (group, tier, effort), &inputs, first == 0)?;
             self.replace(&inputs, written)?;
         }
-        self.merge_settled(group, all)
+        self.merge_settled(group, all)?;
+        self.merge_borrowed(group, all)
     }
 
     /// Publishes a merged file in the place of others.

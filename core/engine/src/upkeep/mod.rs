@@ -1,5 +1,6 @@
 //! Upkeep: memory to files, many files to few, and the threads that do it unasked.
 
+mod borrow;
 mod compact;
 mod drop_group;
 mod evict;
@@ -15,6 +16,7 @@ mod settle;
 mod take_settled;
 mod threads;
 
+pub(crate) use borrow::Borrowing;
 pub use drop_group::{DropGroupError, FrozenGroup};
 pub(crate) use flush::{Sealed, entry_of};
 pub(crate) use open_leaves::OpenLeaves;

@@ -78,6 +78,7 @@ mod tests {
             cleaned: Stamp::ZERO,
             dense: false,
             settled: false,
+            borrowed: false,
             uncounted: Vec::new(),
             made_as: None,
             collections: Vec::new(),

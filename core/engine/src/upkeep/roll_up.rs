@@ -4,7 +4,7 @@
 use super::merge_nodes::Merge;
 use crate::codec::Effort;
 use crate::error::UpkeepError;
-use crate::files::FileSet;
+use crate::files::{FileSet, OpenNodes};
 use crate::group::Written;
 use crate::ids::{FileId, Tier};
 use crate::manifest::Change;
@@ -99,7 +99,9 @@ impl Inner {
     /// none, and all nodes are made anew from them.
     fn forget_damaged_nodes(&self, group: GroupId) -> Result<(), UpkeepError> {
         let files = self.files();
-        let nodes = files.nodes(group);
+        // What was lent can be lent again.
+        let nodes: Vec<&OpenNodes> =
+            files.nodes(group).iter().chain(files.borrowed(group)).collect();
         let broken = nodes.iter().any(|open| open.file.is_err());
         if !broken && !self.node_damage.take(group) {
             return Ok(());

@@ -42,6 +42,7 @@ fn file(id: u64) -> Arc<FileEntry> {
         cleaned: Stamp(id),
         dense: id % 2 == 1,
         settled: false,
+        borrowed: false,
         uncounted: uncounted(id),
         made_as: (id % 4 == 1).then_some((StoreId([9; 16]), FileId(77))),
         collections: vec![collection_name(1), collection_name(2)],
