@@ -4,7 +4,10 @@
 use crate::rest::alike;
 use crate::twin::cells;
 use crate::world::{Deciding, World};
-use tidelog_engine::{Batch, Durability};
+use tidelog_engine::{
+    Aggregate, Batch, CollectionName, Device, DeviceSelector, Durability, Every, GroupId, Level,
+    Query, TimeRange, Unit, ValueRef,
+};
 use tidelog_model::policy::{
     Action, Cost, Metered, NewestFirst, PolicyError, PolicyErrorKind, PreferPeer, RawHours,
     RepairPolicy, Round, Step,
@@ -236,6 +239,56 @@ fn over_a_metered_link_rows_come_by_night_and_as_far_as_the_budget_reaches() {
         assert!(spent < pulses + 100_000 + 150_000, "day {day}: {spent} bytes");
     }
     alike(&world);
+}
+
+/// Rows by day of a device, as a machine answers, and how many windows of it are borrowed.
+fn by_day(world: &World, machine: usize, device: &str) -> (Vec<u64>, u64) {
+    let name = CollectionName::parse("plant.boiler").unwrap();
+    let day = Every::Calendar { unit: Unit::Day, zone: None };
+    let device = Device::named(device).unwrap();
+    let query = Query::new().every(day).aggregates([Aggregate::Count]);
+    let query = query.devices(DeviceSelector::one(device));
+    let mut answer = world.store(machine).query(&name, query).unwrap();
+    let mut counts = Vec::new();
+    for batch in answer.by_ref() {
+        let batch = batch.unwrap();
+        for row in 0..batch.rows() {
+            let counted = batch.columns.iter().find_map(|column| column.at(row));
+            counts.push(match counted {
+                Some(ValueRef::U64(count)) => count,
+                other => panic!("{other:?}"),
+            });
+        }
+    }
+    (counts, answer.explain().borrowed)
+}
+
+#[test]
+fn rollups_are_borrowed_by_day_and_give_way_to_the_rows() {
+    let mut world = apart(108, 200);
+    let night = RawHours { from: 5 * 60, to: 8 * 60 };
+    let mut metered = deciding(Box::new(Metered { raw: night }));
+    metered.cost = Cost::Metered;
+    world.set_policy(0, Some(metered));
+    let root = |world: &World| {
+        let name = CollectionName::parse("plant.boiler").unwrap();
+        format!("{:?}", world.store(0).digests(&name, Level::Root, TimeRange::ALL).unwrap())
+    };
+    let before = root(&world);
+    meet(&mut world);
+    world.run(HOUR);
+    assert_eq!(crossed(&world), (0, 0), "no row crosses in the evening");
+    let (counts, borrowed) = by_day(&world, 0, "theirs");
+    assert_eq!(counts, [200; 5], "the days are answered all the same");
+    assert!(borrowed >= 5, "and said to be borrowed: {borrowed}");
+    assert_eq!(root(&world), before, "no digest counts them");
+    let held: u64 = (0..2).map(|group| world.store(0).borrowed(GroupId(group)).unwrap()).sum();
+    assert!(held >= 5, "{held}");
+    world.run(8 * HOUR);
+    alike(&world);
+    assert_eq!(by_day(&world, 0, "theirs"), (vec![200; 5], 0), "rows answer now");
+    let held: u64 = (0..2).map(|group| world.store(0).borrowed(GroupId(group)).unwrap()).sum();
+    assert_eq!(held, 0, "nothing is borrowed any more");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::view::unreadable;
 use tidelog_engine::{Kind, RollupError, Store};
 use tidelog_model::{Level, TimeRange};
-use tidelog_protocol::compare::{Place, Scope, SettledClaim};
+use tidelog_protocol::compare::{Lent, Place, Scope, SettledClaim};
 use tidelog_protocol::{Failure, FailureKind};
 
 fn place_of(place: &Place) -> (i64, &str) {
@@ -57,14 +57,18 @@ pub(super) fn lend(
     (level, range): (Level, TimeRange),
     after: Option<&Place>,
     bytes_max: usize,
-) -> Result<(Vec<Vec<u8>>, Option<Place>), Failure> {
-    let _ = (store, scope, level, range, after, bytes_max);
-    Ok((Vec::new(), None))
+) -> Result<Lent, Failure> {
+    let (group, name) = (scope.group, &scope.collection);
+    let lent = store
+        .lend(group, name, level, range, after.map(place_of), bytes_max)
+        .map_err(unreadable)?;
+    let more = lent.more.map(|(start, device)| (start, device.to_string()));
+    Ok((lent.rollups, more))
 }
 
 pub(super) fn borrow(store: &Store, scope: &Scope, rollups: &[Vec<u8>]) -> Result<u64, Failure> {
-    let _ = (store, scope, rollups);
-    Ok(0)
+    let taken = store.borrow(scope.group, &scope.collection, rollups).map_err(refused)?;
+    Ok(taken.taken)
 }
 
 fn refused(error: RollupError) -> Failure {

@@ -13,7 +13,7 @@ use tidelog_model::{
     TimeRange, Value, Version, merge,
 };
 use tidelog_protocol::compare::{
-    CollectionRoot, More, Pack, Packed, Place, Print, Scope, SettledClaim, Source, Taken,
+    CollectionRoot, Lent, More, Pack, Packed, Place, Print, Scope, SettledClaim, Source, Taken,
 };
 use tidelog_protocol::{Answer, Failure, FailureKind, View};
 
@@ -377,7 +377,7 @@ impl Source for Viewed {
         what: (Level, TimeRange),
         after: Option<&Place>,
         bytes_max: usize,
-    ) -> Result<(Vec<Vec<u8>>, Option<Place>), Failure> {
+    ) -> Result<Lent, Failure> {
         nodes::lend(&self.store, scope, what, after, bytes_max)
     }
 
