@@ -10,7 +10,7 @@ pub(crate) struct Source {
 }
 
 /// Where the project's own Rust stands.
-pub(crate) const ROOTS: [&str; 5] = ["core", "ffi", "bindings", "tests", "benches/src"];
+pub(crate) const ROOTS: [&str; 6] = ["core", "ffi", "bindings", "plugins", "tests", "benches/src"];
 
 /// The root of the project.
 pub(crate) fn root() -> PathBuf {

@@ -25,6 +25,16 @@ fn replicas_need_no_more_than_a_c_compiler() {
     }
 }
 
+/// The sandbox brings what policies need: no WASI, no asynchronous calls, no garbage collector, no compiler threads.
+#[test]
+fn the_sandbox_of_policies_brings_no_more_than_they_need() {
+    let names = packages_of("tidelog-wasm");
+    assert!(names.iter().any(|name| name == "wasmtime"), "this is not the host's: {names:?}");
+    for heavy in ["wasmtime-wasi", "wasmtime-fiber", "rayon", "wast", "tokio", "tidelog-engine"] {
+        assert!(!names.iter().any(|name| name == heavy), "tidelog-wasm pulls in {heavy}");
+    }
+}
+
 fn packages_of(package: &str) -> Vec<String> {
     let tree = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--prefix", "none", "-e", "normal", "-p", package])
