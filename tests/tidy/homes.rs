@@ -100,11 +100,11 @@ fn unsafe_is_denied_everywhere_and_expected_with_a_reason_in_its_home() {
         for (line, code) in source.code() {
             let lifts = code.contains("expect(unsafe_code") || code.contains("allow(unsafe_code");
             let homes = [
-                    "bindings/cpp/src/lib.rs",
-                    "core/engine/src/disk/map.rs",
-                    "ffi/src/abi/mod.rs",
-                    "plugins/host/src/cache.rs",
-                ];
+                "bindings/cpp/src/lib.rs",
+                "core/engine/src/disk/map.rs",
+                "ffi/src/abi/mod.rs",
+                "plugins/host/src/cache.rs",
+            ];
             let home = homes.contains(&source.path.as_str());
             assert!(!lifts || home, "{}:{line}: {code}", source.path);
         }
