@@ -336,3 +336,22 @@ fn stored_nodes_that_lack_what_was_lent_or_what_came_late_are_passed_over() {
         assert_eq!(ask(&c, DAY, 2 * DAY, of).0, ask(&a, DAY, 2 * DAY, of).0, "{of:?}");
     }
 }
+
+#[test]
+fn what_does_not_fit_is_told_of_one_window_as_of_many() {
+    let a = open(&SimDisk::new());
+    let mut batch = tidelog_engine::Batch::new("plant.boiler").unwrap();
+    for device in 0..40 {
+        batch.push(&format!("pump_{device}"), HOUR + device, [("f", 1.0)]).unwrap();
+        batch.push(&format!("pump_{device}"), 30 * HOUR, [("f", 1.0)]).unwrap();
+    }
+    a.write(&batch, tidelog_engine::Durability::Os).unwrap();
+    for (last, windows) in [(DAY, 1), (2 * DAY, 2)] {
+        let of = TimeRange::inclusive(0, last - 1).unwrap();
+        for bytes in [1, 300, 1_000, 1 << 20] {
+            let count = |group: &GroupId| lent(&a, *group, Level::Day, of, bytes).len();
+            let all: usize = GROUPS.iter().map(count).sum();
+            assert_eq!(all, 40 * windows, "{bytes} bytes at once");
+        }
+    }
+}

@@ -94,7 +94,8 @@ impl Lending<'_> {
             let windows = self.windows(from, extent, at_once);
             let end = windows.last().and_then(|window| window.last().checked_add(1));
             next = end.filter(|next| *next <= extent.last());
-            for (start, device, rollup) in self.nodes(&windows, &devices)? {
+            let (nodes, all) = self.nodes(&windows, &devices)?;
+            for (start, device, rollup) in nodes {
                 if bytes >= self.bytes_max && last.is_some() {
                     lent.more = last;
                     return Ok(lent);
@@ -102,6 +103,10 @@ impl Lending<'_> {
                 bytes += rollup.len();
                 lent.rollups.push(rollup);
                 last = Some((start, device));
+            }
+            if !all {
+                lent.more = last;
+                return Ok(lent);
             }
         }
         Ok(lent)
@@ -117,14 +122,16 @@ impl Lending<'_> {
         std::iter::successors(Some(window_of(tier, from, leaf)), next).take(at_once).collect()
     }
 
-    /// What devices have in some windows, by window, then device. Of a single window no more than is wanted.
+    /// What devices have in some windows, by window, then device. Of a single window no more than is wanted: then it is
+    /// said that this is not all.
     fn nodes(
         &mut self,
         windows: &[TimeRange],
         devices: &[Arc<str>],
-    ) -> Result<Vec<Placed>, QueryError> {
+    ) -> Result<(Vec<Placed>, bool), QueryError> {
         let mut nodes: Vec<Placed> = Vec::new();
-        for device in devices {
+        let mut all = true;
+        for (number, device) in devices.iter().enumerate() {
             for parcel in self.lender.parcels(self.tier, device, windows).map_err(of_seal)? {
                 let start = parcel.window.first();
                 if self.after.is_some_and(|after| (start, &**device) <= after) {
@@ -134,11 +141,12 @@ impl Lending<'_> {
                 self.bytes += bytes.len();
                 nodes.push((start, Arc::clone(device), bytes));
             }
-            if windows.len() == 1 && self.bytes > self.bytes_max && nodes.len() > 1 {
+            if windows.len() == 1 && self.bytes >= self.bytes_max && !nodes.is_empty() {
+                all = number + 1 == devices.len();
                 break;
             }
         }
         nodes.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        Ok(nodes)
+        Ok((nodes, all))
     }
 }

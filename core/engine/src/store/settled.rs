@@ -63,7 +63,7 @@ pub struct SettledTaken {
 
 impl Store {
     /// The settled nodes of a collection in a group whose windows begin in a range, behind a place (start of the window and
-    /// device): `max` of them at most. Deleted ones are not among them. Reads files, a stretch of time after the other.
+    /// device): `max` of them at most, and one at least. Deleted ones are not among them. Reads files, a stretch of time after the other.
     ///
     /// # Errors
     /// See [`QueryError`].
@@ -94,7 +94,7 @@ impl Store {
                 let place = (claim.window.first(), &*claim.device);
                 after.is_none_or(|after| place > after)
             });
-            let room = max - found.claims.len();
+            let room = max.max(1) - found.claims.len();
             found.more = claims.len() > room;
             claims.truncate(room);
             found.claims.append(&mut claims);
