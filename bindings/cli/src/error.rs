@@ -98,7 +98,9 @@ pub(crate) enum CommandError {
         #[source]
         source: io::Error,
     },
-    #[cfg(feature = "replication")]
+    #[error("{0}")]
+    Policy(String),
+    #[cfg(not(feature = "wasm"))]
     #[error(
         "{} is a component, and this build runs none: build with the feature `wasm`, or name a built-in policy", .path.display()
     )]
@@ -146,8 +148,10 @@ impl CommandError {
             | CommandError::Start(_)
             | CommandError::Peer { .. }
             | CommandError::NotRunning { .. }
-            | CommandError::NoComponents { .. }
             | CommandError::Network { .. } => FAILED,
+            #[cfg(not(feature = "wasm"))]
+            CommandError::NoComponents { .. } => FAILED,
+            CommandError::Policy(_) => FAILED,
             #[cfg(feature = "replication")]
             CommandError::ByNode { code, .. } => *code,
             CommandError::Recover(RecoverError::TooNew { .. }) => DAMAGED,

@@ -13,6 +13,7 @@ mod import;
 mod info;
 mod latest;
 mod plot;
+mod policy;
 mod query;
 mod recover;
 #[cfg(feature = "replication")]
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Compact(compact::Compact),
     Backup(backup::Backup),
     Adopt(adopt::Adopt),
+    Policy(policy::PolicyCommand),
     #[cfg(feature = "replication")]
     Cert(replica::Cert),
     #[cfg(feature = "replication")]
@@ -100,6 +102,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Outcome, CommandError> {
         Command::Compact(command) => command.run(&opener),
         Command::Backup(command) => command.run(&opener),
         Command::Adopt(command) => command.run(),
+        Command::Policy(command) => command.run(),
         #[cfg(feature = "replication")]
         Command::Cert(command) => command.run(&opener),
         #[cfg(feature = "replication")]

@@ -1,0 +1,70 @@
+//! A policy by its name or its file, and rounds that were recorded.
+
+use crate::error::CommandError;
+use std::path::Path;
+use tidelog::model::policy::{Complete, Metered, NewestFirst, RawHours, Recorded, RepairPolicy};
+
+/// A policy, and what it may use, in words.
+pub(super) type Loaded = (Box<dyn RepairPolicy>, String);
+
+pub(super) fn load(name: &str) -> Result<Loaded, CommandError> {
+    let built_in = |policy: Box<dyn RepairPolicy>| Ok((policy, "built in\n".to_owned()));
+    match name {
+        "complete" => built_in(Box::new(Complete)),
+        "newest-first" => built_in(Box::new(NewestFirst)),
+        // By night, as an example.
+        "metered" => {
+            let raw = RawHours { from: 22 * 60, to: 6 * 60 };
+            let policy = Box::new(Metered { raw });
+            Ok((policy, "built in; rows cross from 22:00 to 6:00 UTC\n".to_owned()))
+        }
+        path if path.ends_with(".wasm") => of_file(Path::new(path)),
+        _ => Err(CommandError::Usage(format!(
+            "{name} is no policy: name complete, newest-first, metered, or a file that ends with .wasm"
+        ))),
+    }
+}
+
+/// A component, for a node.
+pub(crate) fn component(path: &Path) -> Result<Box<dyn RepairPolicy>, CommandError> {
+    Ok(of_file(path)?.0)
+}
+
+#[cfg(feature = "wasm")]
+fn of_file(path: &Path) -> Result<Loaded, CommandError> {
+    let refused = |error: tidelog_wasm::LoadError| CommandError::Policy(error.to_string());
+    let policy = tidelog_wasm::Loader::new().load_file(path).map_err(refused)?;
+    let limits = policy.manifest().limits;
+    let limits = format!(
+        "a component that may use {} bytes and {} ms for a plan\n",
+        limits.memory_bytes,
+        limits.deadline.as_millis()
+    );
+    Ok((Box::new(policy), limits))
+}
+
+#[cfg(not(feature = "wasm"))]
+fn of_file(path: &Path) -> Result<Loaded, CommandError> {
+    Err(CommandError::NoComponents { path: path.to_owned() })
+}
+
+/// The rounds of a file: of each a `u32` length, little-endian, then its bytes.
+pub(super) fn rounds(path: &Path) -> Result<Vec<Recorded>, CommandError> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| CommandError::File { path: path.to_owned(), source })?;
+    let mut rounds = Vec::new();
+    let mut rest = bytes.as_slice();
+    while let Some((len, behind)) = rest.split_first_chunk() {
+        let number = rounds.len();
+        let damaged = |what: &str| {
+            CommandError::Policy(format!("round {number} of {} {what}", path.display()))
+        };
+        let len = u32::from_le_bytes(*len) as usize;
+        // A machine that lost its power may have written a part of the last one.
+        let Some(round) = behind.get(..len) else { return Ok(rounds) };
+        let round = Recorded::decode(round);
+        rounds.push(round.map_err(|error| damaged(&format!("cannot be read: {error}")))?);
+        rest = behind.get(len..).unwrap_or_default();
+    }
+    Ok(rounds)
+}

@@ -1,0 +1,121 @@
+//! `tidelog policy`: a repair policy is tried before a node runs it.
+
+mod load;
+mod sample;
+mod words;
+
+pub(crate) use load::component;
+
+use super::print;
+use crate::error::{CommandError, Outcome};
+use clap::{Args, Subcommand};
+use load::load;
+use sample::sample;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tidelog::model::policy::{Recorded, RepairPolicy, check};
+use words::in_words;
+
+/// So many rounds that are planned otherwise are told.
+const TOLD_MAX: u64 = 10;
+
+/// Try a repair policy: one that is built in (complete, newest-first, metered), or a component in a file.
+#[derive(Args, Debug)]
+pub(crate) struct PolicyCommand {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand, Debug)]
+enum What {
+    /// Load it, and tell in words what it plans for a sample round.
+    Check {
+        /// The name of a built-in policy, or a component: FILE.wasm, with its manifest FILE.toml beside it.
+        #[arg(value_name = "POLICY")]
+        policy: String,
+    },
+    /// Plan rounds that a node recorded (`record` under `[policy]`), and tell where the plans differ from those that were
+    /// recorded. Exits 1 when any does.
+    Replay {
+        /// The file that the node recorded to.
+        rounds: PathBuf,
+        /// The name of a built-in policy, or a component: FILE.wasm, with its manifest FILE.toml beside it.
+        #[arg(value_name = "POLICY")]
+        policy: String,
+    },
+}
+
+impl PolicyCommand {
+    pub(crate) fn run(self) -> Result<Outcome, CommandError> {
+        match self.what {
+            What::Check { policy } => try_once(&policy),
+            What::Replay { rounds, policy } => {
+                let rounds = load::rounds(&rounds)?;
+                replay(&rounds, &mut *load(&policy)?.0)
+            }
+        }
+    }
+}
+
+fn try_once(name: &str) -> Result<Outcome, CommandError> {
+    let (mut policy, limits) = load(name)?;
+    let round = sample();
+    let started = Instant::now();
+    let plan = policy.plan(&round).map_err(|error| CommandError::Policy(error.to_string()))?;
+    let took = started.elapsed();
+    let checked = check(&round, &plan).map_err(|error| CommandError::Policy(error.to_string()))?;
+    let mut text = format!("policy {}\n{limits}", policy.name());
+    let _ = writeln!(
+        text,
+        "a sample round: {} windows differ, the peer is over a metered link, {} bytes are left",
+        round.windows.len(),
+        round.budget
+    );
+    for step in &checked.steps {
+        let _ = writeln!(text, "  {}", in_words(&round, step));
+    }
+    let skipped = round.windows.len() - checked.steps.len();
+    let _ = writeln!(text, "  {skipped} windows are left until the next comparison");
+    let _ = writeln!(text, "planned in {} us", took.as_micros());
+    print(&text)?;
+    Ok(Outcome::Done)
+}
+
+fn replay(rounds: &[Recorded], policy: &mut dyn RepairPolicy) -> Result<Outcome, CommandError> {
+    let (mut same, mut other, mut failed) = (0u64, 0u64, 0u64);
+    let mut took = Duration::ZERO;
+    let mut text = String::new();
+    for (number, Recorded { round, plan }) in rounds.iter().enumerate() {
+        let started = Instant::now();
+        let planned = policy.plan(round);
+        took += started.elapsed();
+        let told = match planned {
+            Ok(steps) if steps == *plan => {
+                same += 1;
+                continue;
+            }
+            Ok(steps) => {
+                other += 1;
+                let void = check(round, &steps).err();
+                let void = void.map_or_else(String::new, |error| format!("; void: {error}"));
+                format!("{} steps, and {} were recorded{void}", steps.len(), plan.len())
+            }
+            Err(error) => {
+                failed += 1;
+                error.to_string()
+            }
+        };
+        if other + failed <= TOLD_MAX {
+            let _ = writeln!(text, "round {number}, {} windows: {told}", round.windows.len());
+        }
+    }
+    let _ = writeln!(
+        text,
+        "{} rounds: {same} planned as recorded, {other} otherwise, {failed} not planned; {} us each",
+        rounds.len(),
+        took.as_micros() / rounds.len().max(1) as u128,
+    );
+    print(&text)?;
+    Ok(if other + failed == 0 { Outcome::Done } else { Outcome::Found })
+}
