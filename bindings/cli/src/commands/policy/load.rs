@@ -1,6 +1,8 @@
 //! A policy by its name or its file, and rounds that were recorded.
 
 use crate::error::CommandError;
+#[cfg(feature = "wasm")]
+use std::fmt::Write;
 use std::path::Path;
 use tidelog::model::policy::{Complete, Metered, NewestFirst, RawHours, Recorded, RepairPolicy};
 
@@ -25,22 +27,37 @@ pub(super) fn load(name: &str) -> Result<Loaded, CommandError> {
     }
 }
 
-/// A component, for a node.
+/// A component, for a node: its manifest has to be there.
 pub(crate) fn component(path: &Path) -> Result<Box<dyn RepairPolicy>, CommandError> {
+    let manifest = path.with_extension("toml");
+    if cfg!(feature = "wasm") && path.exists() && !manifest.exists() {
+        let (path, manifest) = (path.display(), manifest.display());
+        return Err(CommandError::Policy(format!(
+            "{path} has no manifest {manifest}: `tidelog policy check {path}` prints one"
+        )));
+    }
     Ok(of_file(path)?.0)
 }
 
 #[cfg(feature = "wasm")]
 fn of_file(path: &Path) -> Result<Loaded, CommandError> {
-    let refused = |error: tidelog_wasm::LoadError| CommandError::Policy(error.to_string());
-    let policy = tidelog_wasm::Loader::new().load_file(path).map_err(refused)?;
+    use tidelog_wasm::{LoadError, Loader, Manifest};
+    let refused = |error: LoadError| CommandError::Policy(error.to_string());
+    let manifest = path.with_extension("toml");
+    let (policy, mut text) = if manifest.exists() {
+        (Loader::new().load_file(path).map_err(refused)?, String::new())
+    } else {
+        let wasm = std::fs::read(path)
+            .map_err(|source| CommandError::File { path: path.to_owned(), source })?;
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("policy");
+        let made = Manifest::of(&stem.to_lowercase().replace('_', "-"), &wasm);
+        let text = format!("# it has no manifest: write this to {}\n{made}\n", manifest.display());
+        (Loader::new().load(&wasm, made).map_err(refused)?, text)
+    };
     let limits = policy.manifest().limits;
-    let limits = format!(
-        "a component that may use {} bytes and {} ms for a plan\n",
-        limits.memory_bytes,
-        limits.deadline.as_millis()
-    );
-    Ok((Box::new(policy), limits))
+    let (bytes, millis) = (limits.memory_bytes, limits.deadline.as_millis());
+    let _ = writeln!(text, "a component that may use {bytes} bytes and {millis} ms for a plan");
+    Ok((Box::new(policy), text))
 }
 
 #[cfg(not(feature = "wasm"))]
