@@ -5,6 +5,7 @@
 #include <chrono>
 #include <iostream>
 #include <string>
+#include <thread>
 #include <tidelog.hpp>
 
 using namespace std::chrono_literals;
@@ -47,6 +48,10 @@ int main(int argc, char **argv) try {
 
     write(office, "pump_2", 60); // both sides may write, also while they are linked
     there.repair();              // compares now, instead of within the hour
+    // What was just written is on its way by the log, and no difference: it is there in a moment.
+    for (int tries = 0; tries < 600 && house.query("site.pumps").count() < 660; ++tries) {
+        std::this_thread::sleep_for(100ms);
+    }
     const auto rows = house.query("site.pumps").count();
     const auto differences = house.collection("site.pumps").compare(office).count();
     std::cout << rows << " rows on both, " << differences << " differences\n";

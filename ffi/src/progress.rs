@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The work waits so long for an answer, then goes on and looks for it the next time it has something to tell.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// As [`telling`]: `None` when whoever was told stopped the work.
+/// As `telling`: `None` when whoever was told stopped the work.
 pub fn told_by<T: Send, E: Into<Fault> + Send>(
     mut tell: impl FnMut(u64, u64) -> bool,
     work: impl FnOnce(&mut dyn FnMut(u64, u64) -> bool) -> Result<T, E> + Send,
