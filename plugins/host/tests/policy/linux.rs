@@ -27,7 +27,7 @@ fn a_policy_leaves_the_signal_handlers_of_its_process_alone() {
 
 /// Run in a process of its own by the tests below: other tests make plans of their own here.
 #[test]
-#[ignore = "part of other tests"]
+#[ignore = "run by the two tests below, in a process of its own"]
 fn child() {
     match std::env::var("TIDELOG_TEST_PART").as_deref() {
         Ok("idle") => idle(),
