@@ -1,7 +1,7 @@
 //! Repair policies: what one is told of a difference between two stores, and what it may decide.
 //!
 //! A policy decides which windows are repaired now, in which direction and from whom. It never decides which value
-//! wins, and it touches no data: [`check`] holds each plan against its round, and what has waited for too long is
+//! wins, and it touches no data: [`check()`] holds each plan against its round, and what has waited for too long is
 //! repaired whatever a policy says. So a policy can make repair slower or cheaper, never wrong and never absent.
 //!
 //! A plan follows from its [`Round`] alone: clock and budget are in it. That is why rounds can be recorded and planned

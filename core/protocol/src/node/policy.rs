@@ -1,7 +1,8 @@
 //! The repair policy: which comparisons it is asked in, what it is told, and what happens when it fails.
 //!
-//! The one that is asked decides; whoever drives the node runs it, with [`Output::AskPolicy`] and [`Input::Plan`]. A plan
-//! that does not come in time or does not fit its round loses that round to the built-in one, which repairs everything.
+//! The one that is asked decides; whoever drives the node runs it, with [`Output::AskPolicy`] and
+//! [`Input::Plan`](super::Input::Plan). A plan that does not come in time or does not fit its round loses that round to
+//! the built-in one, which repairs everything.
 
 use super::{Node, Output};
 use crate::compare::Scope;
