@@ -265,6 +265,8 @@ pub enum Answer {
         conflicts: u64,
         /// Parts with stamps too far ahead of the clock here, left out.
         ahead: u64,
+        /// What is here in place of parts that were given.
+        superseding: Vec<Part>,
     },
     /// To [`Ask::Apply`].
     Applied {

@@ -141,11 +141,6 @@ impl TailOut {
         }
     }
 
-    /// The log does not reach back so far.
-    pub(crate) fn gone(&mut self) {
-        self.stop();
-    }
-
     /// The peer has everything before a position.
     pub(crate) fn ack(&mut self, position: Position) {
         while let Some((end, bytes)) = self.in_flight.front().copied() {

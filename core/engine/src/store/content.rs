@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tidelog_model::digest::Bucket;
 use tidelog_model::{
     Batch, BatchError, CollectionName, Cutter, Device, Digest, FieldType, GroupId, Horizon,
-    LeafWidth, Level, TimeRange, ValueRef, Version,
+    LeafWidth, Level, Stamp, TimeRange, ValueRef, Version,
 };
 
 /// See the module documentation. One moment of the store: what is written later is not in it.
@@ -186,6 +186,34 @@ impl Content {
             }
         }
         Ok(())
+    }
+
+    /// The times of rows that were written to beyond the horizon, ascending. What that superseded may be merged away here
+    /// while another store, which does not have it yet, goes on showing it.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn overtaken(&mut self, device: &str, range: TimeRange) -> Result<Vec<i64>, QueryError> {
+        let horizon = Arc::clone(&self.tree.reading.snapshot.horizon);
+        let mut times = Vec::new();
+        if horizon.least() == Stamp::MAX {
+            return Ok(times);
+        }
+        let mut scan = self.tree.reading.scan_beyond(device, range)?;
+        while let Some(rows) = scan.next_with_versions(self.tree.scratch())? {
+            for (at, time) in rows.times.iter().enumerate() {
+                let columns = 0..rows.columns.len();
+                let mut cells = columns.filter(|column| {
+                    rows.columns[*column].as_ref().is_some_and(|cells| cells.column.is_present(at))
+                });
+                if !horizon.admits(rows.versions.at(at))
+                    || cells.any(|column| !horizon.admits(rows.cell_version(column, at)))
+                {
+                    times.push(*time);
+                }
+            }
+        }
+        Ok(times)
     }
 
     /// What it is read from, and memory for decoding.

@@ -6,7 +6,7 @@ use super::{Inner, Store};
 use crate::error::{ApplyError, EditProblem};
 use crate::format::{Malformed, Reader, Writer};
 use crate::ids::Tier;
-use crate::manifest::{Change, CollectionEntry, decode_tombstone, encode_tombstone};
+use crate::manifest::{Change, CollectionEntry, decode_tombstone, encode_tombstone, replaces};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidelog_model::digest::{StateKind, StateRoot};
@@ -46,6 +46,9 @@ pub struct StateApplied {
     pub new: u64,
     /// Collections that have leaves of another width there; nothing of their options was taken.
     pub conflicts: Vec<CollectionName>,
+    /// What is here in place of parts that were given: it may be on its way to the other store still, which would go on
+    /// showing what it supersedes.
+    pub superseding: Vec<StatePart>,
 }
 
 impl Store {
@@ -62,11 +65,7 @@ impl Store {
         let catalog = self.inner.catalog();
         let deletes = catalog.tombstones.iter().filter(|one| horizon.admits(one.version));
         let deletes = deletes.filter(|one| seen(&one.database));
-        let deletes = deletes.map(|tombstone| StatePart {
-            kind: StateKind::Tombstone,
-            bytes: encode_tombstone(tombstone),
-        });
-        let mut parts: Vec<StatePart> = deletes.collect();
+        let mut parts: Vec<StatePart> = deletes.map(|one| tombstone_part(one)).collect();
         for (name, entry) in catalog.collections.iter().filter(|(name, _)| seen(name.database())) {
             parts.extend(parts_of(name, entry, horizon));
         }
@@ -104,6 +103,7 @@ impl Store {
         let known = self.state_parts(&Horizon::default());
         let new = parts.iter().filter(|part| known.binary_search(part).is_err()).count();
         let mut applied = StateApplied { new: new as u64, ..StateApplied::default() };
+        let given = (deletes.clone(), entries.clone());
         let newest = entries.values().filter_map(Entry::newest).max().unwrap_or_default();
         self.inner.check_ahead(newest)?;
         if !deletes.is_empty() {
@@ -111,6 +111,7 @@ impl Store {
             self.apply(&incoming)?;
         }
         self.inner.merge_entries(entries, &mut applied)?;
+        applied.superseding = self.inner.superseding(&given.0, &given.1);
         Ok(applied)
     }
 }
@@ -124,7 +125,7 @@ pub fn state_root(content: Option<Digest>, parts: &[StatePart]) -> Digest {
 }
 
 /// What parts say of one collection.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Entry {
     fields: BTreeMap<(Name, FieldType), Version>,
     options: Option<Given>,
@@ -141,6 +142,31 @@ impl Entry {
 }
 
 impl Inner {
+    /// What stands here in place of what was given: a delete that is wider, an earlier first use of a field, newer options.
+    fn superseding(
+        &self,
+        deletes: &[Tombstone],
+        entries: &BTreeMap<CollectionName, Entry>,
+    ) -> Vec<StatePart> {
+        let catalog = self.catalog();
+        let wider = deletes.iter().filter_map(|given| {
+            let own = catalog.tombstones.iter().filter(|own| ***own != *given);
+            own.into_iter().find(|own| replaces(own, given))
+        });
+        let mut parts: Vec<StatePart> = wider.map(|own| tombstone_part(own)).collect();
+        for (name, given) in entries {
+            let Some(own) = catalog.collections.get(name) else { continue };
+            let earlier = own.fields.iter().filter(|(field, first)| {
+                given.fields.get(*field).is_some_and(|given| *first < given)
+            });
+            parts.extend(earlier.map(|(field, first)| field_part(name, field, first)));
+            if given.options.as_ref().is_some_and(|(_, given, _)| own.options_version > *given) {
+                parts.push(options_part(name, own));
+            }
+        }
+        parts
+    }
+
     fn merge_entries(
         &self,
         entries: BTreeMap<CollectionName, Entry>,
@@ -196,32 +222,46 @@ fn parts_of<'a>(
     entry: &'a CollectionEntry,
     horizon: &'a Horizon,
 ) -> impl Iterator<Item = StatePart> + 'a {
-    let named = || {
-        let mut writer = Writer::default();
-        writer.text(name.database()).text(name.collection());
-        writer
+    let options = horizon.admits(entry.options_version).then(|| options_part(name, entry));
+    let cut = move |(tier, cut): (&Tier, &i64)| {
+        let mut writer = named(name);
+        writer.u8(*tier as u8).i64(*cut);
+        StatePart { kind: StateKind::Cut, bytes: writer.bytes }
     };
-    let field = move |((field, kind), first): (&(Name, FieldType), &Version)| {
-        let mut writer = named();
-        writer.text(field).u8(*kind as u8).u64(first.stamp.0).raw(&first.origin.0);
-        StatePart { kind: StateKind::Schema, bytes: writer.bytes }
-    };
-    let mut writer = named();
+    let fields = entry.fields.iter().filter(|(_, first)| horizon.admits(**first));
+    let fields = fields.map(move |(field, first)| field_part(name, field, first));
+    fields.chain(options).chain(entry.cuts.iter().map(cut))
+}
+
+/// The bytes of a part begin with the collection that it is about.
+fn named(name: &CollectionName) -> Writer {
+    let mut writer = Writer::default();
+    writer.text(name.database()).text(name.collection());
+    writer
+}
+
+fn tombstone_part(tombstone: &Tombstone) -> StatePart {
+    StatePart { kind: StateKind::Tombstone, bytes: encode_tombstone(tombstone) }
+}
+
+fn field_part(
+    name: &CollectionName,
+    (field, kind): &(Name, FieldType),
+    first: &Version,
+) -> StatePart {
+    let mut writer = named(name);
+    writer.text(field).u8(*kind as u8).u64(first.stamp.0).raw(&first.origin.0);
+    StatePart { kind: StateKind::Schema, bytes: writer.bytes }
+}
+
+fn options_part(name: &CollectionName, entry: &CollectionEntry) -> StatePart {
+    let mut writer = named(name);
     writer.u8(entry.leaf as u8).u64(entry.options_version.stamp.0);
     writer.raw(&entry.options_version.origin.0);
     writer.list(entry.retention.iter(), |writer, (tier, days)| {
         writer.u8(*tier as u8).u32(*days);
     });
-    let options = horizon
-        .admits(entry.options_version)
-        .then_some(StatePart { kind: StateKind::Options, bytes: writer.bytes });
-    let cut = move |(tier, cut): (&Tier, &i64)| {
-        let mut writer = named();
-        writer.u8(*tier as u8).i64(*cut);
-        StatePart { kind: StateKind::Cut, bytes: writer.bytes }
-    };
-    let fields = entry.fields.iter().filter(|(_, first)| horizon.admits(**first));
-    fields.map(field).chain(options).chain(entry.cuts.iter().map(cut))
+    StatePart { kind: StateKind::Options, bytes: writer.bytes }
 }
 
 fn read_part(

@@ -60,8 +60,30 @@ pub struct Print {
     pub time: i64,
     /// See `RowPrinter`; cut to four bytes.
     pub print: u32,
-    /// When the row was last written.
+    /// When the row was last written, or [`Print::OVERTAKEN`].
     pub stamp: Stamp,
+}
+
+impl Print {
+    /// The row was written to again beyond the horizon. What was merged away by that says nothing of what the other side
+    /// lacks: where both have such a row it is left to the next pass.
+    pub const OVERTAKEN: Stamp = Stamp::MAX;
+    /// From this epoch on rows are exchanged even so: that of the third pass.
+    pub const EPOCHS: u32 = 4;
+
+    /// A row of which nothing is left up to the horizon, for what was written to it beyond.
+    #[must_use]
+    pub fn hidden(time: i64) -> Print {
+        Print { time, print: 0, stamp: Self::OVERTAKEN }
+    }
+
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.stamp == Self::OVERTAKEN
+    }
+
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.is_overtaken() && self.print == 0
+    }
 }
 
 /// One thing that is said. Claims are about all that the sender has in a range.

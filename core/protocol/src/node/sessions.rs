@@ -107,6 +107,10 @@ impl Node {
             let lacks = responder.lacks;
             self.end_responder(peer, number);
             if whole {
+                if let Some(one) = self.peers.get_mut(&peer) {
+                    // Newer than what an own one ended with.
+                    (one.last_outcome, one.failures) = (None, 0);
+                }
                 self.agreed(peer, &horizon);
                 self.healed(peer, &horizon, lacks);
             }
@@ -210,6 +214,8 @@ impl Node {
             groups: groups.clone(),
             apart,
             second_look: follows.then_some(self.config.second_look),
+            // A horizon moves with the pulses.
+            pause: if follows { self.config.pulse + self.config.second_look } else { 0 },
             // Once stores have agreed differences are few, and bytes count.
             eager: one.agreed_at.is_none(),
             only: one

@@ -121,10 +121,10 @@ impl Node {
                 self.read_tails();
             }
             Answer::TailGone => {
-                one.tail_out.gone();
-                if let Some(closed) = &self.closed {
-                    one.tail_out.begin_late(closed);
-                }
+                // Where the store was said to have come to may itself be gone: it says so anew with the next pulse.
+                let anew = self.closed.as_ref().filter(|closed| closed.visible != from);
+                let Some(closed) = anew else { return one.tail_out.failed() };
+                one.tail_out.begin_late(closed);
                 self.start_check(peer);
                 self.read_tails();
             }

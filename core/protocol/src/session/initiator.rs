@@ -33,6 +33,7 @@ pub(crate) struct Initiator {
     look: Look,
     /// Looks twice, and how long after the first look the second is.
     second_look: Option<u64>,
+    pause: u64,
     eager: bool,
     only: Option<Only>,
     from: i64,
@@ -50,6 +51,8 @@ pub(crate) struct Initiator {
     /// Parts of the state that the other side lacks.
     owed: Vec<Part>,
     want: Vec<u64>,
+    /// Were parts that came last among those that are wanted?
+    got_wanted: bool,
     ours: Roots,
     pass: u32,
     turn: u32,
@@ -99,6 +102,8 @@ enum Doing {
     Turn,
     /// Until the second look.
     Waiting(u64),
+    /// Until the next pass.
+    Pausing(u64),
     /// Both sides say how much they have of what differs.
     Weighing,
     WeighingThere,
@@ -130,6 +135,8 @@ pub(crate) struct Begin {
     pub(crate) groups: Vec<GroupId>,
     /// How long after the first look the second is; none: rows are sent at once.
     pub(crate) second_look: Option<u64>,
+    /// How long to wait for a later horizon before another pass.
+    pub(crate) pause: u64,
     /// Says more than is asked for, to save round trips.
     pub(crate) eager: bool,
     /// Of groups that were named: nothing of what is shared is settled by it.
@@ -149,7 +156,8 @@ pub(crate) struct Begin {
 impl Initiator {
     pub(crate) fn new(begin: Begin, now: u64) -> (Self, Vec<Act>) {
         let Begin { peer, session, horizon, salt, groups, second_look, .. } = begin;
-        let Begin { eager, apart, only, from, groups_at_once, tell, asks_policy, .. } = begin;
+        let Begin { pause, eager, apart, only, from, groups_at_once, tell, asks_policy, .. } =
+            begin;
         // What a policy decides about has to be seen first.
         let second_look = second_look.or(asks_policy.then_some(0)).filter(|_| !tell);
         let view = View { peer, session, epoch: 0, horizon, salt };
@@ -165,6 +173,7 @@ impl Initiator {
                 None => Look::Second,
             },
             second_look,
+            pause,
             eager,
             only,
             from,
@@ -178,6 +187,7 @@ impl Initiator {
             left_out: BTreeMap::new(),
             owed: Vec::new(),
             want: Vec::new(),
+            got_wanted: false,
             ours: Roots::default(),
             pass: 1,
             turn: 0,
@@ -259,7 +269,9 @@ impl Initiator {
                     return self.exchange_state(now);
                 }
                 let got: BTreeSet<u64> = parts.iter().map(hash_of).collect();
+                let wanted = self.want.len();
                 self.want.retain(|hash| !got.contains(hash));
+                self.got_wanted = self.want.len() < wanted;
                 self.doing = Doing::TakingState;
                 vec![Act::Ask(Ask::TakeState { peer: self.view.peer, parts })]
             }
@@ -312,8 +324,12 @@ impl Initiator {
                 self.owed.retain(|part| !theirs.contains(&hash_of(part)));
                 self.exchange_state(now)
             }
-            (Doing::TakingState, Answer::StateTaken { ahead, .. }) => {
+            (Doing::TakingState, Answer::StateTaken { ahead, superseding, .. }) => {
                 self.report.counts.ahead += ahead;
+                // Each part is wanted once, so that this comes to an end whatever the other side says.
+                if self.got_wanted {
+                    self.owed.extend(superseding);
+                }
                 self.exchange_state(now)
             }
             (Doing::Stepping, Answer::Stepped(step)) => {
@@ -359,7 +375,8 @@ impl Initiator {
                 self.begin_look(now);
                 self.go_on(now)
             }
-            Doing::Waiting(until) => vec![Act::WakeAt(until)],
+            Doing::Pausing(until) if now >= until => vec![Act::Again],
+            Doing::Waiting(until) | Doing::Pausing(until) => vec![Act::WakeAt(until)],
             _ => Vec::new(),
         }
     }
@@ -614,7 +631,12 @@ impl Initiator {
         // Another salt: what hid by chance does not hide twice.
         self.view.salt = self.view.salt.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
         self.view.epoch += 1;
-        vec![Act::Again]
+        if self.pause == 0 {
+            return vec![Act::Again];
+        }
+        let until = now + self.pause;
+        self.doing = Doing::Pausing(until);
+        vec![Act::WakeAt(until)]
     }
 
     /// Begins a pass, up to a horizon of now: what was merged away by what is beyond the one before cannot be held

@@ -49,6 +49,8 @@ enum Doing {
     /// Reading the state, to send parts.
     SendingState {
         want: Vec<u64>,
+        /// What is here in place of parts that were taken.
+        superseding: Vec<Part>,
     },
     Stepping {
         turn: u32,
@@ -101,7 +103,7 @@ impl Responder {
             }
             SessionMessage::State { parts, want } => {
                 if parts.is_empty() {
-                    self.doing = Doing::SendingState { want };
+                    self.doing = Doing::SendingState { want, superseding: Vec::new() };
                     return vec![Act::Ask(Ask::State {
                         peer: self.view.peer,
                         horizon: self.view.horizon.clone(),
@@ -159,16 +161,16 @@ impl Responder {
                 let state = Some(parts.iter().map(hash_of).collect());
                 vec![Act::Say(SessionMessage::Opened { roots: ours, state, items })]
             }
-            (Doing::TakingState { want }, Answer::StateTaken { ahead, .. }) => {
+            (Doing::TakingState { want }, Answer::StateTaken { ahead, superseding, .. }) => {
                 self.counts.ahead += ahead;
-                self.doing = Doing::SendingState { want };
+                self.doing = Doing::SendingState { want, superseding };
                 vec![Act::Ask(Ask::State {
                     peer: self.view.peer,
                     horizon: self.view.horizon.clone(),
                 })]
             }
-            (Doing::SendingState { want }, Answer::State(parts)) => {
-                let parts = wanted(parts, &want);
+            (Doing::SendingState { want, superseding }, Answer::State(parts)) => {
+                let parts = fitting(superseding.into_iter().chain(wanted(parts, &want)));
                 vec![Act::Say(SessionMessage::State { parts, want: Vec::new() })]
             }
             (Doing::Stepping { turn }, Answer::Stepped(step)) => {
@@ -229,13 +231,15 @@ pub(super) fn too_many_parts() -> String {
     alloc::format!("there are more than {STATE_PARTS_MAX} deletes and fields: delete wider ranges")
 }
 
-/// The parts that are wanted, as many as fit a message.
-pub(super) fn wanted(parts: Vec<Part>, want: &[u64]) -> Vec<Part> {
+/// The parts that are wanted.
+pub(super) fn wanted(parts: Vec<Part>, want: &[u64]) -> impl Iterator<Item = Part> {
+    parts.into_iter().filter(|part| want.contains(&hash_of(part)))
+}
+
+/// As many parts as fit a message.
+fn fitting(parts: impl Iterator<Item = Part>) -> Vec<Part> {
     let mut bytes = 0;
-    let is_wanted = |part: &Part| want.contains(&hash_of(part));
     parts
-        .into_iter()
-        .filter(is_wanted)
         .take_while(|part| {
             bytes += part.1.len() + 8;
             bytes < TURN_BYTES

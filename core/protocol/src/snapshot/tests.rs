@@ -90,7 +90,7 @@ impl Pair {
         match ask {
             Ask::TakeState { .. } => {
                 self.states += 1;
-                Answer::StateTaken { conflicts: 0, ahead: 0 }
+                Answer::StateTaken { conflicts: 0, ahead: 0, superseding: Vec::new() }
             }
             Ask::ChooseFiles { files, .. } => {
                 Answer::Lacking(files.iter().map(|file| file.digest).collect())

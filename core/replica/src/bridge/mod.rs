@@ -182,7 +182,7 @@ impl Bridge {
     fn state(&self, horizon: &Horizon) -> Vec<Part> {
         let seen = |database: &str| self.access.allows(None, database);
         let parts = self.store.state_parts_of(horizon, seen).into_iter();
-        parts.map(|part| (part.kind as u8, part.bytes)).collect()
+        parts.map(part).collect()
     }
 
     fn take_state(&self, parts: &[Part]) -> Answer {
@@ -201,25 +201,29 @@ impl Bridge {
                 Ok(_) => {}
             }
         }
-        let mut taken = (0, 0);
+        let mut taken = TakenState::default();
         match self.apply_state(&known, &mut taken) {
-            Ok(()) => Answer::StateTaken { conflicts: taken.0, ahead: taken.1 },
+            Ok(()) => {
+                let TakenState { conflicts, ahead, superseding } = taken;
+                Answer::StateTaken { conflicts, ahead, superseding }
+            }
             Err(error) => Answer::Failed(failure(&error)),
         }
     }
 
     /// Takes parts but those with stamps too far ahead; counts those that are in conflict, and those too far ahead.
-    fn apply_state(&self, parts: &[StatePart], counts: &mut (u64, u64)) -> Result<(), ApplyError> {
+    fn apply_state(&self, parts: &[StatePart], taken: &mut TakenState) -> Result<(), ApplyError> {
         match self.store.apply_state(parts) {
-            Err(ApplyError::ClockAhead { .. }) if parts.len() == 1 => counts.1 += 1,
+            Err(ApplyError::ClockAhead { .. }) if parts.len() == 1 => taken.ahead += 1,
             Err(ApplyError::ClockAhead { .. }) => {
                 let (first, second) = parts.split_at(parts.len() / 2);
-                self.apply_state(first, counts)?;
-                self.apply_state(second, counts)?;
+                self.apply_state(first, taken)?;
+                self.apply_state(second, taken)?;
             }
             Err(error) => return Err(error),
             Ok(applied) => {
-                counts.0 += applied.conflicts.len() as u64;
+                taken.conflicts += applied.conflicts.len() as u64;
+                taken.superseding.extend(applied.superseding.into_iter().map(part));
                 for name in &applied.conflicts {
                     tracing::warn!(%name, "a peer has leaves of another width: its options were not taken");
                 }
@@ -287,6 +291,18 @@ impl Bridge {
         self.tails.insert(peer, tail);
         Answer::Tail { next, tombstones, batches, at_end }
     }
+}
+
+/// What became of parts of the state.
+#[derive(Default)]
+struct TakenState {
+    conflicts: u64,
+    ahead: u64,
+    superseding: Vec<Part>,
+}
+
+fn part(part: StatePart) -> Part {
+    (part.kind as u8, part.bytes)
 }
 
 fn of_tail(error: &TailError) -> Answer {

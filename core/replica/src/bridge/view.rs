@@ -302,6 +302,16 @@ impl Source for Viewed {
                 true
             })
             .map_err(unreadable)?;
+        // In two passes: the horizon moves on between them, and if it does not, a clock is what keeps it.
+        if self.view.epoch < Print::EPOCHS {
+            let overtaken = self.content(scope)?.overtaken(device, range).map_err(unreadable)?;
+            for time in overtaken {
+                match prints.binary_search_by_key(&time, |(print, _)| print.time) {
+                    Ok(at) => prints[at].0.stamp = Print::OVERTAKEN,
+                    Err(at) => prints.insert(at, (Print::hidden(time), 0)),
+                }
+            }
+        }
         Ok(prints)
     }
 

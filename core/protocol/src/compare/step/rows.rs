@@ -90,6 +90,9 @@ impl<S: Source> Stepper<'_, S> {
                 continue;
             }
             let Some(part) = part else { continue };
+            if own.max(theirs[at]) == HIDDEN {
+                continue;
+            }
             if own == 0 || theirs[at] == 0 {
                 let (scope, device) = (scope.clone(), Some(device.clone()));
                 let want = Item::WantRange { scope, device, range: part, after: None };
@@ -120,27 +123,25 @@ impl<S: Source> Stepper<'_, S> {
             .collect();
         let theirs: BTreeMap<i64, Print> =
             theirs.iter().map(|print| (print.time, *print)).collect();
-        let times: BTreeSet<i64> = ours.keys().chain(theirs.keys()).copied().collect();
         if self.look == Look::Tell {
-            let both = ours.iter().filter_map(|(time, own)| Some((own, theirs.get(time)?)));
-            let mismatched = both.filter(|(own, other)| own.print != other.print).count() as u64;
-            let rows = (ours.len() as u64, theirs.len() as u64);
-            let (missing, extra) = (times.len() as u64 - rows.0, times.len() as u64 - rows.1);
-            let one = Difference { scope, device, range, rows, missing, extra, mismatched };
+            let one = difference(scope, device, range, &ours, &theirs);
             self.say(Item::Difference(one));
             return Ok(());
         }
+        let times: BTreeSet<i64> = ours.keys().chain(theirs.keys()).copied().collect();
         // What is wanted and what is given, each where only one side has a row and where both have.
         let mut want: [Vec<i64>; 2] = [vec![], vec![]];
         let mut give: [Vec<i64>; 2] = [vec![], vec![]];
         for time in times {
             match (ours.get(&time), theirs.get(&time)) {
                 (Some(own), Some(other)) if own.print == other.print => {}
+                (Some(own), Some(other)) if own.is_overtaken() || other.is_overtaken() => {}
                 // The row that was written last goes to the other side; what wins over it there comes back.
                 (Some(own), Some(other)) if own.stamp >= other.stamp => give[1].push(time),
                 (Some(_), Some(_)) => want[1].push(time),
-                (Some(_), None) => give[0].push(time),
-                (None, _) => want[0].push(time),
+                (Some(own), None) if !own.is_hidden() => give[0].push(time),
+                (None, Some(other)) if !other.is_hidden() => want[0].push(time),
+                _ => {}
             }
         }
         for (contested, times) in [false, true].into_iter().zip(want) {
@@ -175,7 +176,8 @@ impl<S: Source> Stepper<'_, S> {
                 if only.is_some_and(|only| only != device) {
                     continue;
                 }
-                let rows = self.source.prints(scope, &device, part)?.len() as u64;
+                let rows = self.source.prints(scope, &device, part)?;
+                let rows = rows.iter().filter(|(print, _)| !print.is_hidden()).count() as u64;
                 let (scope, rows, extra) = (scope.clone(), (rows, 0), rows);
                 let one = Difference {
                     scope,
@@ -218,6 +220,31 @@ impl<S: Source> Stepper<'_, S> {
     }
 }
 
+/// How many rows differ. Of those that were overtaken nobody knows.
+fn difference(
+    scope: Scope,
+    device: String,
+    range: TimeRange,
+    ours: &BTreeMap<i64, Print>,
+    theirs: &BTreeMap<i64, Print>,
+) -> Difference {
+    let seen = |rows: &BTreeMap<i64, Print>| rows.values().filter(|row| !row.is_hidden()).count();
+    let lacks = |rows: &BTreeMap<i64, Print>, other: &BTreeMap<i64, Print>| {
+        other.values().filter(|row| !row.is_hidden() && !rows.contains_key(&row.time)).count()
+    };
+    let both = ours.iter().filter_map(|(time, own)| Some((own, theirs.get(time)?)));
+    let known = both.filter(|(own, other)| !own.is_overtaken() && !other.is_overtaken());
+    Difference {
+        scope,
+        device,
+        range,
+        rows: (seen(ours) as u64, seen(theirs) as u64),
+        missing: lacks(ours, theirs) as u64,
+        extra: lacks(theirs, ours) as u64,
+        mismatched: known.filter(|(own, other)| own.print != other.print).count() as u64,
+    }
+}
+
 fn is_contested(want: &Item) -> bool {
     matches!(want, Item::WantTimes { contested: true, .. })
 }
@@ -249,6 +276,9 @@ fn rest_of(want: Item, more: &More) -> Option<Item> {
     }
 }
 
+/// The digest of a part of which nothing is seen up to the horizon; others are greater.
+const HIDDEN: u32 = 1;
+
 /// The 16 parts of a range and the digest of the prints in each; 0 where there is none.
 ///
 /// The digest of a part is a sum of prints, which are salted hashes: it finds what differs by chance, not by design
@@ -262,19 +292,21 @@ fn parts_of(range: TimeRange, rows: &[(Print, u64)]) -> [(Option<TimeRange>, u32
         let last = first.map(|first| first.saturating_add_unsigned(width - 1).min(range.last()));
         (first.zip(last).and_then(|(first, last)| TimeRange::inclusive(first, last)), 0u32)
     });
-    let mut sums = [0u64; 16];
+    let mut sums = [None; 16];
     for (print, whole) in rows {
-        let at = (print.time.abs_diff(range.first()) / width) as usize;
-        sums[at.min(15)] = sums[at.min(15)].wrapping_add(*whole);
+        let at = ((print.time.abs_diff(range.first()) / width) as usize).min(15);
+        let sum = sums[at].get_or_insert((0u64, HIDDEN));
+        let least = if print.is_hidden() { HIDDEN } else { HIDDEN + 1 };
+        *sum = (sum.0.wrapping_add(*whole), sum.1.max(least));
     }
-    let counts = rows.iter().fold([0u64; 16], |mut counts, (print, _)| {
-        counts[((print.time.abs_diff(range.first()) / width) as usize).min(15)] += 1;
-        counts
-    });
-    for (at, (_, digest)) in parts.iter_mut().enumerate() {
-        if counts[at] > 0 {
-            *digest = ((sums[at] >> 32) as u32).max(1);
-        }
+    for ((_, digest), sum) in parts.iter_mut().zip(sums) {
+        *digest =
+            sum.map_or(
+                0,
+                |(sum, least)| {
+                    if least == HIDDEN { HIDDEN } else { ((sum >> 32) as u32).max(least) }
+                },
+            );
     }
     parts
 }
