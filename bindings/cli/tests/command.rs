@@ -558,6 +558,20 @@ fn the_demo_holds() {
     assert_eq!(shell.code(&["verify", "demo/store"]), 0);
 }
 
+/// Rollups cross first and answer for the days, then rows, when another policy lets them.
+#[cfg(feature = "replication")]
+#[test]
+fn the_demo_of_a_metered_link_holds() {
+    let shell = Shell::new();
+    let demo = shell.json(&["demo", "--policy", "metered", "--json", "--dir", "demo"]);
+    assert_eq!(demo["ok"], true, "{demo}");
+    let figure = |name: &str| demo["replicas"][name].as_u64().unwrap();
+    assert!(figure("rollups_borrowed") >= figure("days"), "{demo}");
+    assert_eq!(figure("rows_taken"), 8_616, "{demo}");
+    assert!(figure("bytes_of_rollups") < figure("bytes_of_rows"), "{demo}");
+    assert_eq!(shell.code(&["compare", "demo/replicas/gateway", "demo/replicas/office"]), 0);
+}
+
 #[test]
 fn compare_names_exactly_what_differs_and_digests_are_of_content_alone() {
     let shell = Shell::new();

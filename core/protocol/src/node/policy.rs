@@ -6,7 +6,7 @@
 
 use super::{Node, Output};
 use crate::compare::Scope;
-use crate::event::Event;
+use crate::event::{Event, Reason};
 use crate::message::{Channel, Control};
 use crate::peer::Peer;
 use crate::session::{Initiator, Outcome, Pending};
@@ -191,6 +191,13 @@ impl Node {
         if changed {
             (self.policy.health, self.policy.fault) = (Health::default(), None);
             (self.policy.rounds, self.policy.fallbacks) = (0, 0);
+            // What the one before left is asked of this one.
+            let now = self.now.monotonic;
+            for one in self.peers.values_mut() {
+                if let Some((at, Reason::Policy)) = &mut one.check_at {
+                    *at = now;
+                }
+            }
         }
     }
 

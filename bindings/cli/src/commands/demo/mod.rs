@@ -20,6 +20,8 @@ use super::{bytes_on_disk, counted, grouped, print, print_json};
 use crate::error::{CommandError, Outcome};
 use check::Rows;
 use clap::Args;
+#[cfg(feature = "replication")]
+use clap::ValueEnum;
 use rounds::Round;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -39,6 +41,18 @@ pub(crate) struct Demo {
     /// Keep the store in this directory, which must be empty or new. [default: a temporary one]
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Instead: two replicas with this repair policy between them.
+    #[cfg(feature = "replication")]
+    #[arg(long)]
+    policy: Option<DemoPolicy>,
+}
+
+/// A repair policy that can be shown.
+#[cfg(feature = "replication")]
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum DemoPolicy {
+    /// Over links where each byte is paid for: rollups at once, rows when they are cheap.
+    Metered,
 }
 
 /// What was done and found. Every claim that does not hold is in `failures`.
@@ -71,12 +85,17 @@ impl Demo {
             }
         };
         let mut report = Report::new(&self);
+        #[cfg(feature = "replication")]
+        if let Some(DemoPolicy::Metered) = self.policy {
+            report.replicate(directory, replicas::run_metered)?;
+            return report.finish(&directory.join("replicas").join("office"), begun);
+        }
         let path = directory.join("store");
         let expected = report.import(directory, &path)?;
         report.kill_and_reopen(&path)?;
         report.compare_all(&path, &expected)?;
         #[cfg(feature = "replication")]
-        report.replicate(directory)?;
+        report.replicate(directory, replicas::run)?;
         report.finish(&path, begun)
     }
 }
@@ -214,10 +233,14 @@ impl<'d> Report<'d> {
         Ok(())
     }
 
-    /// Three replicas, one of them killed. What ends this part early is a claim that does not hold.
+    /// Replicas, and what they are to show. What ends this part early is a claim that does not hold.
     #[cfg(feature = "replication")]
-    fn replicate(&mut self, directory: &Path) -> Result<(), CommandError> {
-        let ended = replicas::run(self, directory.join("replicas"));
+    fn replicate(
+        &mut self,
+        directory: &Path,
+        run: impl FnOnce(&mut Self, PathBuf) -> Result<(), replicas::Stop>,
+    ) -> Result<(), CommandError> {
+        let ended = run(self, directory.join("replicas"));
         self.figures
             .insert("replicas".to_owned(), Value::Object(std::mem::take(&mut self.replicas)));
         match ended {

@@ -14,11 +14,13 @@ use std::io::stdin;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tidelog::model::policy::{Metered, RawHours};
 use tidelog::replication::bridge::PinBudget;
 use tidelog::replication::protocol::Event;
 use tidelog::replication::topology::FileTopology;
-use tidelog::replication::{Node, NodeOptions};
-use tidelog::{CollectionName, Durability, Store, TimeRange};
+use tidelog::replication::{Node, NodeOptions, Policy};
+use tidelog::{Aggregate, CollectionName, Device, DeviceSelector, Durability, Every, Query};
+use tidelog::{Store, TimeRange, Unit, ValueRef};
 use tokio::runtime::Runtime;
 
 /// Leaving takes no longer.
@@ -76,7 +78,9 @@ impl DemoReplica {
 impl Replica {
     fn obey(&mut self, request: &Value) -> Result<Value, CommandError> {
         match request["do"].as_str() {
-            Some("join") => self.join()?,
+            Some("join") => self.join(policy_of(request))?,
+            Some("policy") => self.set_policy(policy_of(request)),
+            Some("days") => return self.days(request),
             Some("seal") => {
                 self.store.seal()?;
             }
@@ -91,12 +95,13 @@ impl Replica {
         Ok(json!({}))
     }
 
-    /// Joins the peers.
-    fn join(&mut self) -> Result<(), CommandError> {
+    /// Joins the peers; comparisons may be left to a policy.
+    fn join(&mut self, policy: Option<Policy>) -> Result<(), CommandError> {
         let config = self.topology.config();
         let identity = identity_of(&self.store, &config.node.identity)?;
         let mut options = NodeOptions::new(config.node.listen, identity);
         options.pins = PINS;
+        options.policy = policy;
         let _inside = self.runtime.enter();
         let node = Node::start(self.store.clone(), Arc::clone(&self.topology) as _, options)?;
         let (mut events, compared) = (node.events(), Arc::clone(&self.compared));
@@ -158,6 +163,39 @@ impl Replica {
         Ok(rows.iter().filter(|row| wanted(row)).map(one).collect())
     }
 
+    /// Another policy decides from now on.
+    fn set_policy(&self, policy: Option<Policy>) {
+        if let Some(node) = &self.node {
+            self.runtime.block_on(node.set_policy(policy));
+        }
+    }
+
+    /// How many rows a device has on each day, as the store answers; and how many rollups that answer took which were
+    /// borrowed of a peer.
+    fn days(&self, request: &Value) -> Result<Value, CommandError> {
+        if !self.store.collections()?.iter().any(|known| known.name == self.collection) {
+            return Ok(json!({ "days": [], "borrowed": 0 }));
+        }
+        let device = Device::parse(request["device"].as_str().unwrap_or_default())?;
+        let query = Query::new()
+            .every(Every::Calendar { unit: Unit::Day, zone: None })
+            .aggregates([Aggregate::Count])
+            .devices(DeviceSelector::one(device));
+        let mut answer = self.store.query(&self.collection, query)?;
+        let mut days = Vec::new();
+        for batch in answer.by_ref() {
+            let batch = batch?;
+            for row in 0..batch.rows() {
+                let counts = batch.columns.iter().filter_map(|column| match column.at(row) {
+                    Some(ValueRef::U64(count)) => Some(count),
+                    _ => None,
+                });
+                days.push(json!([batch.times[row], counts.max()]));
+            }
+        }
+        Ok(json!({ "days": days, "borrowed": answer.explain().borrowed }))
+    }
+
     fn status(&self) -> Value {
         let node = self.node.as_ref();
         let status = node.and_then(|node| self.runtime.block_on(node.status())).unwrap_or_default();
@@ -183,6 +221,14 @@ impl Replica {
                 self.runtime.block_on(async { tokio::time::timeout(GOODBYE, node.stop()).await });
         }
     }
+}
+
+/// The policy for a metered link, if its hours are named: the minutes of the UTC day when rows may cross.
+fn policy_of(request: &Value) -> Option<Policy> {
+    let minute = |at: usize| u16::try_from(request["raw_minutes"][at].as_u64()?).ok();
+    let raw = RawHours { from: minute(0)?, to: minute(1)? };
+    let options = [raw.from.to_le_bytes(), raw.to.to_le_bytes()].concat();
+    Some(Policy::new(Box::new(Metered { raw }), &options))
 }
 
 /// A window by its first and last instant.

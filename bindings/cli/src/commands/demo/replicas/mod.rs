@@ -5,10 +5,12 @@
 
 mod child;
 mod levels;
+mod metered;
 mod plan;
 mod process;
 
 pub(in super::super) use child::DemoReplica;
+pub(super) use metered::run as run_metered;
 
 use super::super::{bytes_on_disk, counted, grouped};
 use super::Report;
@@ -72,7 +74,7 @@ pub(super) fn run(report: &mut Report<'_>, folder: PathBuf) -> Result<(), Stop> 
     report
         .say("4. Three replicas of real data, each a process of its own, over QUIC on loopback")?;
     let plan = Plan::new().map_err(|error| error.to_string())?;
-    prepare(&folder)?;
+    prepare(&folder, &NAMES, "")?;
     let mut replicas =
         Replicas { folder, processes: Default::default(), oracle: Rows::new(), filled_bytes: 0 };
     for number in 0..NAMES.len() {
@@ -345,12 +347,12 @@ impl Replicas {
     }
 }
 
-/// Stores, keys and configurations, as `tidelog cert` and `tidelog pair` would make them.
-fn prepare(folder: &Path) -> Result<(), Stop> {
+/// Stores, keys and configurations, as `tidelog cert` and `tidelog pair` would make them. Of each peer more can be said.
+fn prepare(folder: &Path, names: &[&str], of_peers: &str) -> Result<(), Stop> {
     let failed = |error: &dyn std::fmt::Display| format!("replicas cannot be prepared: {error}");
     std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
     let mut fingerprints = Vec::new();
-    for name in NAMES {
+    for name in names {
         let store = Store::open(folder.join(name)).map_err(CommandError::from)?;
         let identity = Identity::generate(store.store_id(), SystemTime::now(), LIFETIME)
             .map_err(CommandError::from)?;
@@ -359,21 +361,21 @@ fn prepare(folder: &Path) -> Result<(), Stop> {
         store.close().map_err(CommandError::from)?;
     }
     // All at once, so that no two get one port.
-    let sockets = NAMES.map(|_| UdpSocket::bind(("127.0.0.1", 0)));
+    let sockets: Vec<_> = names.iter().map(|_| UdpSocket::bind(("127.0.0.1", 0))).collect();
     let mut addresses = Vec::new();
     for socket in sockets {
         let address = socket.and_then(|socket| socket.local_addr());
         addresses.push(address.map_err(|error| failed(&error))?);
     }
-    for (own, name) in NAMES.iter().enumerate() {
+    for (own, name) in names.iter().enumerate() {
         let listen = addresses[own];
         let mut text = format!(
             "[node]\nname = \"{name}\"\nlisten = \"{listen}\"\nstore = \"{name}\"\nidentity = \"{name}.id\"\n"
         );
-        for (peer, name) in NAMES.iter().enumerate().filter(|(peer, _)| *peer != own) {
+        for (peer, name) in names.iter().enumerate().filter(|(peer, _)| *peer != own) {
             let (address, fingerprint) = (addresses[peer], fingerprints[peer]);
             text += &format!(
-                "\n[[peer]]\nname = \"{name}\"\naddress = \"{address}\"\nfingerprint = \"{fingerprint}\"\n"
+                "\n[[peer]]\nname = \"{name}\"\naddress = \"{address}\"\nfingerprint = \"{fingerprint}\"\n{of_peers}"
             );
         }
         let path = folder.join(format!("{name}.toml"));
