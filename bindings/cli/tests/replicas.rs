@@ -196,6 +196,42 @@ fn a_policy_of_the_configuration_decides_and_tells_what_it_did() {
 }
 
 #[test]
+fn a_running_node_is_given_another_policy_and_keeps_the_one_it_has_when_that_cannot_be() {
+    let (a, b) = (
+        Machine::new("[policy]\nuse = \"newest-first\"\nbytes_per_day = 9000\n"),
+        Machine::new(""),
+    );
+    assert!(a.pair("b", &b).status.success());
+    let _node = a.node();
+    wait_until("a answers", || a.run(&["status", "plant"]).status.success());
+    let now = || a.json(&["policy", "list", "plant", "--json"]);
+    assert_eq!(now()["name"], "newest-first");
+    let text = a.text(&["policy", "enable", "plant", "metered", "--raw-hours", "22:00-06:00"]);
+    assert!(text.starts_with("policy metered: planned 0 rounds"), "{text}");
+    assert!(text.contains("0 of 9,000 bytes"), "the bounds of the configuration stay: {text}");
+    assert_eq!(now()["name"], "metered");
+    std::fs::write(a.path("broken.wasm"), b"no component").unwrap();
+    let wrong: [(&[&str], &str); 5] = [
+        (&["enable", "plant", "cheapest"], "is no policy"),
+        (&["enable", "plant", "metered", "--raw-hours", "22-6"], "22:00-06:00"),
+        (&["enable", "plant", "prefer-peer", "--prefer", "nobody"], "which is no peer"),
+        (&["load", "plant", "broken.wasm"], "broken"),
+        (&["load", "plant", "missing.wasm"], "missing.wasm"),
+    ];
+    for (arguments, why) in wrong {
+        let refused = a.run(&[&["policy"], arguments].concat());
+        assert!(!refused.status.success(), "{arguments:?}");
+        assert!(told(&refused).contains(why), "{arguments:?}: {}", told(&refused));
+        assert_eq!(now()["name"], "metered", "{arguments:?}");
+    }
+    a.text(&["policy", "enable", "plant", "prefer-peer", "--prefer", "b"]);
+    assert_eq!(now()["name"], "prefer-peer");
+    let text = a.text(&["policy", "enable", "plant", "complete"]);
+    assert!(text.starts_with("no policy: everything is repaired at once"), "{text}");
+    assert_eq!(now(), Value::Null);
+}
+
+#[test]
 fn sync_brings_what_was_just_written_in_both_directions() {
     let (a, b) = paired();
     b.import("fan,0,7.5\n");

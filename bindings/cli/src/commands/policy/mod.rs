@@ -1,6 +1,8 @@
-//! `tidelog policy`: a repair policy is tried before a node runs it.
+//! `tidelog policy`: a repair policy is tried before a node runs it; a running node is given another one.
 
 mod load;
+#[cfg(feature = "replication")]
+mod of_node;
 mod sample;
 mod words;
 
@@ -20,7 +22,7 @@ use words::in_words;
 /// So many rounds that are planned otherwise are told.
 const TOLD_MAX: u64 = 10;
 
-/// Try a repair policy: one that is built in (complete, newest-first, metered), or a component in a file.
+/// Try a repair policy, one that is built in or a component in a file; and see or change the one of a running node.
 #[derive(Args, Debug)]
 pub(crate) struct PolicyCommand {
     #[command(subcommand)]
@@ -35,6 +37,16 @@ enum What {
         #[arg(value_name = "POLICY")]
         policy: String,
     },
+    /// Tell which policy decides on a running node, and which could.
+    #[cfg(feature = "replication")]
+    List(of_node::List),
+    /// Have a running node load a component and let it decide, until it is started again. If it cannot be loaded, the policy
+    /// before goes on.
+    #[cfg(feature = "replication")]
+    Load(of_node::Load),
+    /// Have a built-in policy decide on a running node, until it is started again.
+    #[cfg(feature = "replication")]
+    Enable(of_node::Enable),
     /// Plan rounds that a node recorded (`record` under `[policy]`), and tell where the plans differ from those that were
     /// recorded. Exits 1 when any does.
     Replay {
@@ -54,6 +66,12 @@ impl PolicyCommand {
                 let rounds = load::rounds(&rounds)?;
                 replay(&rounds, &mut *load(&policy)?.0)
             }
+            #[cfg(feature = "replication")]
+            What::List(list) => list.run(),
+            #[cfg(feature = "replication")]
+            What::Load(load) => load.run(),
+            #[cfg(feature = "replication")]
+            What::Enable(enable) => enable.run(),
         }
     }
 }

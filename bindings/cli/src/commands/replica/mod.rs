@@ -20,6 +20,8 @@ pub(super) use drop_group::DropGroup;
 pub(super) use forget::Forget;
 pub(super) use node::NodeCommand;
 pub(super) use pair::Pair;
+pub(super) use policy::ask as ask_policy;
+pub(super) use print::policy_text;
 pub(super) use repair::Repair;
 pub(super) use status::StatusCommand;
 pub(super) use sync::Sync;

@@ -6,14 +6,14 @@ use crate::arguments::Opener;
 use crate::error::{CommandError, Outcome, say};
 use clap::Args;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tidelog::replication::identity::Authority;
 use tidelog::replication::protocol::compare::Only;
-use tidelog::replication::protocol::{Config, Event, Outcome as SyncOutcome, Portion};
+use tidelog::replication::protocol::{Config, Event, Outcome as SyncOutcome, Portion, Reason};
 use tidelog::replication::topology::{FileTopology, SyncConfig, Topology};
 use tidelog::replication::{Node, NodeOptions};
 use tidelog::{CollectionName, GroupId, TimeRange};
@@ -28,7 +28,7 @@ const CHECK: Duration = Duration::from_secs(3600);
 
 /// Serve a store to its peers: follow them, be followed, compare and repair, until SIGTERM or Ctrl-C.
 ///
-/// `tidelog status`, `repair`, `forget`, `drop-group`, `import` and `delete` reach it through a socket in the store's directory.
+/// `tidelog status`, `repair`, `policy`, `forget`, `drop-group`, `import` and `delete` reach it through a socket in the store's directory.
 #[derive(Args, Debug)]
 pub(crate) struct NodeCommand {
     /// The configuration: this store, its peers, how it keeps in step.
@@ -65,7 +65,7 @@ impl NodeCommand {
             for one in node.status().await.unwrap_or_default().behind {
                 say(&format!("warning: {}", behind_text(&behind_json(&one))));
             }
-            let serving = serve(&config.node.store, &node);
+            let serving = serve(&topology, &node);
             tokio::select! {
                 ended = ended() => ended?,
                 () = tell_ready(&node, &config.sync) => {}
@@ -120,8 +120,8 @@ async fn ended() -> Result<(), CommandError> {
 }
 
 /// Answers on the socket in the store's directory. Without one the node goes on.
-fn serve(store: &Path, node: &Arc<Node>) -> Option<tokio::task::JoinHandle<()>> {
-    let path = socket::path_of(store);
+fn serve(topology: &Arc<FileTopology>, node: &Arc<Node>) -> Option<tokio::task::JoinHandle<()>> {
+    let path = socket::path_of(&topology.config().node.store);
     // The store is locked by this process, so whatever stands there is left over.
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).and_then(|listener| {
@@ -138,19 +138,24 @@ fn serve(store: &Path, node: &Arc<Node>) -> Option<tokio::task::JoinHandle<()>> 
             return None;
         }
     };
-    let node = Arc::downgrade(node);
+    let (node, topology) = (Arc::downgrade(node), Arc::clone(topology));
     Some(tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let Some(node) = node.upgrade() else { return };
+            let topology = Arc::clone(&topology);
             tokio::spawn(async move {
                 // Whoever asked may have gone.
-                let _ = answer(stream, node).await;
+                let _ = answer(stream, node, &topology).await;
             });
         }
     }))
 }
 
-async fn answer(stream: UnixStream, node: Arc<Node>) -> std::io::Result<()> {
+async fn answer(
+    stream: UnixStream,
+    node: Arc<Node>,
+    topology: &FileTopology,
+) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read).lines();
     let Some(line) = lines.next_line().await? else { return Ok(()) };
@@ -178,6 +183,10 @@ async fn answer(stream: UnixStream, node: Arc<Node>) -> std::io::Result<()> {
         }
         Some("drop-group") => {
             let done = drop_group(&node, &request["group"]).await;
+            write.write_all(format!("{done}\n").as_bytes()).await
+        }
+        Some("policy") => {
+            let done = policy::answer(&node, &topology.config(), &request["set"]).await;
             write.write_all(format!("{done}\n").as_bytes()).await
         }
         Some("check") => {
@@ -234,14 +243,23 @@ async fn check(
         Some(part) => node.check_only(only, part).await,
         None => node.check(only).await,
     }
+    // A comparison that was under way when this was asked is none of these.
+    let mut asked: BTreeMap<Arc<str>, u32> = BTreeMap::new();
     while !waiting.is_empty() {
         let Ok(Ok(happening)) = tokio::time::timeout(CHECK, events.recv()).await else {
             return Ok(());
         };
         let Some(peer) = happening.peer.filter(|peer| waiting.contains(peer)) else { continue };
+        let is_own = |session: u32| asked.get(&peer) == Some(&session);
         let report = match happening.event {
-            Event::Completed { outcome, report, .. } => report_json(&peer, &outcome, &report),
-            Event::Failed { why, report, .. } => {
+            Event::Started { session, reason: Reason::Asked, .. } => {
+                asked.entry(peer).or_insert(session);
+                continue;
+            }
+            Event::Completed { session, outcome, report, .. } if is_own(session) => {
+                report_json(&peer, &outcome, &report)
+            }
+            Event::Failed { session, why, report, .. } if is_own(session) => {
                 report_json(&peer, &SyncOutcome::Aborted { why }, &report)
             }
             _ => continue,

@@ -56,7 +56,7 @@ fn policy_json(policy: &PolicyStatus) -> Value {
 }
 
 /// What [`policy_json`] says, on a line or two.
-fn policy_text(policy: &Value) -> String {
+pub(crate) fn policy_text(policy: &Value) -> String {
     let number = |name: &str| grouped(policy[name].as_u64().unwrap_or_default());
     let mut text = format!(
         "policy {}: planned {} rounds, {} windows wait",

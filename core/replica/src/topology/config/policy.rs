@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidelog_model::policy::RawHours;
 
-/// `[policy]`: what decides about repairs. Changes take effect when the node starts again.
+/// `[policy]`: what decides about repairs. Changes of the file take effect when the node starts again.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -72,6 +72,16 @@ impl<'de> Deserialize<'de> for PolicyChoice {
 }
 
 impl PolicySection {
+    /// The same bounds as another section's, and its hours if this names none.
+    pub fn bounds_of(&mut self, other: &PolicySection) {
+        self.bytes_per_day = self.bytes_per_day.or(other.bytes_per_day);
+        (self.max_deferral, self.timeout) = (other.max_deferral, other.timeout);
+        self.record.clone_from(&other.record);
+        if self.choice == PolicyChoice::Metered && self.raw_hours == RawHours::default() {
+            self.raw_hours = other.raw_hours;
+        }
+    }
+
     /// Relative paths start at a folder.
     pub(super) fn place(&mut self, folder: &Path) {
         if let PolicyChoice::Component(path) = &mut self.choice {
@@ -83,7 +93,10 @@ impl PolicySection {
     }
 
     /// What no single value shows.
-    pub(super) fn check(&self, is_peer: impl Fn(&str) -> bool) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What does not fit together, and what to do about it.
+    pub fn check(&self, is_peer: impl Fn(&str) -> bool) -> Result<(), String> {
         if self.raw_hours != RawHours::default() && self.choice != PolicyChoice::Metered {
             return Err(String::from("`raw_hours` is for the policy `metered` only: remove it"));
         }
