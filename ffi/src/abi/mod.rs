@@ -28,6 +28,7 @@ mod log;
 mod member;
 mod node;
 mod pin;
+mod policy;
 mod query;
 mod raw;
 mod result;
@@ -49,6 +50,9 @@ pub mod inside {
     pub use super::node::{
         repair, settings, tidelog_event, tidelog_node_options, tidelog_repair_options,
         tidelog_sync_options, visit,
+    };
+    pub use super::policy::{
+        policy_of, step_of, tidelog_policy_round, tidelog_policy_step, tidelog_policy_table, told,
     };
     pub use super::query::{method_of, one_field, query_of, tidelog_query_options};
     pub use super::raw::{text, utf8};

@@ -29,6 +29,12 @@ pub struct Heard {
     pub file: Option<String>,
     /// Groups with their epochs.
     pub groups: Vec<(u32, u64)>,
+    /// Of a round of a policy: whose, and what comes of it.
+    pub policy: Option<String>,
+    pub windows: u32,
+    pub repaired: u32,
+    pub rollups: u32,
+    pub overdue: u32,
 }
 
 impl OpenNode {
@@ -96,6 +102,19 @@ fn told(peer: Option<&str>, event: Event) -> Heard {
             groups: vec![(group.0, 0)],
             ..heard
         },
+        Event::Planned { session, policy, windows, repaired, rollups, overdue, fault, .. } => {
+            Heard {
+                kind: TIDELOG_EVENT_PLANNED,
+                why: fault.map(|fault| fault.to_string()),
+                session: session.into(),
+                policy: Some(policy),
+                windows,
+                repaired,
+                rollups,
+                overdue,
+                ..heard
+            }
+        }
         Event::Progress { session, report, .. } => {
             heard.comparison(TIDELOG_EVENT_PROGRESS, session, &report)
         }
