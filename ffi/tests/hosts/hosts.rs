@@ -178,6 +178,18 @@ fn two_nodes_under_sanitizers() {
 }
 
 #[test]
+#[cfg(feature = "replication")]
+fn a_policy_in_c_is_asked_by_a_node_and_everything_is_repaired_when_it_fails() {
+    host("policy_node.c", "gcc", "c99", &[], Linked::Shared);
+}
+
+#[test]
+#[cfg(feature = "replication")]
+fn a_policy_of_a_node_under_sanitizers() {
+    host("policy_node.c", "gcc", "c11", &SANITIZED, Linked::Shared);
+}
+
+#[test]
 #[cfg(not(feature = "replication"))]
 fn nodes_are_unsupported_where_they_are_not_built_in() {
     host("unsupported.c", "gcc", "c99", &[], Linked::Shared);
