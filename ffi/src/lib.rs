@@ -36,7 +36,7 @@ pub mod inside {
     pub use crate::abi::inside::*;
     pub use crate::fault::Fault;
     pub use crate::node::{Heard, OpenNode, Settings, Visit, identity_create, start, sync};
-    pub use crate::policy::{Asked, Given};
+    pub use crate::policy::Given;
     pub use crate::progress::told_by;
     pub use crate::result::Rows;
     pub use crate::tables::{collections, differences, digests, fields, findings, points};

@@ -27,13 +27,13 @@ pub struct Given {
 }
 
 /// A function of the host as a policy.
-pub struct Asked<F> {
+pub(crate) struct Asked<F> {
     name: String,
     plan: F,
 }
 
 impl<F: FnMut(&Round) -> Result<Vec<Step>, PolicyError> + Send> Asked<F> {
-    pub fn new(name: &str, plan: F) -> Self {
+    pub(crate) fn new(name: &str, plan: F) -> Self {
         Asked { name: name.to_owned(), plan }
     }
 }

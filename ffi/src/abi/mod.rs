@@ -51,9 +51,7 @@ pub mod inside {
         repair, settings, tidelog_event, tidelog_node_options, tidelog_repair_options,
         tidelog_sync_options, visit,
     };
-    pub use super::policy::{
-        policy_of, step_of, tidelog_policy_round, tidelog_policy_step, tidelog_policy_table, told,
-    };
+    pub use super::policy::{policy_of, replayed, tidelog_policy_table};
     pub use super::query::{method_of, one_field, query_of, tidelog_query_options};
     pub use super::raw::{text, utf8};
     pub use super::result::{OpenResult, tidelog_block, tidelog_explain};

@@ -154,7 +154,8 @@ pub struct tidelog_node_options {
     pub peer_count: usize,
     /// `sizeof(tidelog_peer)`, when there are any.
     pub peer_stride: usize,
-    /// What decides about repairs, as for `tidelog_node_set_policy`; NULL: what `config` says, or everything is repaired.
+    /// What decides about repairs, as for `tidelog_node_set_policy`. NULL: what `config` says in `[policy]`, or everything is repaired.
+    /// Not with a `config` that has `[policy]`.
     pub policy: *const tidelog_policy_table,
 }
 
@@ -209,7 +210,7 @@ pub unsafe fn settings(options: *const tidelog_node_options) -> Result<Settings,
 /// and wait for none of this. Stop the node before the store is closed.
 ///
 /// Errors: `TIDELOG_READ_ONLY`, `TIDELOG_NOT_FOUND` and `TIDELOG_IO` for files, `TIDELOG_NETWORK` when the address cannot be listened on,
-/// `TIDELOG_INVALID_ARGUMENT`.
+/// `TIDELOG_INVALID_ARGUMENT`, `TIDELOG_UNSUPPORTED` when `config` names a policy that is a component.
 ///
 /// Threads: any. Blocks: disk. Since: 0.1.
 /// Owns: `*node` is the caller's, to be ended by `tidelog_node_stop`; it is NULL after an error. A policy is taken as by
@@ -222,11 +223,13 @@ pub unsafe extern "C" fn tidelog_node_start(
     error: *mut tidelog_error,
 ) -> tidelog_status {
     let call = || {
-        raw::check_put(node, "node")?;
         // SAFETY: the caller's pointers, as the header says.
-        unsafe { raw::put_if_wanted(node, std::ptr::null_mut()) };
-        // SAFETY: as above. Before all that can fail, for a policy in it is dropped then.
-        let settings = unsafe { settings(options)? };
+        let settings = unsafe {
+            raw::put_if_wanted(node, std::ptr::null_mut());
+            // Before all else that can fail, so that a policy in it is dropped on every way out.
+            settings(options)?
+        };
+        raw::check_put(node, "node")?;
         let open = handle::find::<OpenStore>(store.addr())?;
         let started = node::start(&open.store, &open.path, settings)?;
         let handle = handle::insert(started)?;

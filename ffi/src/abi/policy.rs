@@ -6,6 +6,7 @@ use super::entry::entry;
 use super::library::*;
 use super::raw::{self, Plain, Sized32};
 use super::result::{c_text, hand_out, tidelog_result};
+use crate::block::Table;
 use crate::fault::Fault;
 use crate::handle;
 use crate::policy::{Asked, Given, OpenPlan, replay};
@@ -92,7 +93,7 @@ pub struct tidelog_policy_round {
     pub budget_bytes: u64,
     /// A window that has differed for so many milliseconds is repaired whatever the plan says.
     pub max_deferral_ms: u64,
-    /// The peers that this store is linked with or waits for, 64 at most.
+    /// The peers that this store is linked with or waits for, 64 at most. NULL when there are none.
     pub peers: *const tidelog_policy_peer,
     /// How many they are.
     pub peer_count: usize,
@@ -150,8 +151,8 @@ pub struct tidelog_policy_plan {
 /// `TIDELOG_UNSUPPORTED` and `TIDELOG_INVALID_ARGUMENT` as they say, any other status for what failed; `tidelog_policy_plan_explain`
 /// says it in words.
 ///
-/// It is called on a thread of the library's, from one thread at a time, with no lock held, and neither writes nor queries wait for
-/// it. It may block until its timeout; a plan that comes later is not used. `round` and `plan` are good until it returns. It may call
+/// It is called on a thread of the library's named "tidelog-node", one call at a time, with no lock held, and neither writes nor queries
+/// wait for it. It may block until its timeout; a plan that comes later is not used. `round` and `plan` are good until it returns. It may call
 /// any function, but `tidelog_node_stop` for its own node would wait for it, some seconds. It must not throw, longjmp or fork.
 pub type tidelog_policy_plan_fn = Option<
     unsafe extern "C" fn(
@@ -204,7 +205,7 @@ unsafe impl Plain for tidelog_policy_table {
 unsafe impl Sized32 for tidelog_policy_table {}
 
 /// Shows a round as the header has it, during a call.
-pub fn told<T>(round: &Round, to: impl FnOnce(&tidelog_policy_round) -> T) -> T {
+fn told<T>(round: &Round, to: impl FnOnce(&tidelog_policy_round) -> T) -> T {
     let name = |one: &Divergence| c_text(&one.collection.to_string());
     let names: Vec<CString> = round.windows.iter().map(name).collect();
     let peers: Vec<tidelog_policy_peer> = round.peers.iter().map(peer).collect();
@@ -261,7 +262,7 @@ fn window(one: &Divergence, name: &CString) -> tidelog_policy_window {
 }
 
 /// A step of the model. Whether it fits its round is not looked at here, for all policies are held to that by the same check.
-pub fn step_of(step: &tidelog_policy_step) -> Result<Step, Fault> {
+fn step_of(step: &tidelog_policy_step) -> Result<Step, Fault> {
     raw::check_flags(u64::from(step.reserved), 0, tidelog_policy_step::NAME)?;
     let tidelog_policy_step { window, peer, action, until_ms, .. } = *step;
     let action = match action {
@@ -441,13 +442,24 @@ pub unsafe extern "C" fn tidelog_policy_replay(
         // SAFETY: the caller's pointers, as the header says.
         unsafe {
             raw::put_if_wanted(result, std::ptr::null_mut());
-            let table = table_of(table)?;
-            let callback = Callback::new(table.plan, table.user, None);
-            let mut given = given(&table, callback)?;
             let recorded = raw::slice(recorded, length, "recorded")?;
-            hand_out(Rows::of_table(replay(&mut *given.policy, recorded)?), result)
+            hand_out(Rows::of_table(replayed(table, recorded)?), result)
         }
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_policy_replay", error, call) }
+}
+
+/// # Safety
+/// `table` is NULL or what the header says.
+pub unsafe fn replayed(
+    table: *const tidelog_policy_table,
+    recorded: &[u8],
+) -> Result<Table, Fault> {
+    // SAFETY: as promised to this function.
+    let mut given = unsafe {
+        let table = table_of(table)?;
+        given(&table, Callback::new(table.plan, table.user, None))?
+    };
+    replay(&mut *given.policy, recorded)
 }

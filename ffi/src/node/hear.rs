@@ -171,6 +171,7 @@ impl Heard {
 mod tests {
     use super::*;
     use tidelog_engine::{GroupId, StoreId};
+    use tidelog_model::policy::{PolicyError, PolicyErrorKind};
 
     fn heard(event: Event) -> Heard {
         told(Some("office"), event)
@@ -191,5 +192,26 @@ mod tests {
             (healed.file.as_deref(), &healed.groups[..]),
             (Some("g3/7.tide"), &[(3, 0)][..])
         );
+    }
+
+    #[test]
+    fn a_round_of_a_policy_is_told_with_what_comes_of_it() {
+        let error = PolicyError::new(PolicyErrorKind::Deadline, "no plan came in time");
+        let planned = |fault| Event::Planned {
+            peer: StoreId([1; 16]),
+            session: 4,
+            policy: "newest-first".to_owned(),
+            windows: 9,
+            repaired: 5,
+            rollups: 3,
+            overdue: 2,
+            fault,
+        };
+        let told = heard(planned(None));
+        assert_eq!((told.kind, told.session, told.why), (TIDELOG_EVENT_PLANNED, 4, None));
+        assert_eq!(told.policy.as_deref(), Some("newest-first"));
+        assert_eq!((told.windows, told.repaired, told.rollups, told.overdue), (9, 5, 3, 2));
+        let why = heard(planned(Some(error))).why.unwrap();
+        assert_eq!(why, "the policy ran over its deadline: no plan came in time");
     }
 }

@@ -268,13 +268,15 @@ static void refused(void)
     CHECK(asked.dropped == 1 && a.node == NULL);
     GIVES(TIDELOG_INVALID_HANDLE, tidelog_node_start(NULL, &options, &a.node, &error));
     CHECK(asked.dropped == 2);
+    GIVES(TIDELOG_INVALID_ARGUMENT, tidelog_node_start(a.store, &options, NULL, &error));
+    CHECK(asked.dropped == 3);
     FILE *file = fopen("node.toml", "w");
     CHECK(file);
     fputs("[node]\nstore = \"a_91\"\nidentity = \"identity_a_91\"\nlisten = \"127.0.0.1:0\"\n[policy]\nuse = \"newest-first\"\n", file);
     CHECK(fclose(file) == 0);
     options.config = "node.toml";
     GIVES(TIDELOG_INVALID_ARGUMENT, tidelog_node_start(a.store, &options, &a.node, &error));
-    CHECK(asked.dropped == 3 && strstr(error.message, "[policy]"));
+    CHECK(asked.dropped == 4 && strstr(error.message, "[policy]"));
     options.policy = NULL;
     WORKS(tidelog_node_start(a.store, &options, &a.node, &error));
     WORKS(tidelog_node_stop(&a.node, &error));
