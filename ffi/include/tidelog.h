@@ -1735,7 +1735,7 @@ typedef struct tidelog_policy_round {
     uint64_t budget_bytes;
     /** A window that has differed for so many milliseconds is repaired whatever the plan says. */
     uint64_t max_deferral_ms;
-    /** The peers that this store is linked with or waits for, 64 at most. */
+    /** The peers that this store is linked with or waits for, 64 at most. NULL when there are none. */
     const tidelog_policy_peer *peers;
     /** How many they are. */
     size_t peer_count;
@@ -1754,8 +1754,8 @@ typedef struct tidelog_policy_round {
  * `TIDELOG_UNSUPPORTED` and `TIDELOG_INVALID_ARGUMENT` as they say, any other status for what failed; `tidelog_policy_plan_explain`
  * says it in words.
  *
- * It is called on a thread of the library's, from one thread at a time, with no lock held, and neither writes nor queries wait for
- * it. It may block until its timeout; a plan that comes later is not used. `round` and `plan` are good until it returns. It may call
+ * It is called on a thread of the library's named "tidelog-node", one call at a time, with no lock held, and neither writes nor queries
+ * wait for it. It may block until its timeout; a plan that comes later is not used. `round` and `plan` are good until it returns. It may call
  * any function, but `tidelog_node_stop` for its own node would wait for it, some seconds. It must not throw, longjmp or fork.
  */
 typedef int32_t (*tidelog_policy_plan_fn)(void *user,
@@ -1930,7 +1930,10 @@ typedef struct tidelog_node_options {
     size_t peer_count;
     /** `sizeof(tidelog_peer)`, when there are any. */
     size_t peer_stride;
-    /** What decides about repairs, as for `tidelog_node_set_policy`; NULL: what `config` says, or everything is repaired. */
+    /**
+     * What decides about repairs, as for `tidelog_node_set_policy`. NULL: what `config` says in `[policy]`, or everything is repaired.
+     * Not with a `config` that has `[policy]`.
+     */
     const tidelog_policy_table *policy;
 } tidelog_node_options;
 
@@ -2068,7 +2071,7 @@ tidelog_status tidelog_identity_fingerprint(const char *folder,
  * and wait for none of this. Stop the node before the store is closed.
  *
  * Errors: `TIDELOG_READ_ONLY`, `TIDELOG_NOT_FOUND` and `TIDELOG_IO` for files, `TIDELOG_NETWORK` when the address cannot be listened on,
- * `TIDELOG_INVALID_ARGUMENT`.
+ * `TIDELOG_INVALID_ARGUMENT`, `TIDELOG_UNSUPPORTED` when `config` names a policy that is a component.
  *
  * Threads: any. Blocks: disk. Since: 0.1.
  * Owns: `*node` is the caller's, to be ended by `tidelog_node_stop`; it is NULL after an error. A policy is taken as by
