@@ -1629,6 +1629,222 @@ tidelog_status tidelog_log_set(uint32_t level,
                                tidelog_error *error);
 
 /* ----------------------------------------------------------------------------
+ * Policies: how differences are repaired
+ * ---------------------------------------------------------------------------- */
+
+/** Bytes over a link cost nothing. */
+#define TIDELOG_COST_FREE 0
+/** Each byte is paid for: a mobile network, a satellite. */
+#define TIDELOG_COST_METERED 1
+
+/** Nothing until the next comparison; so it is with windows that no step names. */
+#define TIDELOG_ACTION_SKIP 0
+/** Rows that the peer has and this store lacks come. */
+#define TIDELOG_ACTION_PULL 1
+/** Rows that this store has and the peer lacks go. */
+#define TIDELOG_ACTION_PUSH 2
+/** Both. */
+#define TIDELOG_ACTION_BOTH 3
+/** Nothing before a time. */
+#define TIDELOG_ACTION_DEFER 4
+/** The peer's rollups by hour come and answer queries until the rows do. */
+#define TIDELOG_ACTION_ROLLUPS 5
+
+/** A plan while a policy makes it. */
+typedef struct tidelog_policy_plan tidelog_policy_plan;
+
+/** One decision. The order of steps is the order of repair. */
+typedef struct tidelog_policy_step {
+    /** An index into the windows of the round; each is named once at most. */
+    uint32_t window;
+    /**
+     * From whom, or to whom: an index into the peers of the round, of one that is up. Another one than the comparison is with: it
+     * is left to a comparison with that one, which begins soon.
+     */
+    uint32_t peer;
+    /** `TIDELOG_ACTION_*`. */
+    uint32_t action;
+    /** Zero. */
+    uint32_t reserved;
+    /** Of `TIDELOG_ACTION_DEFER`: milliseconds since 1970 in UTC. Zero for all others. */
+    uint64_t until_ms;
+} tidelog_policy_step;
+
+/** What a policy is told of a peer. */
+typedef struct tidelog_policy_peer {
+    /** Which store it is. */
+    uint8_t store_id[16];
+    /** 1: it can be reached now; 0: it cannot, and no step may name it. */
+    uint32_t up;
+    /** What its link costs, as the topology says: `TIDELOG_COST_*`. */
+    uint32_t cost;
+    /** The round-trip time of its link in microseconds; 0: not known. */
+    uint32_t rtt_us;
+    /** Zero. */
+    uint32_t reserved;
+    /** Milliseconds since this store last had all that the peer had written. */
+    uint64_t lag_ms;
+    /** Milliseconds since both last agreed; `UINT64_MAX`: not since the node started. */
+    uint64_t agreed_ms_ago;
+} tidelog_policy_peer;
+
+/** What a side has in a window. */
+typedef struct tidelog_policy_side {
+    /** Rows that can be seen. */
+    uint64_t rows;
+    /** About how many bytes they are, before they are encoded. */
+    uint64_t bytes;
+} tidelog_policy_side;
+
+/** A window in which two stores differ. */
+typedef struct tidelog_policy_window {
+    /** The collection, as "database.collection". */
+    const char *collection;
+    /** The group. */
+    uint32_t group;
+    /** So many devices differ in it; 0: it is not known how many. */
+    uint32_t devices;
+    /** Its first nanosecond. */
+    int64_t first_ns;
+    /** Its last nanosecond, which is in it. Windows are whole leaf windows: one, or some in a row of which one side has nothing. */
+    int64_t last_ns;
+    /** What is here. */
+    tidelog_policy_side ours;
+    /** What the peer has. */
+    tidelog_policy_side theirs;
+    /** Milliseconds since it was first seen to differ. */
+    uint64_t age_ms;
+    /** 1: rollups of the peer were borrowed for it; else 0. */
+    uint32_t borrowed;
+    /** Zero. */
+    uint32_t reserved;
+} tidelog_policy_window;
+
+/**
+ * What a policy is told, once for each plan. A plan follows from it alone, clock and budget included: so rounds can be recorded and
+ * planned again. Good during the callback only.
+ */
+typedef struct tidelog_policy_round {
+    /** Its size in the library, which may be greater than the header's. */
+    uint32_t struct_size;
+    /** With whom this comparison is: an index into `peers`. */
+    uint32_t peer;
+    /** The wall clock: milliseconds since 1970 in UTC. */
+    uint64_t now_ms;
+    /** Bytes that repairs may still send and receive until the budget is filled up again; `UINT64_MAX`: there is no bound. */
+    uint64_t budget_bytes;
+    /** A window that has differed for so many milliseconds is repaired whatever the plan says. */
+    uint64_t max_deferral_ms;
+    /** The peers that this store is linked with or waits for, 64 at most. NULL when there are none. */
+    const tidelog_policy_peer *peers;
+    /** How many they are. */
+    size_t peer_count;
+    /** Bytes from one to the next. */
+    size_t peer_stride;
+    /** The windows that differ, 1,000 at most, ascending by group, collection and time. NULL when there are none. */
+    const tidelog_policy_window *windows;
+    /** How many they are. */
+    size_t window_count;
+    /** Bytes from one to the next. */
+    size_t window_stride;
+} tidelog_policy_round;
+
+/**
+ * Plans a round: adds steps with `tidelog_policy_plan_add` and returns `TIDELOG_OK`. Anything else means that there is no plan:
+ * `TIDELOG_UNSUPPORTED` and `TIDELOG_INVALID_ARGUMENT` as they say, any other status for what failed; `tidelog_policy_plan_explain`
+ * says it in words.
+ *
+ * It is called on a thread of the library's named "tidelog-node", one call at a time, with no lock held, and neither writes nor queries
+ * wait for it. It may block until its timeout; a plan that comes later is not used. `round` and `plan` are good until it returns. It may call
+ * any function, but `tidelog_node_stop` for its own node would wait for it, some seconds. It must not throw, longjmp or fork.
+ */
+typedef int32_t (*tidelog_policy_plan_fn)(void *user,
+                                          const tidelog_policy_round *round,
+                                          tidelog_policy_plan *plan);
+
+/** A policy and its bounds. */
+typedef struct tidelog_policy_table {
+    /** `sizeof(tidelog_policy_table)`. */
+    uint32_t struct_size;
+    /** Zero. */
+    uint32_t reserved;
+    /** A short name, for events and status. */
+    const char *name;
+    /** Plans a round. */
+    tidelog_policy_plan_fn plan;
+    /** Called once with `user` when the policy is not asked any more; may be NULL. */
+    tidelog_drop_fn drop;
+    /** Handed to `plan` and `drop`. */
+    void *user;
+    /**
+     * Any bytes that tell this policy from the same one with other options: peers and status see a hash of name and options. Read
+     * during the call.
+     */
+    const uint8_t *options;
+    /** How many they are. */
+    size_t options_length;
+    /** A window that has differed for so many milliseconds is repaired whatever the policy says, 1,000 at least; zero: a week. */
+    uint64_t max_deferral_ms;
+    /** A plan that has not come after so many milliseconds is not waited for, 10 to 10,000; zero: 1,000. */
+    uint64_t timeout_ms;
+    /** Over metered links comparisons may send and receive so many bytes in a UTC day; zero: there is no bound. */
+    uint64_t bytes_per_day;
+    /** The file in which it is kept since when windows wait, and what is used of the budget; NULL: both begin anew with each policy. */
+    const char *state;
+    /**
+     * Each round and its plan are added to this file, up to 64 MiB: a `uint32_t` length, little-endian, then as many bytes, which
+     * `tidelog_policy_replay` takes. NULL: nothing is recorded.
+     */
+    const char *record;
+} tidelog_policy_table;
+
+/**
+ * Adds steps to a plan, in the order of repair, `stride` (`sizeof(tidelog_policy_step)`) bytes from one to the next. Whether they fit
+ * the round is checked when the callback returns: a plan that names a window twice, a window or a peer that is not there, or a peer
+ * that is not up, is void as a whole, and so is one of which a part could not be added.
+ *
+ * Errors: `TIDELOG_INVALID_HANDLE` when the callback has returned, `TIDELOG_LIMIT` for more steps than a round has windows,
+ * `TIDELOG_INVALID_ARGUMENT`, `TIDELOG_UNKNOWN_OPTION`.
+ *
+ * Threads: any, while the callback runs. Blocks: no. Since: 0.1. Owns: nothing.
+ */
+tidelog_status tidelog_policy_plan_add(tidelog_policy_plan *plan,
+                                       const tidelog_policy_step *steps,
+                                       size_t count,
+                                       size_t stride,
+                                       tidelog_error *error);
+
+/**
+ * Says why there is no plan, for the event and the status. Counts when the callback returns something else than `TIDELOG_OK`; the last
+ * one counts.
+ *
+ * Errors: `TIDELOG_INVALID_HANDLE` when the callback has returned, `TIDELOG_INVALID_ARGUMENT`.
+ *
+ * Threads: any, while the callback runs. Blocks: no. Since: 0.1. Owns: nothing.
+ */
+tidelog_status tidelog_policy_plan_explain(tidelog_policy_plan *plan,
+                                           const char *why,
+                                           tidelog_error *error);
+
+/**
+ * Asks a policy about a round that was recorded, without a node and on this thread, and holds the plan against the round as a node
+ * does. `recorded` is an entry of a record file without its length. One row: "plan" (bytes: what it said, in the form of the
+ * record; absent when it had none), "why" (string: why everything would be repaired instead; absent when its plan fits), "carried_out"
+ * (bytes: what would be done, windows that have waited too long first), "overdue" (u64: with so many steps whatever the budget
+ * says). Of the table `name`, `plan` and `user` count; `drop` is not called, and no time is kept.
+ *
+ * Errors: `TIDELOG_INVALID_ARGUMENT` when the bytes are no round, or the table cannot be; `TIDELOG_UNKNOWN_OPTION`.
+ *
+ * Threads: any. Blocks: as long as the policy. Since: 0.1.
+ * Owns: `*result` is the caller's, to be ended by `tidelog_result_close`; it is NULL after an error.
+ */
+tidelog_status tidelog_policy_replay(const tidelog_policy_table *table,
+                                     const uint8_t *recorded,
+                                     size_t length,
+                                     tidelog_result **result,
+                                     tidelog_error *error);
+
+/* ----------------------------------------------------------------------------
  * Nodes: a store among its peers
  * ---------------------------------------------------------------------------- */
 
@@ -1671,6 +1887,8 @@ tidelog_status tidelog_log_set(uint32_t level,
 #define TIDELOG_EVENT_DAMAGED 14
 /** A peer agrees on all that a damaged file held: what it had of it is here again. */
 #define TIDELOG_EVENT_HEALED 15
+/** A policy was asked what of a comparison is repaired; `why` tells when everything is repaired instead. */
+#define TIDELOG_EVENT_PLANNED 16
 
 /** A store among its peers: follows them, is followed, compares and repairs. */
 typedef struct tidelog_node tidelog_node;
@@ -1712,6 +1930,11 @@ typedef struct tidelog_node_options {
     size_t peer_count;
     /** `sizeof(tidelog_peer)`, when there are any. */
     size_t peer_stride;
+    /**
+     * What decides about repairs, as for `tidelog_node_set_policy`. NULL: what `config` says in `[policy]`, or everything is repaired.
+     * Not with a `config` that has `[policy]`.
+     */
+    const tidelog_policy_table *policy;
 } tidelog_node_options;
 
 /** What is compared and repaired. Zero means everything, with all peers. */
@@ -1780,6 +2003,16 @@ typedef struct tidelog_event {
     size_t group_count;
     /** Bytes from one to the next. */
     size_t group_stride;
+    /** Of a round of a policy: its name; else NULL. */
+    const char *policy;
+    /** So many windows differ. */
+    uint32_t windows;
+    /** So many are repaired now, in one direction at least. */
+    uint32_t repaired;
+    /** Of so many rollups are borrowed. */
+    uint32_t rollups;
+    /** So many had waited too long: they are repaired whatever the policy says. */
+    uint32_t overdue;
 } tidelog_event;
 
 /**
@@ -1838,10 +2071,11 @@ tidelog_status tidelog_identity_fingerprint(const char *folder,
  * and wait for none of this. Stop the node before the store is closed.
  *
  * Errors: `TIDELOG_READ_ONLY`, `TIDELOG_NOT_FOUND` and `TIDELOG_IO` for files, `TIDELOG_NETWORK` when the address cannot be listened on,
- * `TIDELOG_INVALID_ARGUMENT`.
+ * `TIDELOG_INVALID_ARGUMENT`, `TIDELOG_UNSUPPORTED` when `config` names a policy that is a component.
  *
  * Threads: any. Blocks: disk. Since: 0.1.
- * Owns: `*node` is the caller's, to be ended by `tidelog_node_stop`; it is NULL after an error.
+ * Owns: `*node` is the caller's, to be ended by `tidelog_node_stop`; it is NULL after an error. A policy is taken as by
+ * `tidelog_node_set_policy`.
  */
 tidelog_status tidelog_node_start(tidelog_store *store,
                                   const tidelog_node_options *options,
@@ -1927,6 +2161,25 @@ tidelog_status tidelog_node_on_event(const tidelog_node *node,
                                      void *user,
                                      tidelog_drop_fn drop,
                                      tidelog_error *error);
+
+/**
+ * Another policy decides about repairs from the next round on; NULL: everything is repaired, as without one. A round that is under way
+ * is planned by the one before, whose `drop` follows. A policy that fails, answers late, or gives a plan that does not fit loses the
+ * round: everything is repaired instead, and `TIDELOG_EVENT_PLANNED` says why; after three such rounds in a minute it is left alone for
+ * a while. `tidelog_node_repair` asks no policy. To have one from the first comparison on, start the node with it.
+ *
+ * `drop` of the table (may be NULL) is called once with `user` when the policy is not asked any more, at the latest while the node stops,
+ * and also after an error; not when the table itself cannot be read, for its size or for something in it that this library does
+ * not know. A callback that does not return is not waited for: its `drop` comes when it does.
+ *
+ * Errors: `TIDELOG_INVALID_ARGUMENT`, `TIDELOG_UNKNOWN_OPTION`, `TIDELOG_CLOSED` when the node was stopped.
+ *
+ * Threads: any; the policy is asked on one of the library's. Blocks: shortly. Since: 0.1.
+ * Owns: `user` is the library's until `drop`; the rest of the table is read during the call.
+ */
+tidelog_status tidelog_node_set_policy(const tidelog_node *node,
+                                       const tidelog_policy_table *table,
+                                       tidelog_error *error);
 
 /**
  * Compares a store with a running node once, repairs what differs in both, and leaves. What was just written goes too. One row, as of

@@ -471,21 +471,34 @@ inline Outcome<Result> sync(Store &store, const Peer &peer, std::string_view ide
     });
 }
 
+/** Asks a policy about a recorded round, on this thread: one row, as of tidelog_policy_replay. */
+inline Outcome<Result> replay_policy(RepairPolicy &policy, Span<const std::uint8_t> recorded) {
+    return detail::with_policy(policy, {}, nullptr, [&](const tidelog_policy_table *table) {
+        return detail::made<Result>(tidelog_policy_replay, table, recorded.data(), recorded.size());
+    });
+}
+
 /** A store among its peers, until its end. */
 class Node {
   public:
     using Handler = detail::EventFunction::Function;
 
-    /** By a configuration file. */
-    static Outcome<Node> start(Store &store, std::string_view config) {
-        return detail::with_node(config, [&](const tidelog_node_options *options) {
-            return detail::made<Node>(tidelog_node_start, store.get(), options);
+    /** By a configuration file; a policy that decides about repairs from the first comparison on may be given. */
+    static Outcome<Node> start(Store &store, std::string_view config, std::unique_ptr<RepairPolicy> policy = nullptr,
+                               const PolicyBounds &bounds = {}) {
+        return detail::with_policy(std::move(policy), bounds, [&](const tidelog_policy_table *table) {
+            return detail::with_node(config, table, [&](const tidelog_node_options *options) {
+                return detail::made<Node>(tidelog_node_start, store.get(), options);
+            });
         });
     }
-    /** By an address to listen on, the folder of the store's key, and its peers. */
-    static Outcome<Node> start(Store &store, std::string_view listen, std::string_view identity, const std::vector<Peer> &peers) {
-        return detail::with_node(listen, identity, peers, [&](const tidelog_node_options *options) {
-            return detail::made<Node>(tidelog_node_start, store.get(), options);
+    /** By an address to listen on, the folder of the store's key, its peers, and a policy if there is one. */
+    static Outcome<Node> start(Store &store, std::string_view listen, std::string_view identity, const std::vector<Peer> &peers,
+                               std::unique_ptr<RepairPolicy> policy = nullptr, const PolicyBounds &bounds = {}) {
+        return detail::with_policy(std::move(policy), bounds, [&](const tidelog_policy_table *table) {
+            return detail::with_node(listen, identity, peers, table, [&](const tidelog_node_options *options) {
+                return detail::made<Node>(tidelog_node_start, store.get(), options);
+            });
         });
     }
     /** Where it listens. */
@@ -518,6 +531,12 @@ class Node {
     }
     Outcome<void> on_event(Handler handler) {
         return on_event(std::unique_ptr<EventHandler>(new detail::EventFunction(std::move(handler))));
+    }
+    /** Another policy decides about repairs from the next round on; without one everything is repaired. */
+    Outcome<void> set_policy(std::unique_ptr<RepairPolicy> policy, const PolicyBounds &bounds = {}) {
+        return detail::with_policy(std::move(policy), bounds, [&](const tidelog_policy_table *table) {
+            return detail::call(tidelog_node_set_policy, get(), table);
+        });
     }
     /** Leaves the peers; at the end of the object this happens, too. */
     Outcome<void> stop() { return detail::call(tidelog_node_stop, handle_.out()); }

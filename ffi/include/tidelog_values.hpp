@@ -580,7 +580,8 @@ class EventFunction final : public EventHandler {
 
 /** Calls a function with the options of a node, which are good during the call. */
 template <class F>
-auto with_node(std::string_view listen, std::string_view identity, const std::vector<Peer> &peers, F function) {
+auto with_node(std::string_view listen, std::string_view identity, const std::vector<Peer> &peers, const tidelog_policy_table *policy,
+               F function) {
     const std::string address(listen), folder(identity);
     std::vector<tidelog_peer> all;
     for (const Peer &peer : peers) all.push_back({peer.name.c_str(), peer.address.c_str(), peer.fingerprint.c_str()});
@@ -590,13 +591,15 @@ auto with_node(std::string_view listen, std::string_view identity, const std::ve
     options.peers = all.data();
     options.peer_count = all.size();
     options.peer_stride = sizeof(tidelog_peer);
+    options.policy = policy;
     return function(&options);
 }
 
-template <class F> auto with_node(std::string_view config, F function) {
+template <class F> auto with_node(std::string_view config, const tidelog_policy_table *policy, F function) {
     const std::string path(config);
     auto options = sized<tidelog_node_options>();
     options.config = path.c_str();
+    options.policy = policy;
     return function(&options);
 }
 
@@ -617,6 +620,154 @@ template <class F> auto with_sync(const Peer &peer, std::string_view identity, N
     options.fingerprint = peer.fingerprint.c_str();
     options.identity = folder.c_str();
     return function(&options);
+}
+
+} // namespace detail
+
+/** Structs of the library that lie one after the other, each as long as the library has it: index, or loop. */
+template <class T> class Strided {
+  public:
+    class iterator {
+      public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = T;
+        using difference_type = std::ptrdiff_t;
+        using pointer = const T *;
+        using reference = const T &;
+        iterator(const Strided &all, std::size_t at) noexcept : all_(&all), at_(at) {}
+        reference operator*() const noexcept { return (*all_)[at_]; }
+        pointer operator->() const noexcept { return &(*all_)[at_]; }
+        iterator &operator++() noexcept {
+            ++at_;
+            return *this;
+        }
+        bool operator==(const iterator &other) const noexcept { return at_ == other.at_; }
+        bool operator!=(const iterator &other) const noexcept { return at_ != other.at_; }
+
+      private:
+        const Strided *all_;
+        std::size_t at_;
+    };
+
+    Strided(const T *first, std::size_t count, std::size_t stride) noexcept
+        : first_(reinterpret_cast<const char *>(first)), count_(count), stride_(stride) {}
+    std::size_t size() const noexcept { return count_; }
+    bool empty() const noexcept { return count_ == 0; }
+    const T &operator[](std::size_t at) const noexcept { return *reinterpret_cast<const T *>(first_ + at * stride_); }
+    iterator begin() const noexcept { return iterator(*this, 0); }
+    iterator end() const noexcept { return iterator(*this, count_); }
+
+  private:
+    const char *first_;
+    std::size_t count_, stride_;
+};
+
+/** What a policy is told, good during the call: see tidelog_policy_round. Nothing else may decide, clock and budget are in it. */
+class RepairRound {
+  public:
+    explicit RepairRound(const tidelog_policy_round &round) noexcept
+        : windows(round.windows, round.window_count, round.window_stride), peers(round.peers, round.peer_count, round.peer_stride),
+          peer(round.peer), now_ms(round.now_ms), budget_bytes(round.budget_bytes), max_deferral_ms(round.max_deferral_ms) {}
+
+    /** The windows that differ, ascending by group, collection and time. */
+    const Strided<tidelog_policy_window> windows;
+    const Strided<tidelog_policy_peer> peers;
+    /** With whom this comparison is: an index into the peers. */
+    const std::uint32_t peer;
+    const std::uint64_t now_ms;
+    /** UINT64_MAX: there is no bound. */
+    const std::uint64_t budget_bytes;
+    const std::uint64_t max_deferral_ms;
+};
+
+/** One decision: a window and a peer by their indices, and what is done, TIDELOG_ACTION_*. */
+struct RepairStep : tidelog_policy_step {
+    RepairStep(std::uint32_t window, std::uint32_t peer, std::uint32_t action, std::uint64_t until_ms = 0) noexcept
+        : tidelog_policy_step{window, peer, action, 0, until_ms} {}
+};
+
+/** Decides how differences between replicas are repaired: when, in which direction and from whom, never which value wins. It is called
+ *  on a thread of the library's, one call at a time; neither writes nor queries wait for it. */
+class RepairPolicy {
+  public:
+    RepairPolicy() = default;
+    RepairPolicy(const RepairPolicy &) = delete;
+    RepairPolicy &operator=(const RepairPolicy &) = delete;
+    virtual ~RepairPolicy() = default;
+    /** A short name, for events and status. */
+    virtual std::string name() const = 0;
+    /** Steps in the order of repair; windows that none names are skipped. What it throws, or an Error, loses the round: everything is
+     *  repaired, and its text is told. So does a plan that does not fit the round, or comes too late. */
+    virtual Outcome<std::vector<RepairStep>> plan(const RepairRound &round) = 0;
+};
+
+/** The bounds of a policy; zero and empty: those that tidelog_policy_table names. */
+struct PolicyBounds {
+    std::chrono::milliseconds max_deferral{}, timeout{};
+    std::uint64_t bytes_per_day = 0;
+    /** Files: what is kept over restarts, and the rounds that were planned. */
+    std::string state, record;
+    /** Tells this policy from the same one with other options. */
+    std::string options;
+};
+
+namespace detail {
+
+/** Asks a policy; nothing that it throws leaves. */
+inline std::int32_t planned(RepairPolicy &policy, const tidelog_policy_round &round, tidelog_policy_plan *plan) noexcept {
+    const auto failed = [plan](const char *why, tidelog_status status) {
+        tidelog_policy_plan_explain(plan, why, nullptr);
+        return status;
+    };
+    const auto add = [plan](const std::vector<RepairStep> &steps) {
+        return tidelog_policy_plan_add(plan, steps.data(), steps.size(), sizeof(RepairStep), nullptr);
+    };
+#ifdef TIDELOG_NO_EXCEPTIONS
+    auto steps = policy.plan(RepairRound(round));
+    return steps ? add(*steps) : failed(steps.error().what(), steps.error().code());
+#else
+    try {
+        return add(policy.plan(RepairRound(round)));
+    } catch (const Error &error) {
+        return failed(error.what(), error.code());
+    } catch (const std::exception &error) {
+        return failed(error.what(), TIDELOG_STOPPED);
+    } catch (...) {
+        return failed("it threw something that is no std::exception", TIDELOG_STOPPED);
+    }
+#endif
+}
+
+/** Calls a function with the table of a policy, which is good during the call. Without `drop` the policy stays the caller's. */
+template <class F> auto with_policy(RepairPolicy &policy, const PolicyBounds &bounds, tidelog_drop_fn drop, F function) {
+    const auto plan = [](void *user, const tidelog_policy_round *round, tidelog_policy_plan *plan) noexcept -> std::int32_t {
+        return planned(*static_cast<RepairPolicy *>(user), *round, plan);
+    };
+    const std::string name = policy.name();
+    auto table = sized<tidelog_policy_table>();
+    table.name = name.c_str();
+    table.plan = static_cast<tidelog_policy_plan_fn>(plan);
+    table.drop = drop;
+    table.user = &policy;
+    table.options = reinterpret_cast<const std::uint8_t *>(bounds.options.data());
+    table.options_length = bounds.options.size();
+    table.max_deferral_ms = static_cast<std::uint64_t>(bounds.max_deferral.count());
+    table.timeout_ms = static_cast<std::uint64_t>(bounds.timeout.count());
+    table.bytes_per_day = bounds.bytes_per_day;
+    table.state = bounds.state.empty() ? nullptr : bounds.state.c_str();
+    table.record = bounds.record.empty() ? nullptr : bounds.record.c_str();
+    return function(&table);
+}
+
+/** The same, and the policy goes with the call; NULL when there is none. */
+template <class F> auto with_policy(std::unique_ptr<RepairPolicy> policy, const PolicyBounds &bounds, F function) {
+    if (!policy) return function(static_cast<const tidelog_policy_table *>(nullptr));
+    const auto drop = [](void *user) noexcept { delete static_cast<RepairPolicy *>(user); };
+    RepairPolicy &asked = *policy;
+    return with_policy(asked, bounds, static_cast<tidelog_drop_fn>(drop), [&](const tidelog_policy_table *table) {
+        policy.release();
+        return function(table);
+    });
 }
 
 } // namespace detail

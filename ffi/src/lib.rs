@@ -20,6 +20,7 @@ mod logging;
 mod no_node;
 #[cfg(feature = "replication")]
 mod node;
+mod policy;
 mod progress;
 mod result;
 mod tables;
@@ -35,6 +36,7 @@ pub mod inside {
     pub use crate::abi::inside::*;
     pub use crate::fault::Fault;
     pub use crate::node::{Heard, OpenNode, Settings, Visit, identity_create, start, sync};
+    pub use crate::policy::Given;
     pub use crate::progress::told_by;
     pub use crate::result::Rows;
     pub use crate::tables::{collections, differences, digests, fields, findings, points};

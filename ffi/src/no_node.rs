@@ -3,6 +3,7 @@
 use crate::abi::{TIDELOG_KIND_FIX_CALL, TIDELOG_UNSUPPORTED};
 use crate::block::Table;
 use crate::fault::Fault;
+use crate::policy::Given;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub struct Settings {
     pub peers: Vec<Peer>,
     pub interval: Option<Duration>,
     pub initial_delay: Option<Duration>,
+    pub policy: Option<Given>,
 }
 
 #[expect(dead_code, reason = "read by nobody in this library")]
@@ -56,6 +58,11 @@ pub struct Heard {
     pub lost: u64,
     pub file: Option<String>,
     pub groups: Vec<(u32, u64)>,
+    pub policy: Option<String>,
+    pub windows: u32,
+    pub repaired: u32,
+    pub rollups: u32,
+    pub overdue: u32,
 }
 
 /// There is none, ever.
@@ -121,6 +128,10 @@ impl OpenNode {
     }
 
     pub fn repair(&self, _: Option<&str>, _: Option<Part>, _: Duration) -> Result<Table, Fault> {
+        match self.0 {}
+    }
+
+    pub fn set_policy(&self, _: Option<Given>) -> Result<(), Fault> {
         match self.0 {}
     }
 

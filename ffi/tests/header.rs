@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files with functions, in the order of the header, and the title of each section.
-const SECTIONS: [(&str, &str); 16] = [
+const SECTIONS: [(&str, &str); 17] = [
     ("library", "Library: outcomes, errors, versions"),
     ("store", "Stores: opening and closing"),
     ("batch", "Batches: rows on their way in"),
@@ -21,6 +21,7 @@ const SECTIONS: [(&str, &str); 16] = [
     ("pin", "Pins: a part of the log that is kept"),
     ("callback", "Callbacks"),
     ("log", "Log lines"),
+    ("policy", "Policies: how differences are repaired"),
     ("node", "Nodes: a store among its peers"),
     ("member", "Members: epochs, replicas that are forgotten, groups that are given up"),
 ];

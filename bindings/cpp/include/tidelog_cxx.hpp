@@ -200,6 +200,7 @@ class Result {
     friend class Node;
     friend class Store;
     friend class Tail;
+    friend Result replay_policy(RepairPolicy &policy, Span<const std::uint8_t> recorded);
     friend Result sync(Store &store, const Peer &peer, std::string_view identity, Nanoseconds timeout);
     explicit Result(rust::Box<bridge::Rows> box) noexcept : own_(std::move(box)) {}
     detail_cxx::Owned<bridge::Rows> own_;
@@ -362,17 +363,30 @@ inline Result sync(Store &store, const Peer &peer, std::string_view identity, Na
     });
 }
 
+inline Result replay_policy(RepairPolicy &policy, Span<const std::uint8_t> recorded) {
+    return detail::with_policy(policy, {}, nullptr, [&](const tidelog_policy_table *table) {
+        const detail_cxx::Bytes bytes(recorded.data(), recorded.size());
+        return Result(detail_cxx::call([&] { return bridge::replay_policy(*table, bytes); }));
+    });
+}
+
 /** A store among its peers, until its end. */
 class Node {
   public:
     using Handler = detail::EventFunction::Function;
 
-    static Node start(Store &store, std::string_view config) {
-        return detail::with_node(config, [&](const tidelog_node_options *options) { return started(store, *options); });
+    static Node start(Store &store, std::string_view config, std::unique_ptr<RepairPolicy> policy = nullptr,
+                      const PolicyBounds &bounds = {}) {
+        return detail::with_policy(std::move(policy), bounds, [&](const tidelog_policy_table *table) {
+            return detail::with_node(config, table, [&](const tidelog_node_options *options) { return started(store, *options); });
+        });
     }
-    static Node start(Store &store, std::string_view listen, std::string_view identity, const std::vector<Peer> &peers) {
-        return detail::with_node(listen, identity, peers,
-                                 [&](const tidelog_node_options *options) { return started(store, *options); });
+    static Node start(Store &store, std::string_view listen, std::string_view identity, const std::vector<Peer> &peers,
+                      std::unique_ptr<RepairPolicy> policy = nullptr, const PolicyBounds &bounds = {}) {
+        return detail::with_policy(std::move(policy), bounds, [&](const tidelog_policy_table *table) {
+            return detail::with_node(listen, identity, peers, table,
+                                     [&](const tidelog_node_options *options) { return started(store, *options); });
+        });
     }
     std::string address() const {
         return std::string(detail_cxx::call([&] { return own_->address(); }));
@@ -393,6 +407,11 @@ class Node {
     }
     void on_event(Handler handler) {
         on_event(std::unique_ptr<EventHandler>(new detail::EventFunction(std::move(handler))));
+    }
+    void set_policy(std::unique_ptr<RepairPolicy> policy, const PolicyBounds &bounds = {}) {
+        detail::with_policy(std::move(policy), bounds, [&](const tidelog_policy_table *table) {
+            detail_cxx::call([&] { own_->set_policy(table); });
+        });
     }
     void stop() {
         if (!own_) return;

@@ -2,7 +2,7 @@
 //! those as `tidelog.h` says, and nobody else calls here.
 
 use crate::batch::{Batch, batch};
-use crate::node::{Node, create_identity, start, sync};
+use crate::node::{Node, create_identity, replay_policy, start, sync};
 use crate::rows::Rows;
 use crate::store::{Store, Ticket, open};
 use crate::tail::{Tail, follow};
@@ -53,6 +53,9 @@ pub mod edge {
         #[namespace = ""]
         #[cxx_name = "tidelog_open_options"]
         type OpenOptions = crate::plain::OpenOptions;
+        #[namespace = ""]
+        #[cxx_name = "tidelog_policy_table"]
+        type PolicyTable = crate::plain::PolicyTable;
         #[namespace = ""]
         #[cxx_name = "tidelog_position"]
         type Position = crate::plain::Position;
@@ -165,5 +168,7 @@ pub mod edge {
         fn status(self: &Node) -> Result<Box<Rows>>;
         unsafe fn repair(self: &Node, options: &RepairOptions) -> Result<Box<Rows>>;
         fn on_event(self: &Node, handler: UniquePtr<EventHandler>) -> Result<()>;
+        unsafe fn set_policy(self: &Node, table: *const PolicyTable) -> Result<()>;
+        unsafe fn replay_policy(table: &PolicyTable, recorded: &[u8]) -> Result<Box<Rows>>;
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::bridge::edge::EventHandler;
 use crate::failure::{Failure, run};
-use crate::plain::{Event, NodeOptions, RepairOptions, SyncOptions};
+use crate::plain::{Event, NodeOptions, PolicyTable, RepairOptions, SyncOptions};
 use crate::rows::Rows;
 use crate::store::Store;
 use cxx::UniquePtr;
 use std::path::Path;
 use std::time::Duration;
 use tidelog_ffi::inside::{
-    self, OpenNode, identity_create, in_child, repair, settings, utf8, visit,
+    self, OpenNode, identity_create, in_child, policy_of, repair, replayed, settings, utf8, visit,
 };
 
 /// How long the certificate of a key that is made here is good.
@@ -49,6 +49,16 @@ pub unsafe fn start(store: &Store, options: &NodeOptions) -> Result<Box<Node>, F
         // SAFETY: as promised to this function.
         let settings = unsafe { settings(&raw const options.0)? };
         Ok(Box::new(Node(Some(inside::start(store.get()?, &store.path, settings)?))))
+    })
+}
+
+/// # Safety
+/// The table is what the header says.
+pub unsafe fn replay_policy(table: &PolicyTable, recorded: &[u8]) -> Result<Box<Rows>, Failure> {
+    run("tidelog::replay_policy", || {
+        // SAFETY: as promised to this function.
+        let table = unsafe { replayed(&raw const table.0, recorded)? };
+        Ok(Rows::boxed(inside::Rows::of_table(table)))
     })
 }
 
@@ -98,6 +108,16 @@ impl Node {
             // SAFETY: as promised to this function.
             let table = unsafe { repair(self.get()?, &raw const options.0)? };
             Ok(Rows::boxed(inside::Rows::of_table(table)))
+        })
+    }
+
+    /// # Safety
+    /// The table is NULL or what the header says.
+    pub unsafe fn set_policy(&self, table: *const PolicyTable) -> Result<(), Failure> {
+        run("tidelog::Node::set_policy", || {
+            // SAFETY: as promised to this function; it is a table, and nothing beside it.
+            let given = unsafe { policy_of(table.cast())? };
+            self.get()?.set_policy(given)
         })
     }
 

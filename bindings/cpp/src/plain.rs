@@ -28,6 +28,7 @@ plain! {
     Explain tidelog_explain "tidelog_explain"
     NodeOptions tidelog_node_options "tidelog_node_options"
     OpenOptions tidelog_open_options "tidelog_open_options"
+    PolicyTable tidelog_policy_table "tidelog_policy_table"
     Position tidelog_position "tidelog_position"
     QueryOptions tidelog_query_options "tidelog_query_options"
     Receipt tidelog_receipt "tidelog_receipt"

@@ -34,7 +34,8 @@ fn compiled(compiler: &str, name: &str, flags: &[&str]) -> Option<PathBuf> {
         return None;
     }
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{compiler}-{}", flags.len()));
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{compiler}-{}", flags.len()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     let program = folder.join("host");
@@ -51,8 +52,8 @@ fn compiled(compiler: &str, name: &str, flags: &[&str]) -> Option<PathBuf> {
     Some(program)
 }
 
-fn same(compiler: &str, flags: &[&str]) {
-    let Some(program) = compiled(compiler, "wrapper.cpp", flags) else { return };
+fn same(compiler: &str, name: &str, flags: &[&str]) {
+    let Some(program) = compiled(compiler, name, flags) else { return };
     let mut limited = Command::new("timeout");
     limited.args(["--kill-after=5", "300"]).arg(&program).current_dir(program.parent().unwrap());
     ran(limited.env("ASAN_OPTIONS", "detect_leaks=1:halt_on_error=1"));
@@ -60,15 +61,20 @@ fn same(compiler: &str, flags: &[&str]) {
 
 #[test]
 fn the_bridge_means_what_the_header_means() {
-    same("g++", &[]);
+    same("g++", "wrapper.cpp", &[]);
 }
 
 #[test]
 fn the_bridge_means_it_with_clang_and_cpp20() {
-    same("clang++", &["-std=c++20"]);
+    same("clang++", "wrapper.cpp", &["-std=c++20"]);
 }
 
 #[test]
 fn the_bridge_under_sanitizers() {
-    same("g++", &["-fsanitize=address,undefined,leak", "-fno-sanitize-recover=all"]);
+    same("g++", "wrapper.cpp", &["-fsanitize=address,undefined,leak", "-fno-sanitize-recover=all"]);
+}
+
+#[test]
+fn policies_over_the_bridge_decide_and_fail_as_over_the_header() {
+    same("g++", "policy.cpp", &["-fsanitize=address,undefined,leak", "-fno-sanitize-recover=all"]);
 }

@@ -48,12 +48,18 @@ fn structs_lie_as_they_were_frozen() {
         tail::tidelog_record { struct_size, kind, position, next, stamp, collection }
         log::tidelog_log_record { struct_size, level, target, message, lost }
         node::tidelog_peer { name, address, fingerprint }
-        node::tidelog_node_options { struct_size, reserved, interval_ns, initial_delay_ns, config, listen, identity, authority, peers, peer_count, peer_stride }
+        node::tidelog_node_options { struct_size, reserved, interval_ns, initial_delay_ns, config, listen, identity, authority, peers, peer_count, peer_stride, policy }
         node::tidelog_repair_options { struct_size, reserved, timeout_ns, peer, collection, from_ns, to_ns }
         node::tidelog_group_epoch { group, reserved, epoch }
         member::tidelog_dropped_group { struct_size, group, rows, bytes }
-        node::tidelog_event { struct_size, kind, peer, outcome, why, session, leaves, rows_sent, rows_taken, bytes_sent, bytes_received, bytes_total, elapsed_ms, lost, file, groups, group_count, group_stride }
+        node::tidelog_event { struct_size, kind, peer, outcome, why, session, leaves, rows_sent, rows_taken, bytes_sent, bytes_received, bytes_total, elapsed_ms, lost, file, groups, group_count, group_stride, policy, windows, repaired, rollups, overdue }
         node::tidelog_sync_options { struct_size, reserved, timeout_ns, peer, fingerprint, identity }
+        policy::tidelog_policy_peer { store_id, up, cost, rtt_us, reserved, lag_ms, agreed_ms_ago }
+        policy::tidelog_policy_side { rows, bytes }
+        policy::tidelog_policy_window { collection, group, devices, first_ns, last_ns, ours, theirs, age_ms, borrowed, reserved }
+        policy::tidelog_policy_round { struct_size, peer, now_ms, budget_bytes, max_deferral_ms, peers, peer_count, peer_stride, windows, window_count, window_stride }
+        policy::tidelog_policy_step { window, peer, action, reserved, until_ms }
+        policy::tidelog_policy_table { struct_size, reserved, name, plan, drop, user, options, options_length, max_deferral_ms, timeout_ms, bytes_per_day, state, record }
     };
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/abi/layouts.txt");
     if std::env::var_os("TIDELOG_BLESS").is_some() {

@@ -28,6 +28,7 @@ mod log;
 mod member;
 mod node;
 mod pin;
+mod policy;
 mod query;
 mod raw;
 mod result;
@@ -50,6 +51,7 @@ pub mod inside {
         repair, settings, tidelog_event, tidelog_node_options, tidelog_repair_options,
         tidelog_sync_options, visit,
     };
+    pub use super::policy::{policy_of, replayed, tidelog_policy_table};
     pub use super::query::{method_of, one_field, query_of, tidelog_query_options};
     pub use super::raw::{text, utf8};
     pub use super::result::{OpenResult, tidelog_block, tidelog_explain};

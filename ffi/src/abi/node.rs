@@ -9,6 +9,7 @@
 use super::callback::{Callback, tidelog_drop_fn};
 use super::entry::entry;
 use super::library::*;
+use super::policy::{policy_of, tidelog_policy_table};
 use super::query::bound;
 use super::raw::{self, Plain, Sized32};
 use super::result::{c_text, hand_out, tidelog_result};
@@ -153,6 +154,9 @@ pub struct tidelog_node_options {
     pub peer_count: usize,
     /// `sizeof(tidelog_peer)`, when there are any.
     pub peer_stride: usize,
+    /// What decides about repairs, as for `tidelog_node_set_policy`. NULL: what `config` says in `[policy]`, or everything is repaired.
+    /// Not with a `config` that has `[policy]`.
+    pub policy: *const tidelog_policy_table,
 }
 
 // SAFETY: pointers and integers; where pointers have 4 bytes there are 4 of padding at the end, which are never looked at.
@@ -170,10 +174,12 @@ fn nanos(nanos: u64) -> Option<Duration> {
 /// The pointers are what the header says.
 pub unsafe fn settings(options: *const tidelog_node_options) -> Result<Settings, Fault> {
     // SAFETY: as promised to this function.
-    let (given, peers) = unsafe {
+    let (given, policy, peers) = unsafe {
         let given = raw::options(options)?;
+        // Read first, so that it is dropped on every way out.
+        let policy = policy_of(given.policy)?;
         let peers = raw::structs(given.peers, given.peer_count, given.peer_stride, "peers")?;
-        (given, peers)
+        (given, policy, peers)
     };
     raw::check_flags(u64::from(given.reserved), 0, tidelog_node_options::NAME)?;
     let peer = |peer: &tidelog_peer| {
@@ -196,6 +202,7 @@ pub unsafe fn settings(options: *const tidelog_node_options) -> Result<Settings,
         peers: peers.iter().map(peer).collect::<Result<_, _>>()?,
         interval: nanos(given.interval_ns),
         initial_delay: nanos(given.initial_delay_ns),
+        policy,
     })
 }
 
@@ -203,10 +210,11 @@ pub unsafe fn settings(options: *const tidelog_node_options) -> Result<Settings,
 /// and wait for none of this. Stop the node before the store is closed.
 ///
 /// Errors: `TIDELOG_READ_ONLY`, `TIDELOG_NOT_FOUND` and `TIDELOG_IO` for files, `TIDELOG_NETWORK` when the address cannot be listened on,
-/// `TIDELOG_INVALID_ARGUMENT`.
+/// `TIDELOG_INVALID_ARGUMENT`, `TIDELOG_UNSUPPORTED` when `config` names a policy that is a component.
 ///
 /// Threads: any. Blocks: disk. Since: 0.1.
-/// Owns: `*node` is the caller's, to be ended by `tidelog_node_stop`; it is NULL after an error.
+/// Owns: `*node` is the caller's, to be ended by `tidelog_node_stop`; it is NULL after an error. A policy is taken as by
+/// `tidelog_node_set_policy`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidelog_node_start(
     store: *mut tidelog_store,
@@ -215,12 +223,15 @@ pub unsafe extern "C" fn tidelog_node_start(
     error: *mut tidelog_error,
 ) -> tidelog_status {
     let call = || {
-        raw::check_put(node, "node")?;
         // SAFETY: the caller's pointers, as the header says.
-        unsafe { raw::put_if_wanted(node, std::ptr::null_mut()) };
+        let settings = unsafe {
+            raw::put_if_wanted(node, std::ptr::null_mut());
+            // Before all else that can fail, so that a policy in it is dropped on every way out.
+            settings(options)?
+        };
+        raw::check_put(node, "node")?;
         let open = handle::find::<OpenStore>(store.addr())?;
-        // SAFETY: as above.
-        let started = node::start(&open.store, &open.path, unsafe { settings(options)? })?;
+        let started = node::start(&open.store, &open.path, settings)?;
         let handle = handle::insert(started)?;
         // SAFETY: as above.
         unsafe { raw::put_if_wanted(node, std::ptr::without_provenance_mut(handle)) };
@@ -469,6 +480,8 @@ pub const TIDELOG_EVENT_READY: u32 = 13;
 pub const TIDELOG_EVENT_DAMAGED: u32 = 14;
 /// A peer agrees on all that a damaged file held: what it had of it is here again.
 pub const TIDELOG_EVENT_HEALED: u32 = 15;
+/// A policy was asked what of a comparison is repaired; `why` tells when everything is repaired instead.
+pub const TIDELOG_EVENT_PLANNED: u32 = 16;
 
 /// A group, and its epoch where one is known.
 #[repr(C)]
@@ -522,6 +535,16 @@ pub struct tidelog_event {
     pub group_count: usize,
     /// Bytes from one to the next.
     pub group_stride: usize,
+    /// Of a round of a policy: its name; else NULL.
+    pub policy: *const c_char,
+    /// So many windows differ.
+    pub windows: u32,
+    /// So many are repaired now, in one direction at least.
+    pub repaired: u32,
+    /// Of so many rollups are borrowed.
+    pub rollups: u32,
+    /// So many had waited too long: they are repaired whatever the policy says.
+    pub overdue: u32,
 }
 
 /// Handed each event, on a thread of the library's named "tidelog-events", one at a time, with no lock held: it may call any
@@ -545,6 +568,7 @@ impl Heard {
         let heard = self;
         let (peer, why) = (heard.peer.as_deref().map(c_text), heard.why.as_deref().map(c_text));
         let (outcome, file) = (heard.outcome.map(c_text), heard.file.as_deref().map(c_text));
+        let policy = heard.policy.as_deref().map(c_text);
         let groups = heard.groups.iter();
         let groups: Vec<tidelog_group_epoch> = groups
             .map(|(group, epoch)| tidelog_group_epoch { group: *group, reserved: 0, epoch: *epoch })
@@ -571,6 +595,11 @@ impl Heard {
             groups: if groups.is_empty() { std::ptr::null() } else { groups.as_ptr() },
             group_count: groups.len(),
             group_stride: size_of::<tidelog_group_epoch>(),
+            policy: pointer(&policy),
+            windows: heard.windows,
+            repaired: heard.repaired,
+            rollups: heard.rollups,
+            overdue: heard.overdue,
         };
         to(&event)
     }
@@ -600,6 +629,36 @@ pub unsafe extern "C" fn tidelog_node_on_event(
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_node_on_event", error, call) }
+}
+
+/// Another policy decides about repairs from the next round on; NULL: everything is repaired, as without one. A round that is under way
+/// is planned by the one before, whose `drop` follows. A policy that fails, answers late, or gives a plan that does not fit loses the
+/// round: everything is repaired instead, and `TIDELOG_EVENT_PLANNED` says why; after three such rounds in a minute it is left alone for
+/// a while. `tidelog_node_repair` asks no policy. To have one from the first comparison on, start the node with it.
+///
+/// `drop` of the table (may be NULL) is called once with `user` when the policy is not asked any more, at the latest while the node stops,
+/// and also after an error; not when the table itself cannot be read, for its size or for something in it that this library does
+/// not know. A callback that does not return is not waited for: its `drop` comes when it does.
+///
+/// Errors: `TIDELOG_INVALID_ARGUMENT`, `TIDELOG_UNKNOWN_OPTION`, `TIDELOG_CLOSED` when the node was stopped.
+///
+/// Threads: any; the policy is asked on one of the library's. Blocks: shortly. Since: 0.1.
+/// Owns: `user` is the library's until `drop`; the rest of the table is read during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidelog_node_set_policy(
+    node: *const tidelog_node,
+    table: *const tidelog_policy_table,
+    error: *mut tidelog_error,
+) -> tidelog_status {
+    let call = || {
+        // Read first, so that it is dropped on every way out.
+        // SAFETY: the caller's pointer, as the header says.
+        let given = unsafe { policy_of(table)? };
+        handle::find::<node::OpenNode>(node.addr())?.set_policy(given)?;
+        Ok(TIDELOG_OK)
+    };
+    // SAFETY: the caller's error, as the header says.
+    unsafe { entry("tidelog_node_set_policy", error, call) }
 }
 
 /// One comparison with a running node.

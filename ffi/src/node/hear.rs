@@ -29,6 +29,12 @@ pub struct Heard {
     pub file: Option<String>,
     /// Groups with their epochs.
     pub groups: Vec<(u32, u64)>,
+    /// Of a round of a policy: whose, and what comes of it.
+    pub policy: Option<String>,
+    pub windows: u32,
+    pub repaired: u32,
+    pub rollups: u32,
+    pub overdue: u32,
 }
 
 impl OpenNode {
@@ -96,6 +102,19 @@ fn told(peer: Option<&str>, event: Event) -> Heard {
             groups: vec![(group.0, 0)],
             ..heard
         },
+        Event::Planned { session, policy, windows, repaired, rollups, overdue, fault, .. } => {
+            Heard {
+                kind: TIDELOG_EVENT_PLANNED,
+                why: fault.map(|fault| fault.to_string()),
+                session: session.into(),
+                policy: Some(policy),
+                windows,
+                repaired,
+                rollups,
+                overdue,
+                ..heard
+            }
+        }
         Event::Progress { session, report, .. } => {
             heard.comparison(TIDELOG_EVENT_PROGRESS, session, &report)
         }
@@ -152,6 +171,7 @@ impl Heard {
 mod tests {
     use super::*;
     use tidelog_engine::{GroupId, StoreId};
+    use tidelog_model::policy::{PolicyError, PolicyErrorKind};
 
     fn heard(event: Event) -> Heard {
         told(Some("office"), event)
@@ -172,5 +192,26 @@ mod tests {
             (healed.file.as_deref(), &healed.groups[..]),
             (Some("g3/7.tide"), &[(3, 0)][..])
         );
+    }
+
+    #[test]
+    fn a_round_of_a_policy_is_told_with_what_comes_of_it() {
+        let error = PolicyError::new(PolicyErrorKind::Deadline, "no plan came in time");
+        let planned = |fault| Event::Planned {
+            peer: StoreId([1; 16]),
+            session: 4,
+            policy: "newest-first".to_owned(),
+            windows: 9,
+            repaired: 5,
+            rollups: 3,
+            overdue: 2,
+            fault,
+        };
+        let told = heard(planned(None));
+        assert_eq!((told.kind, told.session, told.why), (TIDELOG_EVENT_PLANNED, 4, None));
+        assert_eq!(told.policy.as_deref(), Some("newest-first"));
+        assert_eq!((told.windows, told.repaired, told.rollups, told.overdue), (9, 5, 3, 2));
+        let why = heard(planned(Some(error))).why.unwrap();
+        assert_eq!(why, "the policy ran over its deadline: no plan came in time");
     }
 }

@@ -5,6 +5,7 @@ mod fault;
 mod hear;
 mod identity;
 mod member;
+mod policy;
 mod visit;
 
 pub(crate) use ask::Part;
@@ -16,6 +17,7 @@ pub use visit::{Visit, sync};
 
 use crate::abi::{TIDELOG_CLOSED, TIDELOG_IO, TIDELOG_KIND_FIX_CALL, TIDELOG_KIND_RETRY};
 use crate::fault::Fault;
+use crate::policy::Given;
 use identity::identity_of;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,7 +28,7 @@ use tidelog_engine::Store;
 use tidelog_replica::identity::Authority;
 use tidelog_replica::protocol::{Config, Portion};
 use tidelog_replica::topology::{FileTopology, FixedTopology, NodeInfo, Topology};
-use tidelog_replica::{Node, NodeOptions};
+use tidelog_replica::{Node, NodeOptions, Policy};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
@@ -44,6 +46,7 @@ pub struct Settings {
     pub peers: Vec<Peer>,
     pub interval: Option<Duration>,
     pub initial_delay: Option<Duration>,
+    pub policy: Option<Given>,
 }
 
 /// One of the peers.
@@ -87,11 +90,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub fn start(store: &Store, path: &Path, settings: Settings) -> Result<OpenNode, Fault> {
+pub fn start(store: &Store, path: &Path, mut settings: Settings) -> Result<OpenNode, Fault> {
+    let policy = settings.policy.take().map(policy::with_bounds);
     let runtime = runtime()?;
     let node = match &settings.config {
-        Some(config) => from_file(&runtime, store, path, config, &settings)?,
-        None => from_settings(&runtime, store, &settings)?,
+        Some(config) => from_file(&runtime, (store, path), config, &settings, policy)?,
+        None => from_settings(&runtime, store, &settings, policy)?,
     };
     let parts = Running { runtime: Arc::new(runtime), node: Arc::new(node) };
     Ok(OpenNode {
@@ -103,10 +107,10 @@ pub fn start(store: &Store, path: &Path, settings: Settings) -> Result<OpenNode,
 
 fn from_file(
     runtime: &Runtime,
-    store: &Store,
-    path: &Path,
+    (store, path): (&Store, &Path),
     file: &Path,
     settings: &Settings,
+    policy: Option<Policy>,
 ) -> Result<Node, Fault> {
     let more = settings.listen.is_some()
         || settings.identity.is_some()
@@ -148,6 +152,7 @@ fn from_file(
     };
     options.scrub = Some(sync.scrub).filter(|every| !every.is_zero());
     options.limits.congestion = sync.congestion;
+    options.policy = policy::of_config(config.policy.as_ref(), policy, path)?;
     let _inside = runtime.enter();
     let known: Arc<dyn Topology> = Arc::clone(&topology) as _;
     let node = Node::start(store.clone(), known, options)?;
@@ -155,7 +160,12 @@ fn from_file(
     Ok(node)
 }
 
-fn from_settings(runtime: &Runtime, store: &Store, settings: &Settings) -> Result<Node, Fault> {
+fn from_settings(
+    runtime: &Runtime,
+    store: &Store,
+    settings: &Settings,
+    policy: Option<Policy>,
+) -> Result<Node, Fault> {
     let listen = settings.listen.as_deref().ok_or_else(|| {
         Fault::argument("neither config nor listen is set: name a file, or an address to listen on")
     })?;
@@ -190,6 +200,7 @@ fn from_settings(runtime: &Runtime, store: &Store, settings: &Settings) -> Resul
     if let Some(delay) = settings.initial_delay {
         options.protocol.initial_delay = millis(delay);
     }
+    options.policy = policy;
     let _inside = runtime.enter();
     Ok(Node::start(store.clone(), Arc::new(topology), options)?)
 }

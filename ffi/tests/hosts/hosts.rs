@@ -1,6 +1,7 @@
 //! Each host is a program that checks what it does and ends with zero.
 
 use crate::prototypes::calls;
+use crate::rounds;
 use crate::tools::{Build, Linked, folder, have, here, limited, run};
 use std::fs;
 use std::path::PathBuf;
@@ -18,6 +19,9 @@ fn host(name: &str, compiler: &str, standard: &str, flags: &[&str], linked: Link
     if name == "contract.c" {
         fs::write(&calls_c, calls()).unwrap();
         sources.push(calls_c);
+    }
+    if name.starts_with("policy.") {
+        rounds::write(&folder);
     }
     let include = here().join("include");
     Build { compiler, standard, include: &include, flags, linked }.make(&sources, &program);
@@ -137,6 +141,31 @@ fn a_forked_child_is_turned_away() {
 }
 
 #[test]
+fn policies_in_c_plan_what_the_same_ones_in_rust_do() {
+    host("policy.c", "gcc", "c99", &["-O1"], Linked::Shared);
+}
+
+#[test]
+fn policies_in_c_under_sanitizers() {
+    host("policy.c", "gcc", "c11", &SANITIZED, Linked::Shared);
+}
+
+#[test]
+fn policies_in_cpp_plan_what_the_same_ones_in_rust_do() {
+    host("policy.cpp", "g++", "c++17", &["-O1"], Linked::Shared);
+}
+
+#[test]
+fn policies_in_cpp_without_exceptions() {
+    host("policy.cpp", "g++", "c++17", &["-fno-exceptions"], Linked::Static);
+}
+
+#[test]
+fn policies_in_cpp_under_sanitizers() {
+    host("policy.cpp", "g++", "c++20", &SANITIZED, Linked::Shared);
+}
+
+#[test]
 #[cfg(feature = "replication")]
 fn two_nodes_in_one_process_become_equal() {
     host("node.c", "gcc", "c99", &[], Linked::Shared);
@@ -146,6 +175,18 @@ fn two_nodes_in_one_process_become_equal() {
 #[cfg(feature = "replication")]
 fn two_nodes_under_sanitizers() {
     host("node.c", "gcc", "c11", &SANITIZED, Linked::Shared);
+}
+
+#[test]
+#[cfg(feature = "replication")]
+fn a_policy_in_c_is_asked_by_a_node_and_everything_is_repaired_when_it_fails() {
+    host("policy_node.c", "gcc", "c99", &[], Linked::Shared);
+}
+
+#[test]
+#[cfg(feature = "replication")]
+fn a_policy_of_a_node_under_sanitizers() {
+    host("policy_node.c", "gcc", "c11", &SANITIZED, Linked::Shared);
 }
 
 #[test]

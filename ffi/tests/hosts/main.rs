@@ -8,5 +8,6 @@ mod hosts;
 mod library;
 mod packaging;
 mod prototypes;
+mod rounds;
 mod symbols;
 mod tools;

@@ -31,12 +31,13 @@ static void zeros(void)
         "tidelog_compare", "tidelog_tail_open", "tidelog_tail_next", "tidelog_identity_create",
         "tidelog_identity_fingerprint", "tidelog_node_start", "tidelog_node_address",
         "tidelog_node_ready", "tidelog_node_status", "tidelog_node_groups", "tidelog_node_repair",
-        "tidelog_node_on_event", "tidelog_sync"};
+        "tidelog_node_on_event", "tidelog_node_set_policy", "tidelog_policy_plan_add",
+        "tidelog_policy_plan_explain", "tidelog_policy_replay", "tidelog_sync"};
     /* Of these NULL is no error. */
     static const char *const closing[] = {
         "tidelog_close", "tidelog_batch_close", "tidelog_ticket_close", "tidelog_result_close",
         "tidelog_tail_close", "tidelog_node_stop", "tidelog_log_set"};
-    CHECK(sizeof functions / sizeof *functions + sizeof closing / sizeof *closing == 64);
+    CHECK(sizeof functions / sizeof *functions + sizeof closing / sizeof *closing == 68);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         tidelog_status status = call(functions[i], &error);
         CHECK(status != -1000);

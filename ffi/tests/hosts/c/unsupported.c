@@ -23,6 +23,11 @@ int main(void)
     CHECK(node == NULL && strstr(error.message, "tidelog_features"));
     GIVES(TIDELOG_UNSUPPORTED, tidelog_identity_create(store, "keys", 0, text, sizeof text, &error));
     GIVES(TIDELOG_UNSUPPORTED, tidelog_identity_fingerprint("keys", text, sizeof text, &error));
+    tidelog_policy_table table = {0};
+    table.struct_size = sizeof table;
+    GIVES(TIDELOG_INVALID_HANDLE, tidelog_node_set_policy(node, NULL, &error));
+    options.policy = &table;
+    GIVES(TIDELOG_INVALID_ARGUMENT, tidelog_node_start(store, &options, &node, &error));
     sync.struct_size = sizeof sync;
     sync.peer = peer.address;
     sync.fingerprint = peer.fingerprint;
