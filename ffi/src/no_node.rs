@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidelog_engine::{CollectionName, Store, TimeRange};
 
-#[expect(dead_code, reason = "read by nobody in this library")]
 pub struct Settings {
     pub config: Option<PathBuf>,
     pub listen: Option<String>,
@@ -21,14 +20,12 @@ pub struct Settings {
     pub policy: Option<Given>,
 }
 
-#[expect(dead_code, reason = "read by nobody in this library")]
 pub struct Peer {
     pub name: String,
     pub address: String,
     pub fingerprint: String,
 }
 
-#[expect(dead_code, reason = "read by nobody in this library")]
 pub struct Visit {
     pub peer: String,
     pub fingerprint: String,
@@ -36,7 +33,6 @@ pub struct Visit {
     pub limit: Duration,
 }
 
-#[expect(dead_code, reason = "read by nobody in this library")]
 pub struct Part {
     pub collection: CollectionName,
     pub range: TimeRange,
@@ -78,7 +74,7 @@ pub fn identity_create(_: &Store, _: &Path, _: u32) -> Result<String, Fault> {
     Err(unsupported())
 }
 
-pub fn identity_fingerprint(_: &Path) -> Result<String, Fault> {
+pub(crate) fn identity_fingerprint(_: &Path) -> Result<String, Fault> {
     Err(unsupported())
 }
 

@@ -67,4 +67,5 @@ pub mod inside {
 pub(crate) use callback::Callback;
 pub(crate) use library::*;
 pub(crate) use log::*;
+#[cfg(feature = "replication")]
 pub(crate) use node::*;
