@@ -35,34 +35,33 @@ pub(crate) struct Reading {
 impl Reading {
     /// The visible rows of a device in a range.
     pub(crate) fn scan(&self, device: &str, range: TimeRange) -> Result<Scan, ReadError> {
-        self.scan_of(&self.snapshot, device, range)
-    }
-
-    /// The same whatever the horizon.
-    pub(crate) fn scan_beyond(&self, device: &str, range: TimeRange) -> Result<Scan, ReadError> {
-        let mut all = self.snapshot.clone();
-        all.horizon = Arc::default();
-        self.scan_of(&all, device, range)
-    }
-
-    fn scan_of(
-        &self,
-        snapshot: &Snapshot,
-        device: &str,
-        range: TimeRange,
-    ) -> Result<Scan, ReadError> {
         match range.intersection(self.settled.cuts().rows()) {
             Some(range) => {
                 let place = (self.group, device);
-                snapshot.scan(&self.name, place, range, &self.fields, &self.cache)
+                self.snapshot.scan(&self.name, place, range, &self.fields, &self.cache)
             }
-            None => Ok(Scan {
-                fields: Arc::clone(&self.fields),
-                range,
-                sources: Vec::new(),
-                tombstones: Vec::new(),
-                horizon: Arc::default(),
-            }),
+            None => Ok(self.nothing(range)),
+        }
+    }
+
+    /// Of what may have been written beyond the horizon: rows whatever that is.
+    pub(crate) fn scan_beyond(&self, device: &str, range: TimeRange) -> Result<Scan, ReadError> {
+        match range.intersection(self.settled.cuts().rows()) {
+            Some(range) => {
+                let place = (self.group, device);
+                self.snapshot.scan_beyond(&self.name, place, range, &self.fields, &self.cache)
+            }
+            None => Ok(self.nothing(range)),
+        }
+    }
+
+    fn nothing(&self, range: TimeRange) -> Scan {
+        Scan {
+            fields: Arc::clone(&self.fields),
+            range,
+            sources: Vec::new(),
+            tombstones: Vec::new(),
+            horizon: Arc::default(),
         }
     }
 

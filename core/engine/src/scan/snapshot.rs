@@ -47,8 +47,36 @@ impl Snapshot {
         fields: &Arc<[FieldKey]>,
         cache: &IndexCache,
     ) -> Result<Scan, ReadError> {
+        let files = self.files_of(name, group, range);
+        self.scan_files(files, (name, device), range, fields, cache, &self.horizon)
+    }
+
+    /// A scan of all, whatever the horizon, of the files that may have anything beyond it, and of memory.
+    pub(crate) fn scan_beyond(
+        &self,
+        name: &CollectionName,
+        (group, device): (GroupId, &str),
+        range: TimeRange,
+        fields: &Arc<[FieldKey]>,
+        cache: &IndexCache,
+    ) -> Result<Scan, ReadError> {
+        let least = self.horizon.least();
+        let files =
+            self.files_of(name, group, range).filter(move |open| open.entry.stamps.1 > least);
+        self.scan_files(files, (name, device), range, fields, cache, &Arc::default())
+    }
+
+    fn scan_files<'f>(
+        &self,
+        files: impl Iterator<Item = &'f OpenFile>,
+        (name, device): (&CollectionName, &str),
+        range: TimeRange,
+        fields: &Arc<[FieldKey]>,
+        cache: &IndexCache,
+        horizon: &Arc<Horizon>,
+    ) -> Result<Scan, ReadError> {
         let mut sources = Vec::new();
-        for open in self.files_of(name, group, range) {
+        for open in files {
             let file = open.readable()?;
             let Some(section) = file.section(name) else { continue };
             if let Some(series) = file.find(section, device)?
@@ -58,16 +86,16 @@ impl Snapshot {
             }
         }
         for table in &self.memory.tables {
-            let rows = table.rows_within(device, range, fields, &self.horizon);
+            let rows = table.rows_within(device, range, fields, horizon);
             sources.extend(rows.map(Source::memory));
         }
         let concerned = |tombstone: &&Arc<Tombstone>| {
             tombstone.range.overlaps(range)
                 && tombstone.devices.matches(device)
-                && self.horizon.admits(tombstone.version)
+                && horizon.admits(tombstone.version)
         };
         let tombstones = self.tombstones.iter().filter(concerned).cloned().collect();
-        let horizon = Arc::clone(&self.horizon);
+        let horizon = Arc::clone(horizon);
         Ok(Scan { fields: Arc::clone(fields), range, sources, tombstones, horizon })
     }
 }
