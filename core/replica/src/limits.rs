@@ -53,9 +53,14 @@ pub enum Congestion {
     Bbr,
 }
 
-/// The largest UDP payload that is tried and taken: what fits into an Ethernet jumbo frame of 9000 bytes behind IPv6 and UDP.
-/// Paths that take less are found out by probes. A third of the packets is a third of the work.
-pub(crate) const DATAGRAM_MAX: u16 = 8952;
+/// Packets that quinn hands to the kernel at a time, which cuts them apart (UDP segmentation offload).
+const SEGMENTS: u16 = 10;
+
+/// The largest UDP payload that is tried and taken. Paths that take less are found out by probes; fewer packets are less work. An
+/// Ethernet jumbo frame has room for 8,952 bytes, but so many packets together may have no more than the 65,507 that UDP over IPv4
+/// carries: the kernel refuses what is longer, quinn drops it in silence as if it were a probe, and after a few of these takes the path
+/// for one that has stopped carrying large packets, for a minute.
+pub(crate) const DATAGRAM_MAX: u16 = 65_507 / SEGMENTS;
 
 impl Default for Limits {
     fn default() -> Self {

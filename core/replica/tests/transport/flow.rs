@@ -229,3 +229,23 @@ async fn a_peer_has_a_bounded_number_of_links_and_gets_its_place_back() {
     })
     .await;
 }
+
+/// What quinn gives the kernel at a time must be no more than UDP carries: such batches are lost in silence, and then the path
+/// counts as one that takes small packets alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_is_busy_keeps_its_large_packets() {
+    let pair = Pair::new().await;
+    let sender = pair.from_a.sender();
+    let frame = numbered(Channel::Tail, 0, 1 << 20);
+    tokio::spawn(async move {
+        for _ in 0..64 {
+            sender.send(Channel::Tail, frame.clone()).await.unwrap();
+        }
+        sender.finish(Channel::Tail).await.unwrap();
+    });
+    for _ in 0..64 {
+        soon(pair.from_b.recv()).await.unwrap();
+    }
+    let figures = pair.from_a.figures();
+    assert!(figures.datagram_bytes > 6_000, "{figures:?}");
+}
