@@ -1,6 +1,7 @@
 //! What differs, where that is only looked at and told.
 
-use super::item::{Scope, read_device, read_range, write_range};
+use super::item::Scope;
+use super::item_bytes::{read_device, read_range, write_range};
 use crate::wire::{Malformed, Reader, Writer};
 use alloc::string::String;
 use tidelog_model::TimeRange;

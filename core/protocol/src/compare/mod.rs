@@ -2,6 +2,7 @@
 
 mod difference;
 mod item;
+mod item_bytes;
 mod nodes;
 mod source;
 mod step;
@@ -9,7 +10,7 @@ mod weigh;
 
 pub use difference::Difference;
 pub use item::{CollectionClaim, Item, LeftOut, Only, Print, Scope, Short};
-pub(crate) use item::{read_items, write_items};
+pub(crate) use item_bytes::{read_items, write_items};
 pub use nodes::{Lent, Nodes, Place, SettledClaim};
 pub use source::{CollectionRoot, More, Pack, Packed, Source, Taken};
 pub use step::{Counts, Look, Pace, Step, collections, step};

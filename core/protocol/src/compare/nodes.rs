@@ -1,7 +1,7 @@
 //! Rollups between stores: where rows were cut off on both sides settled nodes are the data, and the greater of two wins;
 //! and rollups that a side borrows until the rows come.
 
-use super::item::{read_device, read_range, write_blobs, write_range};
+use super::item_bytes::{read_device, read_range, write_blobs, write_range};
 use crate::wire::{Malformed, Reader, Writer};
 use alloc::string::String;
 use alloc::vec::Vec;
