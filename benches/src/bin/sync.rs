@@ -6,6 +6,8 @@
 //! D1 is 1,000 devices with one field, a row every 10 s for DAYS (30 unless given). Two nodes in one process, over QUIC on
 //! loopback. Parts: find, tail, fill, raw.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures are what it is for")]
+
 use rkyv::util::AlignedVec;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -40,7 +42,17 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(&dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if wanted("find") {
-        find(&runtime, &dir, days)?;
+        find(&dir, days)?;
+    }
+    // What `find` starts again.
+    let (a, b) = (dir.join("a"), dir.join("b"));
+    for count in [0, 1, 100, 10_000] {
+        if parts.contains(&format!("find-{count}")) {
+            find_rows(&runtime, (&a, &b), days, count)?;
+        }
+    }
+    if parts.iter().any(|part| part == "find-again") {
+        find_again(&runtime, &a, &b, days)?;
     }
     if wanted("tail") {
         tail(&runtime, &dir)?;
@@ -118,14 +130,14 @@ fn one_store(dir: &Path, days: i64, value: impl Fn(i64, i64) -> f64) -> Result<P
     Ok(a)
 }
 
-/// The same, and a copy of it under another id.
-fn two_stores(dir: &Path, days: i64) -> Result<(PathBuf, PathBuf)> {
+/// The same as `a`, and a copy of it under another id as `b`.
+fn two_stores(dir: &Path, days: i64) -> Result<()> {
     let (a, b) = (one_store(dir, days, ordinary)?, fresh(dir, "b")?);
     let store = Store::open(&a)?;
     store.backup(&b, |_, _| true)?;
     store.close()?;
     adopt(&b)?;
-    Ok((a, b))
+    Ok(())
 }
 
 /// Two stores, joined.
@@ -237,54 +249,75 @@ fn told(what: &str, (outcome, report): &(Outcome, Report)) {
     print("  time", report.millis as f64, "ms");
 }
 
-fn find(runtime: &tokio::runtime::Runtime, dir: &Path, days: i64) -> Result<()> {
+/// Stores are made here; each number of rows is looked for in a process of its own, whose memory holds nothing of that.
+fn find(dir: &Path, days: i64) -> Result<()> {
     let begun = Instant::now();
-    let (a, b) = two_stores(dir, days)?;
+    two_stores(dir, days)?;
     print("two stores made", begun.elapsed().as_secs_f64(), "s");
-    for count in [0, 1, 100, 10_000] {
-        let (left, right) = (Store::open(&a)?, Store::open(&b)?);
-        // On one side only, while nobody follows it.
-        let mut batch = Batch::for_collection(name()?);
-        let mut random = 88_172_645_463_325_252u64 + count as u64;
-        for _ in 0..count {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            let device = (random >> 8) as i64 % DEVICES;
-            let tick = (random >> 24) as i64 % (days * 8640);
-            // A time of its own: a row that the other one lacks.
-            batch.push(&format!("meter_{device}"), START + tick * STEP + 1, [("level", 1.0)])?;
+    for part in ["find-0", "find-1", "find-100", "find-10000", "find-again"] {
+        let mut process = std::process::Command::new(std::env::current_exe()?);
+        if !process.arg(dir).arg(days.to_string()).arg(part).status()?.success() {
+            return Err(format!("{part} failed").into());
         }
-        if count > 0 {
-            left.write(&batch, Durability::Sync)?;
-            left.seal()?;
-        }
-        let (ended, grown) = memory::growth_while(|| {
-            runtime.block_on(async {
-                let pair = join(left.clone(), right.clone()).await?;
-                let first = pair.compared(false).await?;
-                told(&format!("{count} rows differ"), &first);
-                if count == 0 {
-                    let again = pair.compared(true).await?;
-                    told("asked for, nothing differs", &again);
-                }
-                pair.stop().await;
-                Ok::<_, Box<dyn std::error::Error>>(first)
-            })
-        });
-        let ended = ended?;
-        print("  memory, both stores with their links", grown as f64 / 1048576.0, "MiB more");
-        assert_eq!(ended.0, Outcome::Agreed);
-        let root = |store: &Store| {
-            store
-                .digests(&name()?, Level::Root, TimeRange::ALL)
-                .map_err(Box::<dyn std::error::Error>::from)
-        };
-        assert_eq!(root(&left)?, root(&right)?);
-        left.close()?;
-        right.close()?;
     }
-    find_again(runtime, &a, &b, days)
+    Ok(())
+}
+
+fn find_rows(
+    runtime: &tokio::runtime::Runtime,
+    (a, b): (&Path, &Path),
+    days: i64,
+    count: i64,
+) -> Result<()> {
+    let (left, right) = (Store::open(a)?, Store::open(b)?);
+    // On one side only, while nobody follows it.
+    let mut batch = Batch::for_collection(name()?);
+    let mut random = 88_172_645_463_325_252u64 + count.unsigned_abs();
+    for _ in 0..count {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let device = (random >> 8) as i64 % DEVICES;
+        let tick = (random >> 24) as i64 % (days * 8640);
+        // A time of its own: a row that the other one lacks.
+        batch.push(&format!("meter_{device}"), START + tick * STEP + 1, [("level", 1.0)])?;
+    }
+    if count > 0 {
+        left.write(&batch, Durability::Sync)?;
+        left.seal()?;
+    }
+    let kept = |store: &Store| (store.stats().cache_bytes, store.stats().memory_bytes);
+    let before = (kept(&left), kept(&right));
+    let (ended, grown) = memory::growth_while(|| {
+        runtime.block_on(async {
+            let pair = join(left.clone(), right.clone()).await?;
+            let first = pair.compared(false).await?;
+            told(&format!("{count} rows differ"), &first);
+            if count == 0 {
+                let again = pair.compared(true).await?;
+                told("asked for, nothing differs", &again);
+            }
+            pair.stop().await;
+            Ok::<_, Box<dyn std::error::Error>>(first)
+        })
+    });
+    assert_eq!(ended?.0, Outcome::Agreed);
+    let after = (kept(&left), kept(&right));
+    let mib = |bytes: u64| bytes as f64 / 1048576.0;
+    print("  memory, both stores with their links", mib(grown), "MiB more");
+    for (side, before, after) in [("left", before.0, after.0), ("right", before.1, after.1)] {
+        print(&format!("    of it cache, {side}"), mib(after.0.saturating_sub(before.0)), "MiB");
+        print(&format!("    of it rows, {side}"), mib(after.1.saturating_sub(before.1)), "MiB");
+    }
+    let root = |store: &Store| {
+        store
+            .digests(&name()?, Level::Root, TimeRange::ALL)
+            .map_err(Box::<dyn std::error::Error>::from)
+    };
+    assert_eq!(root(&left)?, root(&right)?);
+    left.close()?;
+    right.close()?;
+    Ok(())
 }
 
 /// The same between stores that agreed while they were linked. Rows that a third store wrote are given to one of them: no log
