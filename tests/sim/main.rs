@@ -16,6 +16,7 @@ mod policy;
 mod progress;
 mod regress;
 mod rest;
+mod rounds;
 mod seeds;
 mod settled;
 mod snapshot;

@@ -9,8 +9,8 @@ use tidelog_engine::{
     Query, TimeRange, Unit, ValueRef,
 };
 use tidelog_model::policy::{
-    Action, Cost, Metered, NewestFirst, PolicyError, PolicyErrorKind, PreferPeer, RawHours,
-    RepairPolicy, Round, Step,
+    Action, Complete, Cost, Metered, NewestFirst, PolicyError, PolicyErrorKind, PreferPeer,
+    RawHours, RepairPolicy, Round, Step,
 };
 use tidelog_protocol::{Config, Event, Outcome, PolicyConfig};
 
@@ -51,7 +51,7 @@ pub fn deciding(policy: Box<dyn RepairPolicy>) -> Deciding {
     Deciding { policy, config, cost: Cost::Free, kept: None, rounds: Vec::new() }
 }
 
-fn write(world: &World, machine: usize, device: &str, time: i64, rows: i64) {
+pub fn write(world: &World, machine: usize, device: &str, time: i64, rows: i64) {
     let mut batch = Batch::new("plant.boiler").unwrap();
     for row in 0..rows {
         batch.push(device, time + row * 1_000_000_000, [("level", row as f64)]).unwrap();
@@ -61,18 +61,18 @@ fn write(world: &World, machine: usize, device: &str, time: i64, rows: i64) {
 
 /// Two stores that never met, each with rows of five days that the other lacks.
 fn apart(seed: u64, rows: i64) -> World {
-    apart_with(seed, rows, 1_000)
+    apart_with(seed, rows, HOUR / 2, 1_000)
 }
 
 /// The same where days go by: a pulse each second of them would be most of what is simulated.
 fn apart_for_days(seed: u64, rows: i64) -> World {
-    apart_with(seed, rows, 20_000)
+    apart_with(seed, rows, HOUR / 2, 20_000)
 }
 
-fn apart_with(seed: u64, rows: i64, pulse: u64) -> World {
+fn apart_with(seed: u64, rows: i64, interval: u64, pulse: u64) -> World {
     let mut world = World::new(2, seed);
-    let (interval, silence) = (Some(HOUR / 2), pulse * 15);
-    world.config = Config { interval, pulse, silence, ..world.config };
+    let silence = pulse * 15;
+    world.config = Config { interval: Some(interval), pulse, silence, ..world.config };
     world.net.cut(0, 1);
     world.net.cut(1, 0);
     (0..2).for_each(|machine| assert!(world.start(machine)));
@@ -366,4 +366,38 @@ fn hostile_policies_delay_repair_and_do_not_prevent_it() {
         world.run(2 * HOUR);
         alike(&world);
     }
+}
+
+/// Milliseconds until two stores that differ are equal, where comparisons come every two seconds and a window waits for one at most.
+fn time_to_equal(seed: u64, policy: Box<dyn RepairPolicy>) -> u64 {
+    let mut world = apart_with(2_000 + seed, 20, 2_000, 1_000);
+    let mut told = deciding(policy);
+    told.config.max_deferral = 1_000;
+    world.set_policy(0, Some(told));
+    meet(&mut world);
+    let begun = world.now;
+    let equal = |world: &World| cells(world.store(0)) == cells(world.store(1));
+    while !equal(&world) {
+        world.run(100);
+        assert!(world.now < begun + HOUR, "seed {seed}");
+    }
+    world.now - begun
+}
+
+#[test]
+fn what_a_hostile_policy_costs_is_bounded_by_how_long_a_window_may_wait() {
+    let seeds = std::env::var("TIDELOG_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    let seeds: u64 = seeds.unwrap_or(20);
+    let (mut slowest, mut worst, mut sum) = (0, 0.0f64, 0.0);
+    for seed in 0..seeds {
+        let ordinary = time_to_equal(seed, Box::new(Complete));
+        let hostile = time_to_equal(seed, hostile(seed));
+        let times = hostile as f64 / ordinary as f64;
+        (slowest, worst, sum) = (slowest.max(hostile), worst.max(times), sum + times);
+    }
+    let mean = sum / seeds as f64;
+    println!(
+        "{seeds} seeds: {worst:.2} times as long at most, {mean:.2} in the mean, {slowest} ms at most"
+    );
+    assert!(worst <= 3.0, "{worst}");
 }
