@@ -1,7 +1,7 @@
 #!/bin/sh
 # Packs libtidelog for those who have no Rust: headers, libraries, pkg-config and CMake files, licences, examples.
 #
-#   sh ffi/archive.sh DIR [--engine-only | --from DIR]    writes DIR/tidelog-VERSION-MACHINE.tar.gz and its .sha256
+#   sh ffi/archive.sh DIR [--engine-only] [--wasm] [--from DIR]    writes DIR/tidelog-VERSION-MACHINE.tar.gz and its .sha256
 #
 # The options are those of install.sh. The archive can be unpacked anywhere: what is in it finds itself.
 set -eu

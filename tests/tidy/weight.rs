@@ -35,6 +35,19 @@ fn the_sandbox_of_policies_brings_no_more_than_they_need() {
     }
 }
 
+/// The C ABI has no sandbox, and the library that has one has nothing else: what both would bring would be there twice.
+#[test]
+fn libtidelog_has_no_sandbox_and_libtidelog_wasm_nothing_else() {
+    let names = packages_of("tidelog-ffi");
+    assert!(names.iter().any(|name| name == "quinn"), "this is not the C ABI's: {names:?}");
+    assert!(!names.iter().any(|name| name == "wasmtime"), "tidelog-ffi pulls in wasmtime");
+    let names = packages_of("tidelog-wasm-ffi");
+    assert!(names.iter().any(|name| name == "wasmtime"), "this is not the host's: {names:?}");
+    for heavy in ["tokio", "tidelog-engine", "tidelog-ffi", "tidelog-replica", "wasmtime-wasi"] {
+        assert!(!names.iter().any(|name| name == heavy), "tidelog-wasm-ffi pulls in {heavy}");
+    }
+}
+
 fn packages_of(package: &str) -> Vec<String> {
     let tree = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--prefix", "none", "-e", "normal", "-p", package])

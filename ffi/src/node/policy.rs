@@ -37,7 +37,7 @@ pub(super) fn of_config(
         ))),
         (Some(section), None) => Policy::of(section, &store.join(STATE_FILE), |component| {
             let message = format!(
-                "[policy] of config uses the component {}, which this library does not load: use one that is built in, or give a policy of your own",
+                "[policy] of config uses the component {}, which this library does not load: use one that is built in, or load it with tidelog_wasm.h and give its table",
                 component.display()
             );
             Err(Fault::new(TIDELOG_UNSUPPORTED, TIDELOG_KIND_FIX_CALL, message))

@@ -57,7 +57,7 @@ impl Loader {
         let text = read(&beside, MANIFEST_BYTES_MAX)?;
         let text = String::from_utf8(text).map_err(|error| LoadError::Read {
             path: beside.clone(),
-            source: io::Error::other(error),
+            source: io::Error::new(io::ErrorKind::InvalidData, error),
         })?;
         let manifest = Manifest::parse(&text)
             .map_err(|source| LoadError::Manifest { path: beside, source })?;

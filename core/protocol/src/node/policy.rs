@@ -389,7 +389,7 @@ impl Node {
         let next_day = session.later.starved.then_some(wall - wall % DAY + DAY);
         let until = session.later.until.into_iter().chain(next_day).chain(overdue).min();
         let every = self.config.interval.unwrap_or(DAY);
-        until.map_or(every, |until| until.saturating_sub(wall).clamp(SOONEST, every))
+        until.map_or(every, |until| until.saturating_sub(wall).clamp(SOONEST, every.max(SOONEST)))
     }
 
     /// Plans that did not come are not waited for.
