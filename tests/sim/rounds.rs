@@ -1,10 +1,11 @@
 //! Rounds as policies meet them: recorded from random worlds in which policies that say anything decide. Policies of other
 //! languages are held to the built-in ones with them.
 //!
-//! A few hundred stand in `tests/golden/rounds`, in the form that `ffi/tests/hosts` reads. More:
+//! 300 stand in `tests/golden/rounds`: each behind its length, a `u32`, little-endian. With more:
 //!
 //! ```sh
 //! TIDELOG_ROUNDS=/tmp/rounds TIDELOG_ROUNDS_COUNT=10000 cargo test --release -p tidelog-tests --test sim rounds
+//! TIDELOG_ROUNDS_RECORDED=/tmp/rounds cargo test -p tidelog-wasm -p tidelog-ffi -p tidelog-wasm-ffi equal
 //! ```
 
 use crate::policy::{deciding, hostile, write};

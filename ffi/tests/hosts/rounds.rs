@@ -13,6 +13,7 @@ use tidelog_model::policy::{
 #[path = "../../../plugins/host/src/testing/rounds.rs"]
 pub(crate) mod seeded;
 
+/// Out of a seed; those that were recorded come on top.
 const ROUNDS: usize = 10_000;
 
 /// Writes `first` and `rounds` into the folder of a host: entries of a `u32` length, little-endian, and as many bytes.
@@ -36,7 +37,7 @@ fn recorded(round: Round) -> Vec<u8> {
 /// Each round, then for each of two policies its plan and what of it is carried out.
 fn all() -> Vec<u8> {
     let mut bytes = Vec::new();
-    for round in seeded::Rounds::new(20_270_115).take(ROUNDS) {
+    for round in seeded::Rounds::new(20_270_115).take(ROUNDS).chain(seeded::recorded()) {
         put(&mut bytes, &recorded(round.clone()));
         for plan in [NewestFirst.plan(&round).unwrap(), echo(&round)] {
             put(&mut bytes, &encode_plan(&plan));

@@ -113,7 +113,7 @@ static void equal() {
         CHECK(cell(policy, recorded, "plan") == std::string(plan.begin(), plan.end()));
         for (int rest = 0; rest < 3; ++rest) CHECK(next(file, skipped));
     }
-    CHECK(rounds == 10'000);
+    CHECK(rounds > 10'000);
 }
 #endif
 

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use tidelog_model::policy::{
     Checked, Complete, Recorded, RepairPolicy, Round, Step, check, encode_plan,
 };
-use tidelog_wasm::testing::{HOSTILE, Rounds, component_of, hostile_round};
+use tidelog_wasm::testing::{HOSTILE, Rounds, component_of, hostile_round, recorded as met};
 use tidelog_wasm::{Loader, Manifest, WasmPolicy};
 
 /// Good ones, by their files in `plugins`; the hosts know their order.
@@ -93,7 +93,7 @@ fn recorded(round: &Round) -> Vec<u8> {
 fn rounds() -> Vec<u8> {
     let mut policies = POLICIES.map(|name| loaded(&plugin(name)));
     let mut bytes = Vec::new();
-    for round in Rounds::new(20_270_115).take(ROUNDS) {
+    for round in Rounds::new(20_270_115).take(ROUNDS).chain(met()) {
         put(&mut bytes, &recorded(&round));
         for policy in &mut policies {
             let plan = policy.plan(&round).unwrap();

@@ -4,7 +4,7 @@ mod hostile;
 mod rounds;
 
 pub use hostile::{HOSTILE, Hostile, hostile_round};
-pub use rounds::Rounds;
+pub use rounds::{Rounds, recorded};
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;

@@ -1,6 +1,6 @@
-//! Rounds out of a seed.
+//! Rounds out of a seed, and rounds as they were met.
 
-use tidelog_model::policy::{Cost, Divergence, PeerFacts, Round, Side, WINDOWS_MAX};
+use tidelog_model::policy::{Cost, Divergence, PeerFacts, Recorded, Round, Side, WINDOWS_MAX};
 use tidelog_model::{CollectionName, GroupId, StoreId, TimeRange};
 
 const HOUR: i64 = 3_600_000_000_000;
@@ -107,4 +107,21 @@ impl Iterator for Rounds {
             windows: (0..windows).map(|at| self.window(at)).collect(),
         })
     }
+}
+
+/// What policies were asked in simulated worlds: a few hundred rounds that stand in the repository, or those in the file that
+/// `TIDELOG_ROUNDS_RECORDED` names. `tests/sim/rounds.rs` of the repository records them and says how.
+#[must_use]
+pub fn recorded() -> Vec<Round> {
+    let bytes = match std::env::var_os("TIDELOG_ROUNDS_RECORDED") {
+        Some(path) => std::fs::read(path).expect("recorded rounds"),
+        None => include_bytes!("../../../../tests/golden/rounds").to_vec(),
+    };
+    let (mut rounds, mut rest) = (Vec::new(), &bytes[..]);
+    while let Some((len, behind)) = rest.split_first_chunk() {
+        let (one, behind) = behind.split_at(u32::from_le_bytes(*len) as usize);
+        rounds.push(Recorded::decode(one).expect("a recorded round").round);
+        rest = behind;
+    }
+    rounds
 }

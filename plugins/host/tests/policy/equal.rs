@@ -8,16 +8,17 @@ use tidelog_model::policy::{
     Round, Step, encode_plan,
 };
 use tidelog_wasm::Loader;
-use tidelog_wasm::testing::Rounds;
+use tidelog_wasm::testing::{Rounds, recorded};
 
-/// Rounds that each pair is asked for.
+/// Rounds out of a seed that each pair is asked for; those that were recorded come on top.
 const ROUNDS: usize = 10_000;
 
 fn equal(file: &str, native: &mut dyn RepairPolicy) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
     let mut component = Loader::new().load_file(&path).unwrap_or_else(|e| panic!("{file}: {e}"));
     let mut steps = 0;
-    for (number, round) in Rounds::new(20_270_115).take(ROUNDS).enumerate() {
+    let rounds = Rounds::new(20_270_115).take(ROUNDS).chain(recorded());
+    for (number, round) in rounds.enumerate() {
         let want = native.plan(&round).unwrap();
         let found = component.plan(&round).unwrap_or_else(|e| panic!("{file}, {number}: {e}"));
         let (a, b) = (encode_plan(&found), encode_plan(&want));

@@ -35,7 +35,7 @@ static void equal(void)
             steps += plan.length / 3;
             WORKS(tidelog_result_close(&result, &error));
         }
-    CHECK(rounds == 1000 && steps > 10 * rounds);
+    CHECK(rounds > 1000 && steps > 10 * rounds);
     CHECK(fclose(file) == 0);
     for (size_t i = 0; i < 3; i++)
         WORKS(tidelog_wasm_unload(&tables[i], &error));
