@@ -134,6 +134,11 @@ impl Column {
         present.iter().for_each(|bit| bits.push(bit));
     }
 
+    /// Makes room for so many more rows, and no more than that.
+    pub fn reserve_exact(&mut self, more: usize) {
+        self.values.reserve_exact(more);
+    }
+
     /// Appends the rows `from..to` of another column.
     ///
     /// # Panics

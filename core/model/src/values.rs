@@ -438,6 +438,18 @@ impl Values {
         }
     }
 
+    /// Makes room for so many more values, and no more than that; of strings and bytes, for where they end.
+    pub fn reserve_exact(&mut self, more: usize) {
+        match self {
+            Values::F64(values) => values.reserve_exact(more),
+            Values::F32(values) => values.reserve_exact(more),
+            Values::I64(values) => values.reserve_exact(more),
+            Values::U64(values) => values.reserve_exact(more),
+            Values::Bool(values) => values.reserve_exact(more),
+            Values::String(values) | Values::Bytes(values) => values.ends.reserve_exact(more),
+        }
+    }
+
     /// Appends the values `from..to` of another vector of the same type.
     ///
     /// # Panics

@@ -55,6 +55,16 @@ impl RowBatch {
         self.times.len()
     }
 
+    /// Makes room for all that a batch takes when a second slice comes to it: once, for batches go out as they are, with room that
+    /// is not used.
+    fn make_room(&mut self) {
+        if self.rows() > 0 && self.times.capacity() < BATCH_ROWS {
+            self.row_devices.reserve_exact(BATCH_ROWS);
+            self.times.reserve_exact(BATCH_ROWS);
+            self.columns.iter_mut().for_each(|column| column.reserve_exact(BATCH_ROWS));
+        }
+    }
+
     /// The device of a row; `None` when the query is grouped by none.
     ///
     /// # Panics
@@ -463,11 +473,13 @@ impl Reader {
             match context.next_slice(&mut current.scan, &mut self.scratch)? {
                 None => self.device = None,
                 Some((rows, None)) => {
+                    batch.make_room();
                     push_all(batch, &current.device, &rows);
                     return Ok(true);
                 }
                 Some((rows, Some(keep))) => {
                     let order: Vec<usize> = (0..rows.len()).filter(|row| keep.at(*row)).collect();
+                    batch.make_room();
                     push_picked(batch, &current.device, &rows, &order);
                     return Ok(true);
                 }
