@@ -15,7 +15,8 @@
  * end; what tidelog.h says of threads, blocking and forking holds here, too. Misuse is found out by the library: a moved-from or
  * closed object gives TIDELOG_INVALID_HANDLE and no more.
  *
- * Texts come in as std::string_view, arrays as Span: a pointer and a size, made from any vector, array or std::span.
+ * Texts come in as std::string_view, arrays as Span: a pointer and a size, made from any vector, array or std::span. Everything that
+ * tidelog.h offers is here, and a test holds this to it.
  */
 
 #ifndef TIDELOG_HPP
@@ -109,7 +110,7 @@ class Batch {
         return numbered<Device>(tidelog_batch_device, std::string(name).c_str());
     }
 
-    /** A field of type double, float, std::int64_t, std::uint64_t, bool or std::string_view. */
+    /** A field of type double, float, std::int64_t, std::uint64_t, bool, std::string_view or Bytes. */
     template <class T> Outcome<Field<T>> field(std::string_view name) {
         return numbered<Field<T>>(tidelog_batch_field, std::string(name).c_str(), detail::Kind<T>::value);
     }
@@ -129,6 +130,7 @@ class Batch {
         else if constexpr (std::is_same_v<T, std::int64_t>) return detail::call(tidelog_batch_set_i64, get(), field.number, value);
         else if constexpr (std::is_same_v<T, std::uint64_t>) return detail::call(tidelog_batch_set_u64, get(), field.number, value);
         else if constexpr (std::is_same_v<T, bool>) return detail::call(tidelog_batch_set_bool, get(), field.number, value ? 1 : 0);
+        else if constexpr (std::is_same_v<T, Bytes>) return detail::call(tidelog_batch_set_bytes, get(), field.number, value.data(), value.size());
         else return detail::call(tidelog_batch_set_string, get(), field.number, value.data(), value.size());
     }
 
@@ -172,6 +174,7 @@ class Batch {
 
 class Store;
 class Tail;
+struct Recovered;
 
 /** Rows on their way out: read once, `for (const auto &block : result)`. */
 class Result {
@@ -205,6 +208,18 @@ class Result {
         const tidelog_status status = tidelog_result_next(get(), &block, &error);
         if (status < 0) return detail::fail<std::optional<Block>>(status, error);
         return status == TIDELOG_OK ? std::optional<Block>(Block(block)) : std::nullopt;
+    }
+
+    /** The columns that every block will have: names and types, no rows. Good as long as this. */
+    Outcome<std::vector<Column>> columns() const {
+        const tidelog_column *first = nullptr;
+        std::size_t count = 0;
+        tidelog_error error{};
+        const tidelog_status status = tidelog_result_columns(get(), &first, &count, &error);
+        if (status < 0) return detail::fail<std::vector<Column>>(status, error);
+        std::vector<Column> all;
+        for (std::size_t at = 0; at < count; ++at) all.emplace_back(first + at, 0);
+        return Outcome<std::vector<Column>>(std::move(all));
     }
 
     iterator begin() { return iterator(*this); }
@@ -243,6 +258,7 @@ class Result {
   private:
     friend class Store;
     friend class Tail;
+    friend Outcome<std::optional<Recovered>> recover(std::string_view path, const Progress &progress);
     Result() noexcept = default;
     bool advance() {
 #ifdef TIDELOG_NO_EXCEPTIONS
@@ -280,6 +296,40 @@ class Ticket {
     Ticket() noexcept = default;
     template <class C, class F, class... A> friend Outcome<C> detail::made(F, A &&...);
     detail::Handle<tidelog_ticket, tidelog_ticket_close> handle_;
+};
+
+/** Keeps a part of the log for whoever reads it, until its end: at the end of the object, or when its bounds break it. It stands in the
+ *  store under its name: one of the same name takes its place, and whichever ends first lets go. End it before the store is closed, or
+ *  it stays; Store::unpin lets go of what stayed. One thread at a time. */
+class [[nodiscard]] Pin {
+  public:
+    Pin(Pin &&other) noexcept : store_(std::exchange(other.store_, nullptr)), name_(std::move(other.name_)) {}
+    Pin &operator=(Pin &&other) noexcept {
+        if (this != &other) {
+            end();
+            store_ = std::exchange(other.store_, nullptr);
+            name_ = std::move(other.name_);
+        }
+        return *this;
+    }
+    Pin(const Pin &) = delete;
+    Pin &operator=(const Pin &) = delete;
+    ~Pin() { end(); }
+
+    const std::string &name() const noexcept { return name_; }
+    /** Lets go of the log now, and says when that fails. Blocks: disk. */
+    Outcome<void> release() { return detail::call(tidelog_unpin, std::exchange(store_, nullptr), name_.c_str()); }
+    /** Leaves the pin in the store, also when this ends: Store::unpin, or a bound, ends it. */
+    void keep() noexcept { store_ = nullptr; }
+
+  private:
+    friend class Store;
+    Pin(tidelog_store *store, std::string name) noexcept : store_(store), name_(std::move(name)) {}
+    void end() noexcept {
+        if (store_) tidelog_unpin(std::exchange(store_, nullptr), name_.c_str(), nullptr);
+    }
+    tidelog_store *store_;
+    std::string name_;
 };
 
 class Collection;
@@ -358,12 +408,71 @@ class Store {
     }
     /** Verifies everything; the rows are what is wrong. */
     Outcome<Result> check() const { return detail::made<Result>(tidelog_check, get(), nullptr, nullptr, nullptr); }
-    /** The same, told how far it is; nothing when the progress stopped it. */
-    Outcome<std::optional<Result>> check(const Progress &progress) const {
+    /** The same, told how far it is; nothing when the progress stopped it. A report is filled when one is given. */
+    Outcome<std::optional<Result>> check(const Progress &progress, tidelog_check_report *report = nullptr) const {
         Result findings;
+        if (report) *report = detail::sized<tidelog_check_report>();
         return detail::told<Result>(progress, [&](auto function, void *user, tidelog_error *error) {
-            return tidelog_check(get(), function, user, nullptr, findings.handle_.out(), error);
+            return tidelog_check(get(), function, user, report, findings.handle_.out(), error);
         }, [&] { return std::move(findings); });
+    }
+
+    /** Who the store is, and what opening it found. */
+    Outcome<tidelog_store_info> describe() const {
+        auto info = detail::sized<tidelog_store_info>();
+        tidelog_error error{};
+        const tidelog_status status = tidelog_store_describe(get(), &info, &error);
+        if (status < 0) return detail::fail<tidelog_store_info>(status, error);
+        return Outcome<tidelog_store_info>(info);
+    }
+
+    /** Copies the store to a directory that is not there yet or empty, while writes go on: adopt() it before it is written to beside this
+     *  one. Nothing when the progress stopped it: remove what was copied. Blocks: disk, long. */
+    Outcome<std::optional<tidelog_backup_report>> backup(std::string_view path, const Progress &progress = {}) {
+        const std::string text(path);
+        auto report = detail::sized<tidelog_backup_report>();
+        return detail::told<tidelog_backup_report>(progress, [&](auto function, void *user, tidelog_error *error) {
+            return tidelog_backup(get(), text.c_str(), function, user, &report, error);
+        }, [&] { return report; });
+    }
+
+    /** Where the next thing that is written will stand in the log. */
+    Outcome<tidelog_position> position() const {
+        tidelog_position position{};
+        tidelog_error error{};
+        const tidelog_status status = tidelog_position_now(get(), &position, &error);
+        if (status < 0) return detail::fail<tidelog_position>(status, error);
+        return Outcome<tidelog_position>(position);
+    }
+
+    /** Keeps the log from a position of this opening on (from now on when it is NULL), so that a Tail from there finds all of it, until the
+     *  pin ends or breaks. One of the same name is replaced. Blocks: disk. */
+    Outcome<Pin> pin(std::string_view name, const tidelog_position *from = nullptr, const PinBounds &bounds = {}) {
+        Pin pin(get(), std::string(name));
+        tidelog_error error{};
+        const tidelog_status status = tidelog_pin(get(), pin.name().c_str(), from, bounds.bytes_max,
+                                                  static_cast<std::uint64_t>(bounds.age_max.count()), &error);
+        if (status < 0) {
+            // One of this name may stand there from before.
+            pin.keep();
+            return detail::fail<Pin>(status, error);
+        }
+        return Outcome<Pin>(std::move(pin));
+    }
+    /** Lets go of the log by the name of a pin that was kept; one that is not there is no error. Blocks: disk. */
+    Outcome<void> unpin(std::string_view name) { return detail::call(tidelog_unpin, get(), std::string(name).c_str()); }
+
+    /** The highest epoch that was seen of each group that has any, as of tidelog_epochs. */
+    Outcome<Result> epochs() const { return detail::made<Result>(tidelog_epochs, get()); }
+
+    /** Where no node runs: lets go of a replica that will not come back, by the file of its node and its store id. Which it was. Blocks:
+     *  disk. */
+    Outcome<StoreId> forget(std::string_view config, std::string_view who) {
+        StoreId id{};
+        tidelog_error error{};
+        const tidelog_status status = tidelog_forget(get(), std::string(config).c_str(), std::string(who).c_str(), id.data(), &error);
+        if (status < 0) return detail::fail<StoreId>(status, error);
+        return Outcome<StoreId>(id);
     }
 
     tidelog_store *get() const noexcept { return handle_.get(); }
@@ -393,19 +502,28 @@ class Collection {
     Outcome<void> set_retention(std::string_view retention) {
         return detail::call(tidelog_set_retention, store_->get(), name_.c_str(), std::string(retention).c_str());
     }
-    /** Deletes what the query's devices, fields and range select; its other parts do not count. */
-    Outcome<void> erase(const Query &what = {}) {
+    /** Creates it with leaf windows of 60, 30 or 15 minutes, when it is not there; zero: 60. Writing creates it, too. Blocks: disk. */
+    Outcome<void> create(std::uint32_t leaf_minutes = 0) {
+        return detail::call(tidelog_collection_create, store_->get(), name_.c_str(), leaf_minutes);
+    }
+    /** Deletes what the query's devices, fields and range select; its other parts do not count. When: the delete's stamp. */
+    Outcome<std::uint64_t> erase(const Query &what = {}) {
         return what.with_delete([&](const tidelog_delete_options *options) {
-            return detail::call(tidelog_delete, store_->get(), name_.c_str(), options, nullptr);
+            std::uint64_t stamp = 0;
+            tidelog_error error{};
+            const tidelog_status status = tidelog_delete(store_->get(), name_.c_str(), options, &stamp, &error);
+            return status < 0 ? detail::fail<std::uint64_t>(status, error) : Outcome<std::uint64_t>(stamp);
         });
     }
     /** Where it differs from that of another store, by leaf window. */
     Outcome<Result> compare(const Store &other, std::uint64_t limit = 0) const {
         return detail::made<Result>(tidelog_compare, store_->get(), other.get(), name_.c_str(), limit);
     }
-    /** Digests of the windows of a level, TIDELOG_LEVEL_ROOT and so on. */
-    Outcome<Result> digests(std::uint32_t level = TIDELOG_LEVEL_ROOT) const {
-        return detail::made<Result>(tidelog_digests, store_->get(), name_.c_str(), level, nullptr, nullptr);
+    /** Digests of the windows of a level, TIDELOG_LEVEL_ROOT and so on, that overlap a range: all of time, until it is narrowed. */
+    Outcome<Result> digests(std::uint32_t level = TIDELOG_LEVEL_ROOT, std::optional<std::int64_t> from = {},
+                            std::optional<std::int64_t> to = {}) const {
+        const std::int64_t *first = from ? &*from : nullptr, *end = to ? &*to : nullptr;
+        return detail::made<Result>(tidelog_digests, store_->get(), name_.c_str(), level, first, end);
     }
 
   private:
@@ -426,6 +544,8 @@ struct Record {
     tidelog_position next;
     /** The rows, or what the delete is about. */
     Result rows;
+    /** Where this one stands. */
+    tidelog_position position;
 };
 
 /** Follows what a store writes. */
@@ -444,7 +564,7 @@ class Tail {
                                                         rows.handle_.out(), &error);
         if (status < 0) return detail::fail<std::optional<Record>>(status, error);
         if (status != TIDELOG_OK) return std::optional<Record>();
-        return std::optional<Record>(Record{record.kind, record.collection, record.stamp, record.next, std::move(rows)});
+        return std::optional<Record>(Record{record.kind, record.collection, record.stamp, record.next, std::move(rows), record.position});
     }
 
   private:
@@ -453,12 +573,29 @@ class Tail {
     detail::Handle<tidelog_tail, tidelog_tail_close> handle_;
 };
 
-/** Makes the key and certificate of a store in a folder; the fingerprint to give to its peers. */
-inline Outcome<std::string> create_identity(const Store &store, std::string_view folder) {
+/** What recovery found and did: its findings are as of Store::check. */
+struct Recovered {
+    tidelog_recover_report report;
+    Result findings;
+};
+
+/** Makes a damaged store in a directory, which nobody has open, one that opens, with every row that can be read; damage moves to
+ *  quarantine/. Nothing when the progress stopped it, before anything was changed. Blocks: disk, long. */
+inline Outcome<std::optional<Recovered>> recover(std::string_view path, const Progress &progress = {}) {
+    const std::string text(path);
+    auto report = detail::sized<tidelog_recover_report>();
+    Result findings;
+    return detail::told<Recovered>(progress, [&](auto function, void *user, tidelog_error *error) {
+        return tidelog_recover(text.c_str(), function, user, &report, findings.handle_.out(), error);
+    }, [&] { return Recovered{report, std::move(findings)}; });
+}
+
+/** Makes the key and certificate of a store in a folder; the fingerprint to give to its peers. Zero days: 3,650. */
+inline Outcome<std::string> create_identity(const Store &store, std::string_view folder, std::uint32_t valid_days = 0) {
     char text[TIDELOG_TEXT_SIZE];
     tidelog_error error{};
     const std::string path(folder);
-    const tidelog_status status = tidelog_identity_create(store.get(), path.c_str(), 0, text, sizeof text, &error);
+    const tidelog_status status = tidelog_identity_create(store.get(), path.c_str(), valid_days, text, sizeof text, &error);
     if (status < 0) return detail::fail<std::string>(status, error);
     return Outcome<std::string>(text);
 }
@@ -486,17 +623,18 @@ class Node {
     /** By a configuration file; a policy that decides about repairs from the first comparison on may be given. */
     static Outcome<Node> start(Store &store, std::string_view config, std::unique_ptr<RepairPolicy> policy = nullptr,
                                const PolicyBounds &bounds = {}) {
-        return detail::with_policy(std::move(policy), bounds, [&](const tidelog_policy_table *table) {
-            return detail::with_node(config, table, [&](const tidelog_node_options *options) {
-                return detail::made<Node>(tidelog_node_start, store.get(), options);
-            });
-        });
+        return start(store, detail::configured(config), std::move(policy), bounds);
     }
     /** By an address to listen on, the folder of the store's key, its peers, and a policy if there is one. */
     static Outcome<Node> start(Store &store, std::string_view listen, std::string_view identity, const std::vector<Peer> &peers,
                                std::unique_ptr<RepairPolicy> policy = nullptr, const PolicyBounds &bounds = {}) {
+        return start(store, detail::listening(listen, identity, peers), std::move(policy), bounds);
+    }
+    /** By settings, which say all that can be said. */
+    static Outcome<Node> start(Store &store, const NodeSettings &settings, std::unique_ptr<RepairPolicy> policy = nullptr,
+                               const PolicyBounds &bounds = {}) {
         return detail::with_policy(std::move(policy), bounds, [&](const tidelog_policy_table *table) {
-            return detail::with_node(listen, identity, peers, table, [&](const tidelog_node_options *options) {
+            return detail::with_node(settings, table, [&](const tidelog_node_options *options) {
                 return detail::made<Node>(tidelog_node_start, store.get(), options);
             });
         });
@@ -514,9 +652,37 @@ class Node {
         return detail::ask(tidelog_node_ready, get(), static_cast<std::uint64_t>(timeout.count()));
     }
     Outcome<Result> status() const { return detail::made<Result>(tidelog_node_status, get()); }
+    /** How each group stands with its other replicas, as of tidelog_node_groups. */
+    Outcome<Result> groups() const { return detail::made<Result>(tidelog_node_groups, get()); }
+    /** Groups whose epoch in the configuration is older than one that was seen, as of tidelog_node_behind. */
+    Outcome<Result> behind() const { return detail::made<Result>(tidelog_node_behind, get()); }
+    /** Lets go of a replica that will not come back, by its name or store id, once no configuration names it; it is refused from then on.
+     *  Which store it was. Blocks: disk. */
+    Outcome<StoreId> forget(std::string_view who) {
+        StoreId id{};
+        tidelog_error error{};
+        const tidelog_status status = tidelog_node_forget(get(), std::string(who).c_str(), id.data(), &error);
+        if (status < 0) return detail::fail<StoreId>(status, error);
+        return Outcome<StoreId>(id);
+    }
+    /** Removes the rows of a group that the configuration does not place here any more, once every other store that holds it has agreed
+     *  that it has all of them; TIDELOG_PEER, and nothing is removed, when one does not. Blocks: network and disk, long. */
+    Outcome<tidelog_dropped_group> drop_group(std::uint32_t group) {
+        auto dropped = detail::sized<tidelog_dropped_group>();
+        tidelog_error error{};
+        const tidelog_status status = tidelog_node_drop_group(get(), group, &dropped, &error);
+        if (status < 0) return detail::fail<tidelog_dropped_group>(status, error);
+        return Outcome<tidelog_dropped_group>(dropped);
+    }
     /** Compares with all peers now, or with one, and repairs what differs. */
     Outcome<Result> repair(std::string_view peer = {}) {
-        return detail::with_repair(peer, [&](const tidelog_repair_options *options) {
+        Repair what;
+        what.peer = peer;
+        return repair(what);
+    }
+    /** Compares and repairs a part. */
+    Outcome<Result> repair(const Repair &what) {
+        return detail::with_repair(what, [&](const tidelog_repair_options *options) {
             return detail::made<Result>(tidelog_node_repair, get(), options);
         });
     }

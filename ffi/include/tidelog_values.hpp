@@ -8,6 +8,7 @@
 
 #include "tidelog.h"
 
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <exception>
@@ -56,6 +57,12 @@ template <class T> class Span {
     T *data_ = nullptr;
     std::size_t size_ = 0;
 };
+
+/** Bytes of any length, of somebody else: what a field of TIDELOG_BYTES holds. */
+using Bytes = Span<const std::uint8_t>;
+
+/** Who a store is, whatever its directory is called. */
+using StoreId = std::array<std::uint8_t, 16>;
 
 /** What went wrong. */
 class Error
@@ -166,6 +173,11 @@ template <> struct Kind<std::uint64_t> { static constexpr std::uint32_t value = 
 template <> struct Kind<bool> { static constexpr std::uint32_t value = TIDELOG_BOOL; };
 template <> struct Kind<std::string_view> { static constexpr std::uint32_t value = TIDELOG_STRING; };
 
+template <> struct Kind<Bytes> { static constexpr std::uint32_t value = TIDELOG_BYTES; };
+
+/** Values that are as long as they like: they come with where each ends. */
+template <class T> constexpr bool is_long = std::is_same_v<T, std::string_view> || std::is_same_v<T, Bytes>;
+
 inline std::vector<const char *> pointers(const std::vector<std::string> &texts) {
     std::vector<const char *> all;
     for (const auto &text : texts) all.push_back(text.c_str());
@@ -268,12 +280,22 @@ struct NamedColumn {
 
     template <class T>
     NamedColumn(std::string_view name, Span<const T> values, const std::uint8_t *validity = nullptr)
-        : name(name), kind(detail::Kind<T>::value), values(values.data()), validity(validity), rows(values.size()) {}
+        : name(name), kind(detail::Kind<T>::value), values(values.data()), validity(validity), rows(values.size()) {
+        if constexpr (detail::is_long<T>) {
+            for (const T &value : values) {
+                packed.insert(packed.end(), value.begin(), value.end());
+                ends.push_back(static_cast<std::uint32_t>(packed.size()));
+            }
+        }
+    }
     template <class C, class T = std::remove_cv_t<std::remove_pointer_t<decltype(std::declval<const C &>().data())>>>
     NamedColumn(std::string_view name, const C &values, const std::uint8_t *validity = nullptr)
         : NamedColumn(name, Span<const T>(values.data(), values.size()), validity) {}
 
     std::size_t rows = 0;
+    /** Of texts and bytes: all of them, end to end, and where each ends. A batch holds less than a std::uint32_t counts. */
+    std::vector<char> packed;
+    std::vector<std::uint32_t> ends;
 };
 
 namespace detail {
@@ -289,7 +311,9 @@ template <class F> Outcome<void> with_columns(std::size_t rows, std::initializer
             text.copy(error.message, sizeof error.message - 1);
             return fail<void>(TIDELOG_INVALID_ARGUMENT, error);
         }
-        described.push_back({column.name.c_str(), column.values, nullptr, column.validity, column.kind, 0});
+        const bool packed = column.kind == TIDELOG_STRING || column.kind == TIDELOG_BYTES;
+        described.push_back({column.name.c_str(), packed ? column.packed.data() : column.values,
+                             packed ? column.ends.data() : nullptr, column.validity, column.kind, 0});
     }
     return function(described);
 }
@@ -319,12 +343,13 @@ class Column {
         static_assert(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>, "numbers lie in a row");
         return is<T>() ? Span<const T>(static_cast<const T *>(column_->values), rows_) : Span<const T>();
     }
-    /** The value of a row; nothing when it has none, or is of another type. Bytes are std::string_view, too. */
+    /** The value of a row; nothing when it has none, or is of another type. Bytes can be read as std::string_view, too. */
     template <class T> std::optional<T> at(std::size_t row) const noexcept {
         if (!is<T>() || row >= rows_ || !has(row)) return std::nullopt;
-        if constexpr (std::is_same_v<T, std::string_view>) {
+        if constexpr (detail::is_long<T>) {
             const std::uint32_t start = row == 0 ? 0 : column_->ends[row - 1];
-            return T(static_cast<const char *>(column_->values) + start, column_->ends[row] - start);
+            using Unit = std::remove_pointer_t<decltype(std::declval<T>().data())>;
+            return T(static_cast<Unit *>(column_->values) + start, column_->ends[row] - start);
         } else if constexpr (std::is_same_v<T, bool>) {
             return static_cast<const std::uint8_t *>(column_->values)[row] != 0;
         } else {
@@ -445,6 +470,8 @@ class Query {
     /** The nearest windows where no exact ones are left. */
     Query &nearest() { return flags_ |= TIDELOG_QUERY_NEAREST, *this; }
     Query &limit(std::uint64_t rows) { return limit_ = rows, *this; }
+    /** At most so many threads, the caller's included; zero: as many as there are cores. */
+    Query &threads(std::uint32_t most) { return threads_ = most, *this; }
 
     /** Calls a function with the options of the C interface, which are good during the call. */
     template <class F> auto with(F function) const {
@@ -462,6 +489,7 @@ class Query {
         options.every_unit = unit_;
         options.aggregates = aggregates_;
         options.fill = fill_;
+        options.threads = threads_;
         options.zone = zone_.empty() ? nullptr : zone_.c_str();
         options.from_ns = from_ ? &*from_ : nullptr;
         options.to_ns = to_ ? &*to_ : nullptr;
@@ -526,7 +554,7 @@ class Query {
     Nanoseconds every_{}, gap_{};
     double fill_value_ = 0;
     std::uint64_t limit_ = 0;
-    std::uint32_t unit_ = 0, aggregates_ = 0, fill_ = 0, flags_ = 0;
+    std::uint32_t unit_ = 0, aggregates_ = 0, fill_ = 0, flags_ = 0, threads_ = 0;
     bool any_device_ = true, any_field_ = true;
 };
 
@@ -554,6 +582,34 @@ struct Peer {
     std::string name, address, fingerprint;
 };
 
+/** How a store joins its peers: by a configuration file, or by the rest. Zero and empty: as of tidelog_node_options. */
+struct NodeSettings {
+    /** The file that `tidelog node --config` takes; it is watched. Nothing else is set beside it. */
+    std::string config;
+    /** An address to listen on, and the folder of the store's key. */
+    std::string listen, identity;
+    std::vector<Peer> peers;
+    /** The certificate of an authority that must vouch for every peer. */
+    std::string authority;
+    /** How often stores are compared that follow each other, and when they are first. */
+    Nanoseconds interval{}, initial_delay{};
+};
+
+/** What Node::repair compares and repairs: everything, with all peers, until it is narrowed. */
+struct Repair {
+    std::string peer, collection;
+    /** Of the collection, from a nanosecond on, and to the one before another; whole UTC hours. */
+    std::optional<std::int64_t> from, to;
+    /** Waited for at most so long; zero: one hour. */
+    Nanoseconds timeout{};
+};
+
+/** When a pin breaks: after so many bytes of log more, or so long; zero: it does not. */
+struct PinBounds {
+    std::uint64_t bytes_max = 0;
+    Nanoseconds age_max{};
+};
+
 /** Hears what happens with a node, on a thread of the library's, one event at a time. */
 class EventHandler {
   public:
@@ -578,16 +634,19 @@ class EventFunction final : public EventHandler {
     Function function_;
 };
 
+inline const char *text_or_null(const std::string &text) noexcept { return text.empty() ? nullptr : text.c_str(); }
+
 /** Calls a function with the options of a node, which are good during the call. */
-template <class F>
-auto with_node(std::string_view listen, std::string_view identity, const std::vector<Peer> &peers, const tidelog_policy_table *policy,
-               F function) {
-    const std::string address(listen), folder(identity);
+template <class F> auto with_node(const NodeSettings &settings, const tidelog_policy_table *policy, F function) {
     std::vector<tidelog_peer> all;
-    for (const Peer &peer : peers) all.push_back({peer.name.c_str(), peer.address.c_str(), peer.fingerprint.c_str()});
+    for (const Peer &peer : settings.peers) all.push_back({peer.name.c_str(), peer.address.c_str(), peer.fingerprint.c_str()});
     auto options = sized<tidelog_node_options>();
-    options.listen = address.c_str();
-    options.identity = folder.c_str();
+    options.interval_ns = static_cast<std::uint64_t>(settings.interval.count());
+    options.initial_delay_ns = static_cast<std::uint64_t>(settings.initial_delay.count());
+    options.config = text_or_null(settings.config);
+    options.listen = text_or_null(settings.listen);
+    options.identity = text_or_null(settings.identity);
+    options.authority = text_or_null(settings.authority);
     options.peers = all.data();
     options.peer_count = all.size();
     options.peer_stride = sizeof(tidelog_peer);
@@ -595,19 +654,29 @@ auto with_node(std::string_view listen, std::string_view identity, const std::ve
     return function(&options);
 }
 
-template <class F> auto with_node(std::string_view config, const tidelog_policy_table *policy, F function) {
-    const std::string path(config);
-    auto options = sized<tidelog_node_options>();
-    options.config = path.c_str();
-    options.policy = policy;
-    return function(&options);
+/** The settings of a configuration file, and those of an address, a key and peers. */
+inline NodeSettings configured(std::string_view file) {
+    NodeSettings settings;
+    settings.config = file;
+    return settings;
+}
+
+inline NodeSettings listening(std::string_view listen, std::string_view identity, const std::vector<Peer> &peers) {
+    NodeSettings settings;
+    settings.listen = listen;
+    settings.identity = identity;
+    settings.peers = peers;
+    return settings;
 }
 
 /** The same for a repair. */
-template <class F> auto with_repair(std::string_view peer, F function) {
-    const std::string name(peer);
+template <class F> auto with_repair(const Repair &repair, F function) {
     auto options = sized<tidelog_repair_options>();
-    options.peer = name.empty() ? nullptr : name.c_str();
+    options.timeout_ns = static_cast<std::uint64_t>(repair.timeout.count());
+    options.peer = text_or_null(repair.peer);
+    options.collection = text_or_null(repair.collection);
+    options.from_ns = repair.from ? &*repair.from : nullptr;
+    options.to_ns = repair.to ? &*repair.to : nullptr;
     return function(&options);
 }
 
@@ -774,6 +843,38 @@ template <class F> auto with_policy(std::unique_ptr<RepairPolicy> policy, const 
 
 /** The version of the library. */
 inline std::string_view version() noexcept { return tidelog_version(); }
+
+/** The oldest and the newest TIDELOG_ABI_VERSION that the library serves. */
+inline std::pair<std::uint32_t, std::uint32_t> abi_range() noexcept {
+    std::pair<std::uint32_t, std::uint32_t> range{};
+    tidelog_abi_range(&range.first, &range.second);
+    return range;
+}
+
+/** What is built in: a sum of TIDELOG_FEATURE_*. */
+inline std::uint64_t features() noexcept { return tidelog_features(); }
+
+/** A status in a few words. */
+inline std::string_view status_text(tidelog_status status) noexcept { return tidelog_status_text(status); }
+
+/** The fingerprint of the key and certificate in a folder, as create_identity gave it. Blocks: disk. */
+inline Outcome<std::string> identity_fingerprint(std::string_view folder) {
+    char text[TIDELOG_TEXT_SIZE];
+    tidelog_error error{};
+    const tidelog_status status = tidelog_identity_fingerprint(std::string(folder).c_str(), text, sizeof text, &error);
+    if (status < 0) return detail::fail<std::string>(status, error);
+    return Outcome<std::string>(text);
+}
+
+/** Gives the copied store in a directory an id of its own, the returned one, so that it can be written to beside the original. Blocks:
+ *  disk. */
+inline Outcome<StoreId> adopt(std::string_view path) {
+    StoreId id{};
+    tidelog_error error{};
+    const tidelog_status status = tidelog_adopt(std::string(path).c_str(), id.data(), &error);
+    if (status < 0) return detail::fail<StoreId>(status, error);
+    return Outcome<StoreId>(id);
+}
 
 } // namespace throwing or returning
 } // namespace tidelog

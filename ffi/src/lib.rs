@@ -35,10 +35,10 @@ use no_node as node;
 pub mod inside {
     pub use crate::abi::inside::*;
     pub use crate::fault::Fault;
-    pub use crate::node::{Heard, OpenNode, Settings, Visit, identity_create, start, sync};
+    pub use crate::node::{Heard, OpenNode, Settings, Visit, forget, identity_create, start, sync};
     pub use crate::policy::Given;
     pub use crate::progress::told_by;
     pub use crate::result::Rows;
-    pub use crate::tables::{collections, differences, digests, fields, findings, points};
+    pub use crate::tables::{collections, differences, digests, epochs, fields, findings, points};
     pub use crate::tail::Told;
 }

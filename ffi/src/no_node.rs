@@ -86,20 +86,20 @@ pub fn sync(_: &Store, _: &Visit) -> Result<Table, Fault> {
     Err(unsupported())
 }
 
-pub(crate) fn forget(_: &Store, _: &Path, _: &str) -> Result<[u8; 16], Fault> {
+pub fn forget(_: &Store, _: &Path, _: &str) -> Result<[u8; 16], Fault> {
     Err(unsupported())
 }
 
 impl OpenNode {
-    pub(crate) fn forget(&self, _: &str) -> Result<[u8; 16], Fault> {
+    pub fn forget(&self, _: &str) -> Result<[u8; 16], Fault> {
         match self.0 {}
     }
 
-    pub(crate) fn drop_group(&self, _: u32) -> Result<(u64, u64), Fault> {
+    pub fn drop_group(&self, _: u32) -> Result<(u64, u64), Fault> {
         match self.0 {}
     }
 
-    pub(crate) fn behind(&self) -> Result<Table, Fault> {
+    pub fn behind(&self) -> Result<Table, Fault> {
         match self.0 {}
     }
 

@@ -60,7 +60,7 @@ pub fn fields(store: &Store, name: &CollectionName) -> Result<Table, Fault> {
     Ok(table)
 }
 
-pub(crate) fn epochs(store: &Store) -> Table {
+pub fn epochs(store: &Store) -> Table {
     let mut table = Table::new(&[("group", U64), ("epoch", U64)]);
     for (group, epoch) in store.epochs() {
         table.push(&[number(u64::from(group.0)), number(epoch.0)]);

@@ -2,7 +2,8 @@
  * tidelog_cxx.hpp: the classes of tidelog.hpp for programs that build Tidelog from source, through a cxx bridge.
  *
  * Names and meaning are those of tidelog.hpp, and one test file holds both to that; see there for a first program. What differs:
- * exceptions are needed, and messages of errors are whole, however long. Where nothing is said here, tidelog.hpp and tidelog.h do.
+ * exceptions are needed, and messages of errors of its classes are whole, however long. Where nothing is said here, tidelog.hpp and
+ * tidelog.h do.
  */
 
 #ifndef TIDELOG_CXX_HPP
@@ -84,6 +85,7 @@ template <class F> auto told(const Progress &progress, F work) {
 
 class Collection;
 class Store;
+struct Recovered;
 
 /** Rows of one collection on their way in. */
 class Batch {
@@ -121,6 +123,7 @@ class Batch {
             else if constexpr (std::is_same_v<T, std::int64_t>) own_->set_i64(field.number, value);
             else if constexpr (std::is_same_v<T, std::uint64_t>) own_->set_u64(field.number, value);
             else if constexpr (std::is_same_v<T, bool>) own_->set_bool(field.number, value);
+            else if constexpr (std::is_same_v<T, Bytes>) own_->set_bytes(field.number, detail_cxx::Bytes(value.data(), value.size()));
             else own_->set_string(field.number, detail_cxx::bytes(value));
         });
     }
@@ -177,6 +180,11 @@ class Result {
         const bool found = detail_cxx::call([&] { return own_->next(block); });
         return found ? std::optional<Block>(Block(block)) : std::nullopt;
     }
+    std::vector<Column> columns() const {
+        std::vector<Column> all;
+        for (const tidelog_column &column : detail_cxx::call([&] { return own_->columns(); })) all.emplace_back(&column, 0);
+        return all;
+    }
     iterator begin() { return iterator(*this); }
     iterator end() noexcept { return iterator(); }
     std::size_t count() {
@@ -200,6 +208,7 @@ class Result {
     friend class Node;
     friend class Store;
     friend class Tail;
+    friend std::optional<Recovered> recover(std::string_view path, const Progress &progress);
     friend Result replay_policy(RepairPolicy &policy, Span<const std::uint8_t> recorded);
     friend Result sync(Store &store, const Peer &peer, std::string_view identity, Nanoseconds timeout);
     explicit Result(rust::Box<bridge::Rows> box) noexcept : own_(std::move(box)) {}
@@ -221,6 +230,44 @@ class Ticket {
     friend class Store;
     explicit Ticket(rust::Box<bridge::Ticket> box) noexcept : own_(std::move(box)) {}
     detail_cxx::Owned<bridge::Ticket> own_;
+};
+
+/** Keeps a part of the log until its end. */
+class [[nodiscard]] Pin {
+  public:
+    Pin(Pin &&) noexcept = default;
+    Pin &operator=(Pin &&other) noexcept {
+        if (this != &other) {
+            end();
+            own_ = std::move(other.own_);
+            name_ = std::move(other.name_);
+        }
+        return *this;
+    }
+    Pin(const Pin &) = delete;
+    Pin &operator=(const Pin &) = delete;
+    ~Pin() { end(); }
+
+    const std::string &name() const noexcept { return name_; }
+    void release() {
+        const auto own = std::move(own_);
+        detail_cxx::call([&] { own->release(); });
+    }
+    void keep() noexcept { own_.reset(); }
+
+  private:
+    friend class Store;
+    Pin(rust::Box<bridge::Hold> box, std::string name) noexcept : own_(std::move(box)), name_(std::move(name)) {}
+    void end() noexcept {
+        if (!own_) return;
+        try {
+            release();
+        } catch (const Error &) {
+            // Whoever wants to know calls release().
+        }
+    }
+    detail_cxx::Owned<bridge::Hold> own_;
+    std::string name_;
 };
 
 /** An open store. Any thread may call anything. */
@@ -276,17 +323,47 @@ class Store {
         return detail_cxx::call([&] { return own_->stats(); });
     }
     Result check() const { return *check({}); }
-    std::optional<Result> check(const Progress &progress) const {
+    std::optional<Result> check(const Progress &progress, tidelog_check_report *report = nullptr) const {
         bool stopped = false;
-        Result findings(detail_cxx::told(progress, [&](detail::Telling &telling) { return own_->check(telling, stopped); }));
+        auto read = detail::sized<tidelog_check_report>();
+        Result findings(detail_cxx::told(progress, [&](detail::Telling &telling) { return own_->check(telling, read, stopped); }));
+        if (report) *report = read;
         return stopped ? std::nullopt : std::optional<Result>(std::move(findings));
+    }
+    tidelog_store_info describe() const {
+        return detail_cxx::call([&] { return own_->describe(); });
+    }
+    std::optional<tidelog_backup_report> backup(std::string_view path, const Progress &progress = {}) {
+        bool stopped = false;
+        const auto report = detail_cxx::told(progress, [&](detail::Telling &telling) {
+            return own_->backup(detail_cxx::bytes(path), telling, stopped);
+        });
+        return stopped ? std::nullopt : std::optional<tidelog_backup_report>(report);
+    }
+    tidelog_position position() const {
+        return detail_cxx::call([&] { return own_->position(); });
+    }
+    Pin pin(std::string_view name, const tidelog_position *from = nullptr, const PinBounds &bounds = {}) {
+        return detail_cxx::call([&] {
+            const auto age = static_cast<std::uint64_t>(bounds.age_max.count());
+            return Pin(bridge::pin(*own_, detail_cxx::bytes(name), from, bounds.bytes_max, age), std::string(name));
+        });
+    }
+    void unpin(std::string_view name) {
+        detail_cxx::call([&] { own_->unpin(detail_cxx::bytes(name)); });
+    }
+    Result epochs() const {
+        return Result(detail_cxx::call([&] { return own_->epochs(); }));
+    }
+    StoreId forget(std::string_view config, std::string_view who) {
+        return detail_cxx::call([&] { return bridge::forget(*own_, detail_cxx::bytes(config), detail_cxx::bytes(who)); });
     }
 
   private:
     friend class Collection;
     friend class Node;
     friend class Tail;
-    friend std::string create_identity(const Store &store, std::string_view folder);
+    friend std::string create_identity(const Store &store, std::string_view folder, std::uint32_t valid_days);
     friend Result sync(Store &store, const Peer &peer, std::string_view identity, Nanoseconds timeout);
     explicit Store(rust::Box<bridge::Store> box) noexcept : own_(std::move(box)) {}
     detail_cxx::Owned<bridge::Store> own_;
@@ -306,9 +383,12 @@ class Collection {
     void set_retention(std::string_view retention) {
         detail_cxx::call([&] { store_->own_->set_retention(detail_cxx::bytes(name_), detail_cxx::bytes(retention)); });
     }
-    void erase(const Query &what = {}) {
-        what.with_delete([&](const tidelog_delete_options *options) {
-            detail_cxx::call([&] { store_->own_->erase(detail_cxx::bytes(name_), *options); });
+    void create(std::uint32_t leaf_minutes = 0) {
+        detail_cxx::call([&] { store_->own_->create(detail_cxx::bytes(name_), leaf_minutes); });
+    }
+    std::uint64_t erase(const Query &what = {}) {
+        return what.with_delete([&](const tidelog_delete_options *options) {
+            return detail_cxx::call([&] { return store_->own_->erase(detail_cxx::bytes(name_), *options); });
         });
     }
     Result compare(const Store &other, std::uint64_t limit = 0) const {
@@ -316,8 +396,10 @@ class Collection {
             return store_->own_->compare(*other.own_, detail_cxx::bytes(name_), limit);
         }));
     }
-    Result digests(std::uint32_t level = TIDELOG_LEVEL_ROOT) const {
-        return Result(detail_cxx::call([&] { return store_->own_->digests(detail_cxx::bytes(name_), level); }));
+    Result digests(std::uint32_t level = TIDELOG_LEVEL_ROOT, std::optional<std::int64_t> from = {},
+                   std::optional<std::int64_t> to = {}) const {
+        const std::int64_t *first = from ? &*from : nullptr, *end = to ? &*to : nullptr;
+        return Result(detail_cxx::call([&] { return store_->own_->digests(detail_cxx::bytes(name_), level, first, end); }));
     }
 
   private:
@@ -334,6 +416,7 @@ struct Record {
     std::uint64_t stamp;
     tidelog_position next;
     Result rows;
+    tidelog_position position;
 };
 
 /** Follows what a store writes. */
@@ -345,7 +428,7 @@ class Tail {
     std::optional<Record> next(Nanoseconds timeout) {
         auto told = detail_cxx::call([&] { return own_->next(static_cast<std::uint64_t>(timeout.count())); });
         if (!told.found) return std::nullopt;
-        return Record{told.kind, std::string(told.collection), told.stamp, told.next, Result(std::move(told.rows))};
+        return Record{told.kind, std::string(told.collection), told.stamp, told.next, Result(std::move(told.rows)), told.position};
     }
 
   private:
@@ -353,8 +436,23 @@ class Tail {
     detail_cxx::Owned<bridge::Tail> own_;
 };
 
-inline std::string create_identity(const Store &store, std::string_view folder) {
-    return std::string(detail_cxx::call([&] { return bridge::create_identity(*store.own_, detail_cxx::bytes(folder)); }));
+/** What recovery found and did. */
+struct Recovered {
+    tidelog_recover_report report;
+    Result findings;
+};
+
+inline std::optional<Recovered> recover(std::string_view path, const Progress &progress = {}) {
+    bool stopped = false;
+    auto report = detail::sized<tidelog_recover_report>();
+    Result findings(detail_cxx::told(progress, [&](detail::Telling &telling) {
+        return bridge::recover(detail_cxx::bytes(path), telling, report, stopped);
+    }));
+    return stopped ? std::nullopt : std::optional<Recovered>(Recovered{report, std::move(findings)});
+}
+
+inline std::string create_identity(const Store &store, std::string_view folder, std::uint32_t valid_days = 0) {
+    return std::string(detail_cxx::call([&] { return bridge::create_identity(*store.own_, detail_cxx::bytes(folder), valid_days); }));
 }
 
 inline Result sync(Store &store, const Peer &peer, std::string_view identity, Nanoseconds timeout = {}) {
@@ -377,15 +475,16 @@ class Node {
 
     static Node start(Store &store, std::string_view config, std::unique_ptr<RepairPolicy> policy = nullptr,
                       const PolicyBounds &bounds = {}) {
-        return detail::with_policy(std::move(policy), bounds, [&](const tidelog_policy_table *table) {
-            return detail::with_node(config, table, [&](const tidelog_node_options *options) { return started(store, *options); });
-        });
+        return start(store, detail::configured(config), std::move(policy), bounds);
     }
     static Node start(Store &store, std::string_view listen, std::string_view identity, const std::vector<Peer> &peers,
                       std::unique_ptr<RepairPolicy> policy = nullptr, const PolicyBounds &bounds = {}) {
+        return start(store, detail::listening(listen, identity, peers), std::move(policy), bounds);
+    }
+    static Node start(Store &store, const NodeSettings &settings, std::unique_ptr<RepairPolicy> policy = nullptr,
+                      const PolicyBounds &bounds = {}) {
         return detail::with_policy(std::move(policy), bounds, [&](const tidelog_policy_table *table) {
-            return detail::with_node(listen, identity, peers, table,
-                                     [&](const tidelog_node_options *options) { return started(store, *options); });
+            return detail::with_node(settings, table, [&](const tidelog_node_options *options) { return started(store, *options); });
         });
     }
     std::string address() const {
@@ -397,8 +496,25 @@ class Node {
     Result status() const {
         return Result(detail_cxx::call([&] { return own_->status(); }));
     }
+    Result groups() const {
+        return Result(detail_cxx::call([&] { return own_->groups(); }));
+    }
+    Result behind() const {
+        return Result(detail_cxx::call([&] { return own_->behind(); }));
+    }
+    StoreId forget(std::string_view who) {
+        return detail_cxx::call([&] { return own_->forget(detail_cxx::bytes(who)); });
+    }
+    tidelog_dropped_group drop_group(std::uint32_t group) {
+        return detail_cxx::call([&] { return own_->drop_group(group); });
+    }
     Result repair(std::string_view peer = {}) {
-        return detail::with_repair(peer, [&](const tidelog_repair_options *options) {
+        Repair what;
+        what.peer = peer;
+        return repair(what);
+    }
+    Result repair(const Repair &what) {
+        return detail::with_repair(what, [&](const tidelog_repair_options *options) {
             return Result(detail_cxx::call([&] { return own_->repair(*options); }));
         });
     }

@@ -73,6 +73,10 @@ impl Batch {
         run("tidelog::Batch::set", || self.set(field, ValueRef::String(utf8(value, "a string")?)))
     }
 
+    pub fn set_bytes(&self, field: u32, value: &[u8]) -> Result<(), Failure> {
+        run("tidelog::Batch::set", || self.set(field, ValueRef::Bytes(value)))
+    }
+
     /// # Safety
     /// Each column has a value for each time.
     pub unsafe fn append(

@@ -2,7 +2,9 @@
 //! those as `tidelog.h` says, and nobody else calls here.
 
 use crate::batch::{Batch, batch};
-use crate::node::{Node, create_identity, replay_policy, start, sync};
+use crate::copies::recover;
+use crate::node::{Node, create_identity, forget, replay_policy, start, sync};
+use crate::pin::{Hold, pin};
 use crate::rows::Rows;
 use crate::store::{Store, Ticket, open};
 use crate::tail::{Tail, follow};
@@ -16,6 +18,7 @@ pub mod edge {
         kind: u32,
         collection: String,
         stamp: u64,
+        position: Position,
         next: Position,
         rows: Box<Rows>,
     }
@@ -33,14 +36,23 @@ pub mod edge {
         #[cxx_name = "tidelog_arrow_options"]
         type ArrowOptions = crate::plain::ArrowOptions;
         #[namespace = ""]
+        #[cxx_name = "tidelog_backup_report"]
+        type BackupReport = crate::plain::BackupReport;
+        #[namespace = ""]
         #[cxx_name = "tidelog_block"]
         type Block = crate::plain::Block;
+        #[namespace = ""]
+        #[cxx_name = "tidelog_check_report"]
+        type CheckReport = crate::plain::CheckReport;
         #[namespace = ""]
         #[cxx_name = "tidelog_column"]
         type Column = crate::plain::Column;
         #[namespace = ""]
         #[cxx_name = "tidelog_delete_options"]
         type DeleteOptions = crate::plain::DeleteOptions;
+        #[namespace = ""]
+        #[cxx_name = "tidelog_dropped_group"]
+        type DroppedGroup = crate::plain::DroppedGroup;
         #[namespace = ""]
         #[cxx_name = "tidelog_event"]
         type Event = crate::plain::Event;
@@ -66,6 +78,9 @@ pub mod edge {
         #[cxx_name = "tidelog_receipt"]
         type Receipt = crate::plain::Receipt;
         #[namespace = ""]
+        #[cxx_name = "tidelog_recover_report"]
+        type RecoverReport = crate::plain::RecoverReport;
+        #[namespace = ""]
         #[cxx_name = "tidelog_repair_options"]
         type RepairOptions = crate::plain::RepairOptions;
         #[namespace = ""]
@@ -74,6 +89,9 @@ pub mod edge {
         #[namespace = ""]
         #[cxx_name = "tidelog_stats"]
         type Stats = crate::plain::Stats;
+        #[namespace = ""]
+        #[cxx_name = "tidelog_store_info"]
+        type StoreInfo = crate::plain::StoreInfo;
         #[namespace = ""]
         #[cxx_name = "tidelog_sync_options"]
         type SyncOptions = crate::plain::SyncOptions;
@@ -109,14 +127,52 @@ pub mod edge {
         fn collections(self: &Store) -> Result<Box<Rows>>;
         fn fields(self: &Store, name: &[u8]) -> Result<Box<Rows>>;
         fn set_retention(self: &Store, name: &[u8], retention: &[u8]) -> Result<()>;
-        unsafe fn erase(self: &Store, name: &[u8], options: &DeleteOptions) -> Result<()>;
+        fn create(self: &Store, name: &[u8], leaf_minutes: u32) -> Result<()>;
+        unsafe fn erase(self: &Store, name: &[u8], options: &DeleteOptions) -> Result<u64>;
         fn compare(self: &Store, other: &Store, name: &[u8], limit: u64) -> Result<Box<Rows>>;
-        fn digests(self: &Store, name: &[u8], level: u32) -> Result<Box<Rows>>;
+        unsafe fn digests(
+            self: &Store,
+            name: &[u8],
+            level: u32,
+            from_ns: *const i64,
+            to_ns: *const i64,
+        ) -> Result<Box<Rows>>;
         fn flush(self: &Store) -> Result<()>;
         fn seal(self: &Store, told: Pin<&mut Telling>, stopped: &mut bool) -> Result<SealReport>;
         fn compact(self: &Store, told: Pin<&mut Telling>) -> Result<bool>;
-        fn check(self: &Store, told: Pin<&mut Telling>, stopped: &mut bool) -> Result<Box<Rows>>;
+        fn check(
+            self: &Store,
+            told: Pin<&mut Telling>,
+            report: &mut CheckReport,
+            stopped: &mut bool,
+        ) -> Result<Box<Rows>>;
         fn stats(self: &Store) -> Result<Stats>;
+        fn describe(self: &Store) -> Result<StoreInfo>;
+        fn backup(
+            self: &Store,
+            path: &[u8],
+            told: Pin<&mut Telling>,
+            stopped: &mut bool,
+        ) -> Result<BackupReport>;
+        fn epochs(self: &Store) -> Result<Box<Rows>>;
+        fn recover(
+            path: &[u8],
+            told: Pin<&mut Telling>,
+            report: &mut RecoverReport,
+            stopped: &mut bool,
+        ) -> Result<Box<Rows>>;
+
+        type Hold;
+        unsafe fn pin(
+            store: &Store,
+            name: &[u8],
+            from: *const Position,
+            bytes_max: u64,
+            age_max_ns: u64,
+        ) -> Result<Box<Hold>>;
+        fn release(self: &Hold) -> Result<()>;
+        fn position(self: &Store) -> Result<Position>;
+        fn unpin(self: &Store, name: &[u8]) -> Result<()>;
 
         type Ticket;
         fn wait(self: &Ticket) -> Result<Receipt>;
@@ -133,6 +189,7 @@ pub mod edge {
         fn set_u64(self: &Batch, field: u32, value: u64) -> Result<()>;
         fn set_bool(self: &Batch, field: u32, value: bool) -> Result<()>;
         fn set_string(self: &Batch, field: u32, value: &[u8]) -> Result<()>;
+        fn set_bytes(self: &Batch, field: u32, value: &[u8]) -> Result<()>;
         unsafe fn append(
             self: &Batch,
             device: u32,
@@ -150,6 +207,7 @@ pub mod edge {
 
         type Rows;
         fn next(self: &Rows, block: &mut Block) -> Result<bool>;
+        fn columns(self: &Rows) -> Result<&[Column]>;
         fn cancel(self: &Rows);
         fn explain(self: &Rows) -> Result<Explain>;
         fn stream(self: &Rows) -> Result<ArrowArrayStream>;
@@ -159,13 +217,19 @@ pub mod edge {
         fn next(self: &Tail, timeout_ns: u64) -> Result<Told>;
 
         type Node;
-        fn create_identity(store: &Store, folder: &[u8]) -> Result<String>;
+        fn create_identity(store: &Store, folder: &[u8], days: u32) -> Result<String>;
+        fn forget(store: &Store, config: &[u8], who: &[u8]) -> Result<[u8; 16]>;
         unsafe fn sync(store: &Store, options: &SyncOptions) -> Result<Box<Rows>>;
         unsafe fn start(store: &Store, options: &NodeOptions) -> Result<Box<Node>>;
         fn stop(self: &Node) -> Result<()>;
         fn address(self: &Node) -> Result<String>;
         fn ready(self: &Node, timeout_ns: u64) -> Result<bool>;
         fn status(self: &Node) -> Result<Box<Rows>>;
+        fn groups(self: &Node) -> Result<Box<Rows>>;
+        fn behind(self: &Node) -> Result<Box<Rows>>;
+        #[cxx_name = "forget"]
+        fn let_go(self: &Node, who: &[u8]) -> Result<[u8; 16]>;
+        fn drop_group(self: &Node, group: u32) -> Result<DroppedGroup>;
         unsafe fn repair(self: &Node, options: &RepairOptions) -> Result<Box<Rows>>;
         fn on_event(self: &Node, handler: UniquePtr<EventHandler>) -> Result<()>;
         unsafe fn set_policy(self: &Node, table: *const PolicyTable) -> Result<()>;

@@ -19,8 +19,10 @@
 
 mod batch;
 mod bridge;
+mod copies;
 mod failure;
 mod node;
+mod pin;
 mod plain;
 mod rows;
 mod store;

@@ -2,14 +2,15 @@
 
 use crate::bridge::edge::EventHandler;
 use crate::failure::{Failure, run};
-use crate::plain::{Event, NodeOptions, PolicyTable, RepairOptions, SyncOptions};
+use crate::plain::{DroppedGroup, Event, NodeOptions, PolicyTable, RepairOptions, SyncOptions};
 use crate::rows::Rows;
 use crate::store::Store;
 use cxx::UniquePtr;
 use std::path::Path;
 use std::time::Duration;
 use tidelog_ffi::inside::{
-    self, OpenNode, identity_create, in_child, policy_of, repair, replayed, settings, utf8, visit,
+    self, OpenNode, identity_create, in_child, policy_of, repair, replayed, settings,
+    tidelog_dropped_group, utf8, visit,
 };
 
 /// How long the certificate of a key that is made here is good.
@@ -26,9 +27,16 @@ impl Drop for Node {
     }
 }
 
-pub fn create_identity(store: &Store, folder: &[u8]) -> Result<String, Failure> {
+pub fn create_identity(store: &Store, folder: &[u8], days: u32) -> Result<String, Failure> {
     run("tidelog::create_identity", || {
-        identity_create(store.get()?, Path::new(utf8(folder, "folder")?), DAYS)
+        let days = if days == 0 { DAYS } else { days };
+        identity_create(store.get()?, Path::new(utf8(folder, "folder")?), days)
+    })
+}
+
+pub fn forget(store: &Store, config: &[u8], who: &[u8]) -> Result<[u8; 16], Failure> {
+    run("tidelog::Store::forget", || {
+        inside::forget(store.get()?, Path::new(utf8(config, "config")?), utf8(who, "who")?)
     })
 }
 
@@ -98,6 +106,29 @@ impl Node {
     pub fn status(&self) -> Result<Box<Rows>, Failure> {
         run("tidelog::Node::status", || {
             Ok(Rows::boxed(inside::Rows::of_table(self.get()?.status()?)))
+        })
+    }
+
+    pub fn groups(&self) -> Result<Box<Rows>, Failure> {
+        run("tidelog::Node::groups", || {
+            Ok(Rows::boxed(inside::Rows::of_table(self.get()?.groups()?)))
+        })
+    }
+
+    pub fn behind(&self) -> Result<Box<Rows>, Failure> {
+        run("tidelog::Node::behind", || {
+            Ok(Rows::boxed(inside::Rows::of_table(self.get()?.behind()?)))
+        })
+    }
+
+    pub fn let_go(&self, who: &[u8]) -> Result<[u8; 16], Failure> {
+        run("tidelog::Node::forget", || self.get()?.forget(utf8(who, "who")?))
+    }
+
+    pub fn drop_group(&self, group: u32) -> Result<DroppedGroup, Failure> {
+        run("tidelog::Node::drop_group", || {
+            let (rows, bytes) = self.get()?.drop_group(group)?;
+            Ok(DroppedGroup(tidelog_dropped_group { struct_size: 0, group, rows, bytes }))
         })
     }
 

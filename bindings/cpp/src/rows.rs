@@ -1,7 +1,7 @@
 //! Results: rows on their way out, each block where it stands.
 
 use crate::failure::{Failure, run};
-use crate::plain::{ArrowArrayStream, Block, Explain};
+use crate::plain::{ArrowArrayStream, Block, Column, Explain};
 use tidelog_ffi::inside::{self, Fault, OpenResult, tidelog_explain};
 
 pub struct Rows(OpenResult);
@@ -16,6 +16,14 @@ impl Rows {
         run("tidelog::Result::next", || {
             let next = self.0.next()?;
             Ok(next.map(|next| block.0 = next).is_some())
+        })
+    }
+
+    pub fn columns(&self) -> Result<&[Column], Failure> {
+        run("tidelog::Result::columns", || {
+            let (first, count) = self.0.columns()?;
+            // SAFETY: so many, and they stand unchanged as long as the result; the type is transparent.
+            Ok::<_, Fault>(unsafe { std::slice::from_raw_parts(first.cast::<Column>(), count) })
         })
     }
 

@@ -4,16 +4,16 @@ use crate::batch::Batch;
 use crate::bridge::edge::Telling;
 use crate::failure::{Failure, run};
 use crate::plain::{
-    DeleteOptions, OpenOptions, QueryOptions, Receipt, SealReport, Stats, WriteOptions,
+    CheckReport, DeleteOptions, OpenOptions, QueryOptions, Receipt, SealReport, Stats, WriteOptions,
 };
 use crate::rows::Rows;
 use std::path::PathBuf;
 use std::pin::Pin;
-use tidelog_engine::{self as engine, CollectionName, Retention, TimeRange, UpkeepError};
+use tidelog_engine::{self as engine, CollectionName, Retention};
 use tidelog_ffi::inside::{
-    self, Fault, OpenTicket, collections, delete_of, differences, digests, durability, fields,
-    findings, in_child, level_of, method_of, one_field, open_options, points, query_of, receipt_of,
-    seal_of, stats_of, told_by, utf8,
+    self, Fault, OpenTicket, checked_of, collections, delete_of, differences, digests, durability,
+    epochs, fields, findings, in_child, leaf_of, level_of, method_of, one_field, open_options,
+    points, query_of, range_of, receipt_of, seal_of, stats_of, told_by, utf8,
 };
 
 pub struct Store {
@@ -129,14 +129,20 @@ impl Store {
         })
     }
 
+    pub fn create(&self, of: &[u8], leaf_minutes: u32) -> Result<(), Failure> {
+        run("tidelog::Collection::create", || {
+            self.get()?.create_collection(&name(of)?, leaf_of(leaf_minutes)?)?;
+            Ok(())
+        })
+    }
+
     /// # Safety
     /// The options are what the header says.
-    pub unsafe fn erase(&self, of: &[u8], options: &DeleteOptions) -> Result<(), Failure> {
+    pub unsafe fn erase(&self, of: &[u8], options: &DeleteOptions) -> Result<u64, Failure> {
         run("tidelog::Collection::erase", || {
             // SAFETY: as promised to this function.
             let delete = unsafe { delete_of(utf8(of, "collection")?, &raw const options.0)? };
-            self.get()?.delete(&delete)?;
-            Ok(())
+            Ok(self.get()?.delete(&delete)?.0)
         })
     }
 
@@ -152,9 +158,19 @@ impl Store {
         })
     }
 
-    pub fn digests(&self, of: &[u8], level: u32) -> Result<Box<Rows>, Failure> {
+    /// # Safety
+    /// A bound or NULL, each.
+    pub unsafe fn digests(
+        &self,
+        of: &[u8],
+        level: u32,
+        from_ns: *const i64,
+        to_ns: *const i64,
+    ) -> Result<Box<Rows>, Failure> {
         run("tidelog::Collection::digests", || {
-            let found = self.get()?.digests(&name(of)?, level_of(level)?, TimeRange::ALL)?;
+            // SAFETY: as promised to this function.
+            let range = unsafe { range_of(from_ns, to_ns)? };
+            let found = self.get()?.digests(&name(of)?, level_of(level)?, range)?;
             Ok(Rows::boxed(inside::Rows::of_table(digests(&found))))
         })
     }
@@ -179,13 +195,26 @@ impl Store {
         })
     }
 
-    pub fn check(&self, told: Pin<&mut Telling>, stopped: &mut bool) -> Result<Box<Rows>, Failure> {
+    pub fn epochs(&self) -> Result<Box<Rows>, Failure> {
+        run("tidelog::Store::epochs", || {
+            Ok(Rows::boxed(inside::Rows::of_table(epochs(self.get()?))))
+        })
+    }
+
+    /// `report` is left as it is when the progress stopped the work.
+    pub fn check(
+        &self,
+        told: Pin<&mut Telling>,
+        report: &mut CheckReport,
+        stopped: &mut bool,
+    ) -> Result<Box<Rows>, Failure> {
         run("tidelog::Store::check", || {
             let store = self.get()?;
-            let report = telling(told, |tell| store.check(tell))?;
-            *stopped = report.is_none();
-            let found = report.map(|report| report.findings).unwrap_or_default();
-            Ok(Rows::boxed(inside::Rows::of_table(findings(&found))))
+            let found = telling(told, |tell| store.check(tell))?;
+            *stopped = found.is_none();
+            let Some(found) = found else { return Ok(Rows::boxed(inside::Rows::none())) };
+            report.0 = checked_of(&found);
+            Ok(Rows::boxed(inside::Rows::of_table(findings(&found.findings))))
         })
     }
 
@@ -195,9 +224,9 @@ impl Store {
 }
 
 /// Long work that a C++ progress is told of, on the thread that called.
-fn telling<T: Send>(
+pub(crate) fn telling<T: Send, E: Into<Fault> + Send>(
     mut told: Pin<&mut Telling>,
-    work: impl FnOnce(&mut dyn FnMut(u64, u64) -> bool) -> Result<T, UpkeepError> + Send,
+    work: impl FnOnce(&mut dyn FnMut(u64, u64) -> bool) -> Result<T, E> + Send,
 ) -> Result<Option<T>, Fault> {
     told_by(move |done, total| told.as_mut().tell(done, total), work)
 }

@@ -33,6 +33,7 @@ impl Tail {
                     kind: 0,
                     collection: String::new(),
                     stamp: 0,
+                    position: Position(Default::default()),
                     next: Position(Default::default()),
                     rows: Rows::boxed(inside::Rows::none()),
                 });
@@ -43,6 +44,7 @@ impl Tail {
                 kind,
                 collection: told.place,
                 stamp: told.stamp.0,
+                position: Position(record.position.into()),
                 next: Position(record.next.into()),
                 rows: Rows::boxed(told.rows),
             })

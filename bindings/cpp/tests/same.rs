@@ -75,6 +75,16 @@ fn the_bridge_under_sanitizers() {
 }
 
 #[test]
+fn copies_pins_and_bytes_over_the_bridge() {
+    same("g++", "copies.cpp", &["-fsanitize=address,undefined,leak", "-fno-sanitize-recover=all"]);
+}
+
+#[test]
+fn members_over_the_bridge() {
+    same("g++", "members.cpp", &["-fsanitize=address,undefined,leak", "-fno-sanitize-recover=all"]);
+}
+
+#[test]
 fn policies_over_the_bridge_decide_and_fail_as_over_the_header() {
     same("g++", "policy.cpp", &["-fsanitize=address,undefined,leak", "-fno-sanitize-recover=all"]);
 }

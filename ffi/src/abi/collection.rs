@@ -79,18 +79,22 @@ pub unsafe extern "C" fn tidelog_collection_create(
         let store = store_of(store)?;
         // SAFETY: the caller's pointer, as the header says.
         let name = CollectionName::parse(unsafe { raw::text(collection, "collection")? })?;
-        let minutes = if leaf_minutes == 0 { 60 } else { leaf_minutes };
-        let leaf = u8::try_from(minutes).ok().and_then(LeafWidth::from_minutes);
-        let leaf = leaf.ok_or_else(|| {
-            Fault::argument(format!(
-                "a leaf window cannot have {minutes} minutes: 60, 30 and 15 are possible"
-            ))
-        })?;
-        store.create_collection(&name, leaf)?;
+        store.create_collection(&name, leaf_of(leaf_minutes)?)?;
         Ok(TIDELOG_OK)
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_collection_create", error, call) }
+}
+
+/// The leaf windows of a collection, by their minutes; zero: an hour.
+pub fn leaf_of(minutes: u32) -> Result<LeafWidth, Fault> {
+    let minutes = if minutes == 0 { 60 } else { minutes };
+    let leaf = u8::try_from(minutes).ok().and_then(LeafWidth::from_minutes);
+    leaf.ok_or_else(|| {
+        Fault::argument(format!(
+            "a leaf window cannot have {minutes} minutes: 60, 30 and 15 are possible"
+        ))
+    })
 }
 
 /// Sets how long each tier of a collection is kept, as "raw=30d,1h=1y,1d=forever", and cuts off at once what is older; from then

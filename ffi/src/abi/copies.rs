@@ -9,7 +9,7 @@ use super::upkeep::{tidelog_progress_fn, told};
 use crate::result::Rows;
 use crate::tables;
 use std::ffi::{c_char, c_void};
-use tidelog_engine::RecoverReport;
+use tidelog_engine::{BackupReport, RecoverReport};
 
 /// What was copied.
 #[repr(C)]
@@ -61,19 +61,22 @@ pub unsafe extern "C" fn tidelog_backup(
         };
         let copied = told(progress, user, |tell| store.backup(path, tell))?;
         let Some(copied) = copied else { return Ok(TIDELOG_STOPPED) };
-        let filled = tidelog_backup_report {
-            struct_size: 0,
-            reserved: 0,
-            files: copied.files,
-            bytes: copied.bytes,
-            rows: copied.rows,
-        };
         // SAFETY: as above.
-        unsafe { raw::fill_if_wanted(report, &filled)? };
+        unsafe { raw::fill_if_wanted(report, &copied_of(&copied))? };
         Ok(TIDELOG_OK)
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_backup", error, call) }
+}
+
+pub fn copied_of(copied: &BackupReport) -> tidelog_backup_report {
+    tidelog_backup_report {
+        struct_size: 0,
+        reserved: 0,
+        files: copied.files,
+        bytes: copied.bytes,
+        rows: copied.rows,
+    }
 }
 
 /// Gives the copied store in the directory `path` (UTF-8) an id of its own, so that it can be written to beside the original.
@@ -161,7 +164,7 @@ pub unsafe extern "C" fn tidelog_recover(
         let Some(found) = found else { return Ok(TIDELOG_STOPPED) };
         // SAFETY: as above.
         unsafe {
-            raw::fill_if_wanted(report, &recovered(&found))?;
+            raw::fill_if_wanted(report, &recovered_of(&found))?;
             if findings.is_null() {
                 return Ok(TIDELOG_OK);
             }
@@ -172,7 +175,7 @@ pub unsafe extern "C" fn tidelog_recover(
     unsafe { entry("tidelog_recover", error, call) }
 }
 
-fn recovered(found: &RecoverReport) -> tidelog_recover_report {
+pub fn recovered_of(found: &RecoverReport) -> tidelog_recover_report {
     tidelog_recover_report {
         struct_size: 0,
         manifest_replaced: u32::from(found.manifest_replaced),

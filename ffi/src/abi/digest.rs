@@ -48,14 +48,20 @@ pub unsafe extern "C" fn tidelog_digests(
             raw::put_if_wanted(result, std::ptr::null_mut());
             let store = store_of(store)?;
             let name = CollectionName::parse(raw::text(collection, "collection")?)?;
-            let range = TimeRange::new(bound(from_ns), bound(to_ns))
-                .ok_or_else(|| Fault::argument("from_ns is not before to_ns: correct the range"))?;
-            let digests = store.digests(&name, level_of(level)?, range)?;
+            let digests = store.digests(&name, level_of(level)?, range_of(from_ns, to_ns)?)?;
             hand_out(Rows::of_table(tables::digests(&digests)), result)
         }
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_digests", error, call) }
+}
+
+/// # Safety
+/// Each is NULL or can be read.
+pub unsafe fn range_of(from_ns: *const i64, to_ns: *const i64) -> Result<TimeRange, Fault> {
+    // SAFETY: as promised to this function.
+    let range = unsafe { TimeRange::new(bound(from_ns), bound(to_ns)) };
+    range.ok_or_else(|| Fault::argument("from_ns is not before to_ns: correct the range"))
 }
 
 pub fn level_of(level: u32) -> Result<Level, Fault> {

@@ -43,21 +43,28 @@ pub mod inside {
     pub use super::batch::{
         append_arrow, append_columns, kind_of, tidelog_arrow_options, tidelog_column,
     };
-    pub use super::collection::{delete_of, tidelog_delete_options};
-    pub use super::digest::level_of;
+    pub use super::collection::{delete_of, leaf_of, tidelog_delete_options};
+    pub use super::copies::{
+        copied_of, recovered_of, tidelog_backup_report, tidelog_recover_report,
+    };
+    pub use super::digest::{level_of, range_of};
     pub use super::entry::guarded;
     pub use super::fork::in_child;
+    pub use super::member::tidelog_dropped_group;
     pub use super::node::{
         repair, settings, tidelog_event, tidelog_node_options, tidelog_repair_options,
         tidelog_sync_options, visit,
     };
+    pub use super::pin::pin;
     pub use super::policy::{policy_of, replayed, tidelog_policy_table};
     pub use super::query::{method_of, one_field, query_of, tidelog_query_options};
     pub use super::raw::{text, utf8};
     pub use super::result::{OpenResult, tidelog_block, tidelog_explain};
-    pub use super::store::{open_options, tidelog_open_options};
-    pub use super::tail::{record_of, tail_of};
-    pub use super::upkeep::{seal_of, stats_of, tidelog_seal_report, tidelog_stats};
+    pub use super::store::{info_of, open_options, tidelog_open_options, tidelog_store_info};
+    pub use super::tail::{position_of, record_of, tail_of};
+    pub use super::upkeep::{
+        checked_of, seal_of, stats_of, tidelog_check_report, tidelog_seal_report, tidelog_stats,
+    };
     pub use super::write::{
         OpenTicket, durability, receipt_of, tidelog_position, tidelog_receipt,
         tidelog_write_options,

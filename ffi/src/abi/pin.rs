@@ -6,8 +6,10 @@ use super::raw;
 use super::store::{store_of, tidelog_store};
 use super::tail::position_of;
 use super::write::tidelog_position;
+use crate::fault::Fault;
 use std::ffi::c_char;
 use std::time::Duration;
+use tidelog_engine::{Position, Store};
 
 /// Where the next thing that is written will stand in the log.
 ///
@@ -52,13 +54,24 @@ pub unsafe extern "C" fn tidelog_pin(
         let store = store_of(store)?;
         // SAFETY: the caller's pointers, as the header says.
         let (name, at) = unsafe { (raw::text(name, "name")?, position_of(&store, position)?) };
-        let bytes = if bytes_max == 0 { u64::MAX } else { bytes_max };
-        let age = if age_max_ns == 0 { Duration::MAX } else { Duration::from_nanos(age_max_ns) };
-        store.pin(name, at, bytes, age)?;
+        pin(&store, name, at, bytes_max, age_max_ns)?;
         Ok(TIDELOG_OK)
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_pin", error, call) }
+}
+
+/// Zero: no bound of that kind.
+pub fn pin(
+    store: &Store,
+    name: &str,
+    at: Position,
+    bytes_max: u64,
+    age_max_ns: u64,
+) -> Result<(), Fault> {
+    let bytes = if bytes_max == 0 { u64::MAX } else { bytes_max };
+    let age = if age_max_ns == 0 { Duration::MAX } else { Duration::from_nanos(age_max_ns) };
+    Ok(store.pin(name, at, bytes, age)?)
 }
 
 /// Lets go of the log. A name that is not pinned is no error.

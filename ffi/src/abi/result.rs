@@ -177,6 +177,12 @@ impl OpenResult {
         Ok(Some(shown.insert(Shown::new(next, &rows.shape, &self.names)).block()))
     }
 
+    /// The columns that every block has, without values, where they stand until the result ends, and how many.
+    pub fn columns(&self) -> Result<(*const tidelog_column, usize), Fault> {
+        let state = self.lock()?;
+        Ok((state.columns.0.as_ptr(), state.columns.0.len()))
+    }
+
     pub fn cancel(&self) {
         self.canceller.iter().for_each(Canceller::cancel);
     }
@@ -308,12 +314,11 @@ pub unsafe extern "C" fn tidelog_result_columns(
     let call = || {
         raw::check_put(columns, "columns")?;
         raw::check_put(count, "count")?;
-        let open = result_of(result)?;
-        let state = open.lock()?;
+        let (first, known) = result_of(result)?.columns()?;
         // SAFETY: the caller's pointers, as the header says.
         unsafe {
-            raw::put_if_wanted(columns, state.columns.0.as_ptr());
-            raw::put_if_wanted(count, state.columns.0.len());
+            raw::put_if_wanted(columns, first);
+            raw::put_if_wanted(count, known);
         }
         Ok(TIDELOG_OK)
     };

@@ -252,24 +252,26 @@ pub unsafe extern "C" fn tidelog_store_describe(
     error: *mut tidelog_error,
 ) -> tidelog_status {
     let call = || {
-        let store = store_of(store)?;
-        let report = store.open_report();
-        let filled = tidelog_store_info {
-            struct_size: 0,
-            groups: store.group_count(),
-            store_id: store.store_id().0,
-            incarnation: store.incarnation().map_or([0; 16], |incarnation| incarnation.0),
-            log_records: report.log_records,
-            log_bytes: report.log_bytes,
-            torn_bytes: report.torn_bytes,
-            damaged: report.damage.len() as u64,
-            clock_behind_ms: report.clock_behind_millis,
-            swept: report.swept,
-        };
         // SAFETY: the caller's pointer, as the header says.
-        unsafe { raw::fill(info, &filled)? };
+        unsafe { raw::fill(info, &info_of(&store_of(store)?))? };
         Ok(TIDELOG_OK)
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_store_describe", error, call) }
+}
+
+pub fn info_of(store: &Store) -> tidelog_store_info {
+    let report = store.open_report();
+    tidelog_store_info {
+        struct_size: 0,
+        groups: store.group_count(),
+        store_id: store.store_id().0,
+        incarnation: store.incarnation().map_or([0; 16], |incarnation| incarnation.0),
+        log_records: report.log_records,
+        log_bytes: report.log_bytes,
+        torn_bytes: report.torn_bytes,
+        damaged: report.damage.len() as u64,
+        clock_behind_ms: report.clock_behind_millis,
+        swept: report.swept,
+    }
 }

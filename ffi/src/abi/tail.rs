@@ -154,10 +154,7 @@ pub unsafe fn tail_of(store: &Store, from: *const tidelog_position) -> Result<Ta
 ///
 /// # Safety
 /// `at` is NULL or can be read.
-pub(super) unsafe fn position_of(
-    store: &Store,
-    at: *const tidelog_position,
-) -> Result<Position, Fault> {
+pub unsafe fn position_of(store: &Store, at: *const tidelog_position) -> Result<Position, Fault> {
     let now = store.position().ok_or_else(|| {
         let message =
             "the store is open for reading only and has no log to follow: open it for writing";

@@ -10,7 +10,7 @@ use crate::progress::told_by;
 use crate::result::Rows;
 use crate::tables;
 use std::ffi::c_void;
-use tidelog_engine::SealReport;
+use tidelog_engine::{CheckReport, SealReport};
 
 /// Told how far a long piece of work has come, in bytes done and to do. Called on the thread that called, while a thread of
 /// the library does the work, so it may call any function, with any handle. Returns 0 to go on, anything else to stop. It must
@@ -187,19 +187,9 @@ pub unsafe extern "C" fn tidelog_check(
         let store = store_of(store)?;
         let found = told(progress, user, |tell| store.check(tell))?;
         let Some(found) = found else { return Ok(TIDELOG_STOPPED) };
-        let filled = tidelog_check_report {
-            struct_size: 0,
-            reserved: 0,
-            files: found.files,
-            pages: found.pages,
-            rows: found.rows,
-            bytes: found.bytes,
-            log_records: found.log_records,
-            findings: found.findings.len() as u64,
-        };
         // SAFETY: as above.
         unsafe {
-            raw::fill_if_wanted(report, &filled)?;
+            raw::fill_if_wanted(report, &checked_of(&found))?;
             if findings.is_null() {
                 return Ok(TIDELOG_OK);
             }
@@ -208,6 +198,19 @@ pub unsafe extern "C" fn tidelog_check(
     };
     // SAFETY: the caller's error, as the header says.
     unsafe { entry("tidelog_check", error, call) }
+}
+
+pub fn checked_of(found: &CheckReport) -> tidelog_check_report {
+    tidelog_check_report {
+        struct_size: 0,
+        reserved: 0,
+        files: found.files,
+        pages: found.pages,
+        rows: found.rows,
+        bytes: found.bytes,
+        log_records: found.log_records,
+        findings: found.findings.len() as u64,
+    }
 }
 
 /// Figures of an open store, at one moment. Those that count something count since it was opened.

@@ -9,22 +9,22 @@ use tidelog_engine::{GroupId, Store, ValueRef};
 use tidelog_replica::topology::FileTopology;
 
 /// Forgets a replica where no node runs.
-pub(crate) fn forget(store: &Store, config: &Path, who: &str) -> Result<[u8; 16], Fault> {
+pub fn forget(store: &Store, config: &Path, who: &str) -> Result<[u8; 16], Fault> {
     Ok(tidelog_replica::forget(store, &FileTopology::load(config)?, who)?.0)
 }
 
 impl OpenNode {
-    pub(crate) fn forget(&self, who: &str) -> Result<[u8; 16], Fault> {
+    pub fn forget(&self, who: &str) -> Result<[u8; 16], Fault> {
         Ok(self.wait(async |node| node.forget(who).await)??.0)
     }
 
     /// Rows and bytes that were removed.
-    pub(crate) fn drop_group(&self, group: u32) -> Result<(u64, u64), Fault> {
+    pub fn drop_group(&self, group: u32) -> Result<(u64, u64), Fault> {
         let gone = self.wait(async |node| node.drop_group(GroupId(group)).await)??;
         Ok((gone.rows(), gone.bytes()))
     }
 
-    pub(crate) fn behind(&self) -> Result<Table, Fault> {
+    pub fn behind(&self) -> Result<Table, Fault> {
         let mut table = Table::new(&[("group", U64), ("epoch", U64), ("seen", U64)]);
         for one in self.stands()?.behind {
             let number = |number: u64| Some(ValueRef::U64(number));

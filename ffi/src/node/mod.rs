@@ -12,7 +12,7 @@ pub(crate) use ask::Part;
 pub use hear::Heard;
 pub use identity::identity_create;
 pub(crate) use identity::identity_fingerprint;
-pub(crate) use member::forget;
+pub use member::forget;
 pub use visit::{Visit, sync};
 
 use crate::abi::{TIDELOG_CLOSED, TIDELOG_IO, TIDELOG_KIND_FIX_CALL, TIDELOG_KIND_RETRY};

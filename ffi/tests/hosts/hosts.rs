@@ -86,6 +86,11 @@ fn eight_threads_under_sanitizers() {
 }
 
 #[test]
+fn what_many_threads_write_is_asked_for_and_followed() {
+    host("race.c", "gcc", "c11", &["-D_GNU_SOURCE"], Linked::Shared);
+}
+
+#[test]
 fn callbacks_may_call_and_stop() {
     host("callbacks.c", "gcc", "c99", &[], Linked::Shared);
 }
@@ -136,6 +141,23 @@ fn cpp_under_sanitizers() {
 }
 
 #[test]
+fn copies_pins_and_bytes_over_the_header() {
+    host("copies.cpp", "g++", "c++17", &["-fno-exceptions"], Linked::Shared);
+}
+
+#[test]
+fn copies_pins_and_bytes_over_the_header_under_sanitizers() {
+    host("copies.cpp", "g++", "c++20", &SANITIZED, Linked::Shared);
+}
+
+/// With exceptions the bridge runs it.
+#[test]
+fn members_over_the_header_without_exceptions() {
+    let flags = ["-fno-exceptions", SANITIZED[0], SANITIZED[1]];
+    host("members.cpp", "g++", "c++17", &flags, Linked::Shared);
+}
+
+#[test]
 fn a_forked_child_is_turned_away() {
     host("fork.c", "gcc", "c99", &["-D_GNU_SOURCE"], Linked::Shared);
 }
@@ -175,6 +197,12 @@ fn two_nodes_in_one_process_become_equal() {
 #[cfg(feature = "replication")]
 fn two_nodes_under_sanitizers() {
     host("node.c", "gcc", "c11", &SANITIZED, Linked::Shared);
+}
+
+#[test]
+#[cfg(feature = "replication")]
+fn epochs_part_nodes_groups_move_and_replicas_are_forgotten() {
+    host("members.c", "gcc", "c99", &SANITIZED, Linked::Shared);
 }
 
 #[test]

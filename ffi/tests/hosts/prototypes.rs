@@ -22,15 +22,42 @@ pub(crate) fn header() -> String {
     fs::read_to_string(here().join("include/tidelog.h")).unwrap()
 }
 
-/// All functions that a header declares.
-pub(crate) fn prototypes(header: &str) -> Vec<Prototype> {
+/// What is left of C without its comments.
+fn bare(header: &str) -> String {
     let mut code = String::new();
     let mut rest = header;
     while let Some((before, comment)) = rest.split_once("/*") {
         code.push_str(before);
         rest = comment.split_once("*/").map_or("", |(_, rest)| rest);
     }
-    code.push_str(rest);
+    code + rest
+}
+
+/// All that a header declares, in its order and without its comments: constants with their values, types, fields, functions with
+/// their arguments, one in a line.
+pub(crate) fn declarations(header: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut statement = String::new();
+    for line in bare(header).lines().map(str::trim) {
+        if line.starts_with("#define TIDELOG_") {
+            found.push(line.to_owned());
+        }
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        statement.push_str(line);
+        if line.ends_with([';', '{', '}']) {
+            found.push(std::mem::take(&mut statement));
+        } else {
+            statement.push(' ');
+        }
+    }
+    found
+}
+
+/// All functions that a header declares.
+pub(crate) fn prototypes(header: &str) -> Vec<Prototype> {
+    let code = bare(header);
     let code: Vec<&str> = code.lines().filter(|line| !line.starts_with('#')).collect();
     let mut found = Vec::new();
     for statement in code.join(" ").split(';') {

@@ -82,7 +82,9 @@ impl Sample {
 
     /// Bytes the whole chunk would take, judged by the encoded sample.
     pub(super) fn scale(&self, encoded: &EncodedChunk) -> usize {
-        encoded.meta.len() + encoded.pages.len() * self.total / self.taken.max(1)
+        // 65,536 bytes of pages times 65,536 values are beyond 32 bits.
+        let pages = encoded.pages.len() as u64 * self.total as u64 / self.taken.max(1) as u64;
+        encoded.meta.len().saturating_add(usize::try_from(pages).unwrap_or(usize::MAX))
     }
 }
 

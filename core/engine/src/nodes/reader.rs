@@ -355,7 +355,8 @@ struct Names<'a> {
 
 impl Names<'_> {
     fn at(&self, series: u32) -> Option<&[u8]> {
-        let entries = self.count as usize * SERIES_LEN;
+        // Checked: where pointers have 32 bits, damage can say more than there is memory.
+        let entries = (self.count as usize).checked_mul(SERIES_LEN)?;
         let start = match series.checked_sub(1) {
             Some(before) => self.end(before)?,
             None => 0,
@@ -364,7 +365,8 @@ impl Names<'_> {
     }
 
     fn end(&self, series: u32) -> Option<usize> {
-        let end = self.bytes.get(series as usize * SERIES_LEN..)?.first_chunk::<SERIES_LEN>()?;
+        let at = (series as usize).checked_mul(SERIES_LEN)?;
+        let end = self.bytes.get(at..)?.first_chunk::<SERIES_LEN>()?;
         Some(u32::from_le_bytes(*end) as usize)
     }
 }

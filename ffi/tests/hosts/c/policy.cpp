@@ -1,38 +1,14 @@
 // A policy as a class of C++: it plans what the same one in Rust does, and what it throws loses the round and no more.
-#ifdef TIDELOG_TEST_BRIDGE
-#include "tidelog_cxx.hpp"
-#else
-#include "tidelog.hpp"
-#endif
+#include "check.hpp"
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <mutex>
 #include <numeric>
 #include <string>
 #include <thread>
-
-#define CHECK(...)                                                                             \
-    do {                                                                                       \
-        if (!(__VA_ARGS__)) {                                                                  \
-            std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #__VA_ARGS__); \
-            std::exit(1);                                                                      \
-        }                                                                                      \
-    } while (0)
-
-#ifdef TIDELOG_NO_EXCEPTIONS
-template <class T> T taken(tidelog::Expected<T> &&outcome) {
-    CHECK(outcome.has_value());
-    if constexpr (!std::is_void_v<T>) return std::move(outcome).value();
-}
-#define TAKE(...) taken(__VA_ARGS__)
-#else
-#define TAKE(...) __VA_ARGS__
-#endif
 
 using Bytes = std::vector<std::uint8_t>;
 using Steps = std::vector<tidelog::RepairStep>;
@@ -128,12 +104,6 @@ static void write(tidelog::Store &store, const char *name, std::int64_t hours) {
     TAKE(store.write(batch));
 }
 
-// Waits for what another thread does, up to a minute.
-template <class F> static void comes(F is_so) {
-    for (int waited = 0; waited < 6000 && !is_so(); ++waited) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    CHECK(is_so());
-}
-
 // One that says when it goes, and leaves everything.
 class Leaving final : public tidelog::RepairPolicy {
   public:
@@ -170,11 +140,11 @@ static Bytes nodes(int how) {
             return ++planned > 0;
         }));
         auto second = TAKE(tidelog::Node::start(b, "127.0.0.1:0", "key_b" + number, {{"a", TAKE(first.address()), key_a}}));
-        comes([&] { return planned > 0 && TAKE(TAKE(a.query("plant.boiler")).count()) == 5; });
-        comes([&] { return TAKE(TAKE(b.collection("plant.boiler").query()).count()) == 5; });
+        COMES(planned > 0 && TAKE(TAKE(a.query("plant.boiler")).count()) == 5);
+        COMES(TAKE(TAKE(b.collection("plant.boiler").query()).count()) == 5);
         TAKE(first.set_policy(std::make_unique<Leaving>(gone), bounds));
         TAKE(first.set_policy(nullptr));
-        comes([&] { return gone == 1; });
+        COMES(gone == 1);
         bounds.timeout = std::chrono::minutes(1);
         bool refused = false;
 #ifdef TIDELOG_NO_EXCEPTIONS
@@ -201,7 +171,7 @@ static Bytes nodes(int how) {
 
 int main() {
     NewestFirst good;
-    if (tidelog_features() & TIDELOG_FEATURE_REPLICATION) {
+    if (tidelog::features() & TIDELOG_FEATURE_REPLICATION) {
         CHECK(cell(good, nodes(0), "why") == "absent");
         CHECK(cell(good, nodes(3), "why") == "absent");
     }

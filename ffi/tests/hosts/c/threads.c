@@ -7,11 +7,11 @@
 #define CALLS 125000
 #endif
 
-/* Shared on purpose, without locks: handles may be stale at any time. Reads and writes of a pointer are atomic here. */
-static tidelog_store *volatile store;
-static tidelog_batch *volatile batches[4];
-static tidelog_result *volatile results[4];
-static tidelog_ticket *volatile tickets[4];
+/* Shared on purpose, without locks: handles may be stale at any time. */
+static _Atomic(tidelog_store *) store;
+static _Atomic(tidelog_batch *) batches[4];
+static _Atomic(tidelog_result *) results[4];
+static _Atomic(tidelog_ticket *) tickets[4];
 
 static uint32_t draw(uint32_t *seed)
 {

@@ -1,54 +1,11 @@
 // The C++ classes, by the header over the C ABI, with exceptions and without, and by the bridge of bindings/cpp: all mean the same.
-// TAKE gives the value of what may fail, FAILS looks that it does.
-#ifdef TIDELOG_TEST_BRIDGE
-#include "tidelog_cxx.hpp"
-#else
-#include "tidelog.hpp"
-#endif
+#include "check.hpp"
 #include <array>
 #include <atomic>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <thread>
 #if __cplusplus >= 202002L
 #include <span>
-#endif
-
-#define CHECK(...)                                                                             \
-    do {                                                                                       \
-        if (!(__VA_ARGS__)) {                                                                  \
-            std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #__VA_ARGS__); \
-            std::exit(1);                                                                      \
-        }                                                                                      \
-    } while (0)
-
-#ifdef TIDELOG_NO_EXCEPTIONS
-template <class T> T take(tidelog::Expected<T> &&outcome, int line) {
-    if (!outcome) {
-        std::fprintf(stderr, "line %d: %s\n", line, outcome.error().what());
-        std::exit(1);
-    }
-    if constexpr (!std::is_void_v<T>) return std::move(outcome).value();
-}
-#define TAKE(...) take(__VA_ARGS__, __LINE__)
-#define FAILS(status, ...)                                                                     \
-    do {                                                                                       \
-        auto outcome = __VA_ARGS__;                                                            \
-        CHECK(!outcome && outcome.error().code() == (status) && *outcome.error().what());      \
-    } while (0)
-#else
-#define TAKE(...) __VA_ARGS__
-#define FAILS(status, ...)                                                                     \
-    do {                                                                                       \
-        bool failed = false;                                                                   \
-        try {                                                                                  \
-            (void)(__VA_ARGS__);                                                               \
-        } catch (const tidelog::Error &error) {                                                \
-            failed = error.code() == (status) && *error.what() && error.kind() != 0;           \
-        }                                                                                      \
-        CHECK(failed);                                                                         \
-    } while (0)
 #endif
 
 using tidelog::Query;
@@ -95,6 +52,29 @@ static void fill(tidelog::Store &store) {
     auto ticket = TAKE(store.submit(batch, tidelog::Durability::os()));
     CHECK(TAKE(ticket.wait()).rows == 1 && TAKE(ticket.is_done()));
     TAKE(store.write(batch, tidelog::Durability::interval(std::chrono::milliseconds(5))));
+}
+
+// Rows that come as an Arrow batch, and numbers of the types that nothing else here is of.
+static void carry(ArrowArrayStream &stream) {
+    ArrowSchema schema;
+    ArrowArray array;
+    CHECK(stream.get_schema(&stream, &schema) == 0 && stream.get_next(&stream, &array) == 0 && array.release);
+    auto batch = TAKE(tidelog::Batch::of("plant.arrow"));
+    TAKE(batch.append(array, schema));
+    CHECK(batch.rows() > 0 && !array.release);
+    const auto device = TAKE(batch.device("of numbers"));
+    const auto small = TAKE(batch.field<float>("small")), big = TAKE(batch.field<float>("big"));
+    const auto whole = TAKE(batch.field<std::int64_t>("whole"));
+    TAKE(batch.row(device, 1));
+    TAKE(batch.set(small, 0.5f));
+    TAKE(batch.set(big, 1.5f));
+    TAKE(batch.set(whole, -3));
+    auto store = TAKE(tidelog::Store::open("arrow"));
+    CHECK(TAKE(store.write(batch)).rows == batch.rows());
+    auto numbers = TAKE(store.query("plant.arrow", Query().devices({"of numbers"}).fields({"small", "whole"})));
+    for (const auto &block : numbers)
+        CHECK(block.column("small").at<float>(0) == 0.5f && block.column("whole").at<std::int64_t>(0) == -3);
+    schema.release(&schema);
 }
 
 static void ask(const tidelog::Store &store) {
@@ -155,6 +135,7 @@ static void ask(const tidelog::Store &store) {
     TAKE(rest.to_arrow(stream));
     CHECK(stream.release);
     FAILS(TIDELOG_INVALID_HANDLE, rest.next());
+    carry(stream);
     stream.release(&stream);
 }
 
@@ -190,13 +171,14 @@ static void follow(tidelog::Store &store) {
     CHECK(!TAKE(tail.next(std::chrono::milliseconds(1))));
     auto batch = TAKE(tidelog::Batch::of("plant.tail"));
     TAKE(batch.row(TAKE(batch.device("d")), 5));
-    TAKE(store.write(batch));
-    TAKE(store.collection("plant.tail").erase());
+    const auto written = TAKE(store.write(batch)).position;
+    const auto erased = TAKE(store.collection("plant.tail").erase());
     auto record = TAKE(tail.next(std::chrono::seconds(10)));
     CHECK(record && record->kind == TIDELOG_RECORD_ROWS && record->collection == "plant.tail");
     CHECK(TAKE(record->rows.count()) == 1);
     record = TAKE(tail.next(std::chrono::seconds(10)));
-    CHECK(record && record->kind == TIDELOG_RECORD_DELETE && record->stamp > 0);
+    CHECK(record && record->kind == TIDELOG_RECORD_DELETE && record->stamp == erased);
+    CHECK(record->position.offset >= written.offset && record->position.offset < record->next.offset);
     auto again = TAKE(tidelog::Tail::open(store, &record->next));
     CHECK(!TAKE(again.next({})));
 }
@@ -214,7 +196,7 @@ class Counter : public tidelog::EventHandler {
 };
 
 static void nodes(tidelog::Store &a, tidelog::Store &b) {
-    if (!(tidelog_features() & TIDELOG_FEATURE_REPLICATION)) return;
+    if (!(tidelog::features() & TIDELOG_FEATURE_REPLICATION)) return;
     const auto key_a = TAKE(tidelog::create_identity(a, "key_a")), key_b = TAKE(tidelog::create_identity(b, "key_b"));
     std::atomic<int> heard{0}, counted{0};
     std::atomic<bool> gone{false};
@@ -258,7 +240,7 @@ int main() {
     nodes(store, other);
     TAKE(tidelog::log_to(0, {}));
     FAILS(TIDELOG_INVALID_ARGUMENT, tidelog::log_to(99, [](const tidelog_log_record &) { return true; }));
-    CHECK(lines > 0 || !(tidelog_features() & TIDELOG_FEATURE_REPLICATION));
+    CHECK(lines > 0 || !(tidelog::features() & TIDELOG_FEATURE_REPLICATION));
     TAKE(store.collection("plant.boiler").set_retention("raw=30d"));
 
     // What was moved from, and what was closed, is found out.
