@@ -24,6 +24,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$here/../Cargo.toml")
 major=${version%%.*}
 
+given=$from
 if [ -z "$from" ]; then
     # Named here, and not by the manifest, so that the two are optimised as wholes: a Rust library beside them forbids it.
     # shellcheck disable=SC2086
@@ -56,6 +57,7 @@ alone() {
 }
 fill() { sed -e "s/@VERSION@/$version/g" -e "s/@MAJOR@/$major/g" "$here/packaging/$1.in" >"$prefix/$2/$1"; }
 put tidelog
+[ -n "$given" ] || alone "$prefix/lib/libtidelog.a" 'tidelog_*'
 fill tidelog.pc lib/pkgconfig
 if [ -n "$wasm" ]; then
     install -m 644 "$here/../plugins/ffi/include/tidelog_wasm.h" "$prefix/include/"

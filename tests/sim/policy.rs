@@ -385,6 +385,7 @@ fn time_to_equal(seed: u64, policy: Box<dyn RepairPolicy>) -> u64 {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "figures are what it is for")]
 fn what_a_hostile_policy_costs_is_bounded_by_how_long_a_window_may_wait() {
     let seeds = std::env::var("TIDELOG_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
     let seeds: u64 = seeds.unwrap_or(20);

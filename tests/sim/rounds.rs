@@ -30,7 +30,7 @@ fn of_world(seed: u64) -> Vec<Recorded> {
         assert!(world.start(machine));
         let mut told = deciding(hostile(seed * 8 + machine as u64));
         told.config.max_deferral = HOUR;
-        told.config.bytes_per_day = (seed % 3 == 0).then_some(10_000);
+        told.config.bytes_per_day = seed.is_multiple_of(3).then_some(10_000);
         told.cost =
             if (seed + machine as u64).is_multiple_of(2) { Cost::Metered } else { Cost::Free };
         world.set_policy(machine, Some(told));
