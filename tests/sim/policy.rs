@@ -402,3 +402,16 @@ fn what_a_hostile_policy_costs_is_bounded_by_how_long_a_window_may_wait() {
     );
     assert!(worst <= 3.0, "{worst}");
 }
+
+#[test]
+fn comparisons_several_times_a_second_survive_a_policy_that_leaves_all() {
+    let mut world = apart_with(109, 5, 500, 1_000);
+    let mut told = deciding(all(Action::Skip));
+    told.config.max_deferral = 60_000;
+    world.set_policy(0, Some(told));
+    meet(&mut world);
+    world.run(30_000);
+    assert_eq!(crossed(&world), (0, 0));
+    world.run(90_000);
+    alike(&world);
+}
