@@ -1851,45 +1851,6 @@ tidelog_status tidelog_policy_replay(const tidelog_policy_table *table,
 /** Room for a fingerprint or an address, its NUL included. */
 #define TIDELOG_TEXT_SIZE 128
 
-/** Something else than what follows, from a later version. */
-#define TIDELOG_EVENT_OTHER 0
-/** A peer greeted, and both can speak. */
-#define TIDELOG_EVENT_CONNECTED 1
-/** A link is gone. */
-#define TIDELOG_EVENT_DISCONNECTED 2
-/** A peer cannot be a replica as it is. */
-#define TIDELOG_EVENT_REFUSED 3
-/** A comparison began. */
-#define TIDELOG_EVENT_STARTED 4
-/** A comparison goes on. */
-#define TIDELOG_EVENT_PROGRESS 5
-/** Files of a peer are being received. */
-#define TIDELOG_EVENT_RECEIVING 6
-/** All files that a peer offered are here. */
-#define TIDELOG_EVENT_RECEIVED 7
-/** Files could not be received now. */
-#define TIDELOG_EVENT_NOT_RECEIVED 8
-/** A comparison came to its end. */
-#define TIDELOG_EVENT_COMPLETED 9
-/** A comparison did not; it is tried again. */
-#define TIDELOG_EVENT_FAILED 10
-/** What a peer sends cannot be taken now. */
-#define TIDELOG_EVENT_STALLED 11
-/** It is taken again. */
-#define TIDELOG_EVENT_RESUMED 12
-/** What is needed of the peers is here. */
-#define TIDELOG_EVENT_READY 13
-
-/**
- * A file here is damaged: what could be read of it was kept, and peers are asked for the rest. Until it is here, answers that need it
- * are refused.
- */
-#define TIDELOG_EVENT_DAMAGED 14
-/** A peer agrees on all that a damaged file held: what it had of it is here again. */
-#define TIDELOG_EVENT_HEALED 15
-/** A policy was asked what of a comparison is repaired; `why` tells when everything is repaired instead. */
-#define TIDELOG_EVENT_PLANNED 16
-
 /** A store among its peers: follows them, is followed, compares and repairs. */
 typedef struct tidelog_node tidelog_node;
 
@@ -1954,73 +1915,6 @@ typedef struct tidelog_repair_options {
     /** To the nanosecond before this one; NULL: to the end. */
     const int64_t *to_ns;
 } tidelog_repair_options;
-
-/** A group, and its epoch where one is known. */
-typedef struct tidelog_group_epoch {
-    /** The group. */
-    uint32_t group;
-    /** Zero. */
-    uint32_t reserved;
-    /** Its epoch in the topology; zero where there is none. */
-    uint64_t epoch;
-} tidelog_group_epoch;
-
-/** Something that happened. Good during the callback only. */
-typedef struct tidelog_event {
-    /** Its size in the library, which may be greater than the header's. */
-    uint32_t struct_size;
-    /** `TIDELOG_EVENT_*`. */
-    uint32_t kind;
-    /** The peer's name; NULL when it concerns all. */
-    const char *peer;
-    /** Of what has one: how it ended, as in `tidelog_node_repair`; else NULL. */
-    const char *outcome;
-    /** Why, where there is something to say; else NULL. */
-    const char *why;
-    /** Which comparison, where it is about one. */
-    uint64_t session;
-    /** Of a comparison: leaf windows that differed. */
-    uint64_t leaves;
-    /** Rows sent for it. */
-    uint64_t rows_sent;
-    /** Rows taken; of files, rows in them; of a damaged file, rows it had. */
-    uint64_t rows_taken;
-    /** Bytes sent. */
-    uint64_t bytes_sent;
-    /** Bytes received. */
-    uint64_t bytes_received;
-    /** Bytes there are to receive, of files. */
-    uint64_t bytes_total;
-    /** Milliseconds since it began. */
-    uint64_t elapsed_ms;
-    /** Events before this one that were lost because the callback was too slow. */
-    uint64_t lost;
-    /** Of a damaged file and of one that was healed: which, in the store's directory; else NULL. */
-    const char *file;
-    /** Of a comparison that began: its groups, with their epochs; of a damaged or healed file: its group. NULL when there are none. */
-    const tidelog_group_epoch *groups;
-    /** How many they are. */
-    size_t group_count;
-    /** Bytes from one to the next. */
-    size_t group_stride;
-    /** Of a round of a policy: its name; else NULL. */
-    const char *policy;
-    /** So many windows differ. */
-    uint32_t windows;
-    /** So many are repaired now, in one direction at least. */
-    uint32_t repaired;
-    /** Of so many rollups are borrowed. */
-    uint32_t rollups;
-    /** So many had waited too long: they are repaired whatever the policy says. */
-    uint32_t overdue;
-} tidelog_event;
-
-/**
- * Handed each event, on a thread of the library's named "tidelog-events", one at a time, with no lock held: it may call any
- * function, `tidelog_node_stop` too. Nothing waits for it; one that is more than 1,024 events behind misses the oldest. Returns 0
- * to go on, anything else to hear no more. It must not throw, longjmp or fork.
- */
-typedef int32_t (*tidelog_event_fn)(void *user, const tidelog_event *event);
 
 /** One comparison with a running node. */
 typedef struct tidelog_sync_options {
@@ -2151,18 +2045,6 @@ tidelog_status tidelog_node_repair(const tidelog_node *node,
                                    tidelog_error *error);
 
 /**
- * Hands what happens from now on to `function`. Several callbacks each hear everything; each ends with the node, or when it says
- * so. `drop` (may be NULL) is called once with `user` when it has ended, also after an error.
- *
- * Threads: any; events come on one of the library's. Blocks: no. Since: 0.1. Owns: `user` is the library's until `drop`.
- */
-tidelog_status tidelog_node_on_event(const tidelog_node *node,
-                                     tidelog_event_fn function,
-                                     void *user,
-                                     tidelog_drop_fn drop,
-                                     tidelog_error *error);
-
-/**
  * Another policy decides about repairs from the next round on; NULL: everything is repaired, as without one. A round that is under way
  * is planned by the one before, whose `drop` follows. A policy that fails, answers late, or gives a plan that does not fit loses the
  * round: everything is repaired instead, and `TIDELOG_EVENT_PLANNED` says why; after three such rounds in a minute it is left alone for
@@ -2194,6 +2076,128 @@ tidelog_status tidelog_sync(tidelog_store *store,
                             const tidelog_sync_options *options,
                             tidelog_result **result,
                             tidelog_error *error);
+
+/* ----------------------------------------------------------------------------
+ * Events: what a node tells of what happens to it
+ * ---------------------------------------------------------------------------- */
+
+/** Something else than what follows, from a later version. */
+#define TIDELOG_EVENT_OTHER 0
+/** A peer greeted, and both can speak. */
+#define TIDELOG_EVENT_CONNECTED 1
+/** A link is gone. */
+#define TIDELOG_EVENT_DISCONNECTED 2
+/** A peer cannot be a replica as it is. */
+#define TIDELOG_EVENT_REFUSED 3
+/** A comparison began. */
+#define TIDELOG_EVENT_STARTED 4
+/** A comparison goes on. */
+#define TIDELOG_EVENT_PROGRESS 5
+/** Files of a peer are being received. */
+#define TIDELOG_EVENT_RECEIVING 6
+/** All files that a peer offered are here. */
+#define TIDELOG_EVENT_RECEIVED 7
+/** Files could not be received now. */
+#define TIDELOG_EVENT_NOT_RECEIVED 8
+/** A comparison came to its end. */
+#define TIDELOG_EVENT_COMPLETED 9
+/** A comparison did not; it is tried again. */
+#define TIDELOG_EVENT_FAILED 10
+/** What a peer sends cannot be taken now. */
+#define TIDELOG_EVENT_STALLED 11
+/** It is taken again. */
+#define TIDELOG_EVENT_RESUMED 12
+/** What is needed of the peers is here. */
+#define TIDELOG_EVENT_READY 13
+
+/**
+ * A file here is damaged: what could be read of it was kept, and peers are asked for the rest. Until it is here, answers that need it
+ * are refused.
+ */
+#define TIDELOG_EVENT_DAMAGED 14
+/** A peer agrees on all that a damaged file held: what it had of it is here again. */
+#define TIDELOG_EVENT_HEALED 15
+/** A policy was asked what of a comparison is repaired; `why` tells when everything is repaired instead. */
+#define TIDELOG_EVENT_PLANNED 16
+
+/** A group, and its epoch where one is known. */
+typedef struct tidelog_group_epoch {
+    /** The group. */
+    uint32_t group;
+    /** Zero. */
+    uint32_t reserved;
+    /** Its epoch in the topology; zero where there is none. */
+    uint64_t epoch;
+} tidelog_group_epoch;
+
+/** Something that happened. Good during the callback only. */
+typedef struct tidelog_event {
+    /** Its size in the library, which may be greater than the header's. */
+    uint32_t struct_size;
+    /** `TIDELOG_EVENT_*`. */
+    uint32_t kind;
+    /** The peer's name; NULL when it concerns all. */
+    const char *peer;
+    /** Of what has one: how it ended, as in `tidelog_node_repair`; else NULL. */
+    const char *outcome;
+    /** Why, where there is something to say; else NULL. */
+    const char *why;
+    /** Which comparison, where it is about one. */
+    uint64_t session;
+    /** Of a comparison: leaf windows that differed. */
+    uint64_t leaves;
+    /** Rows sent for it. */
+    uint64_t rows_sent;
+    /** Rows taken; of files, rows in them; of a damaged file, rows it had. */
+    uint64_t rows_taken;
+    /** Bytes sent. */
+    uint64_t bytes_sent;
+    /** Bytes received. */
+    uint64_t bytes_received;
+    /** Bytes there are to receive, of files. */
+    uint64_t bytes_total;
+    /** Milliseconds since it began. */
+    uint64_t elapsed_ms;
+    /** Events before this one that were lost because the callback was too slow. */
+    uint64_t lost;
+    /** Of a damaged file and of one that was healed: which, in the store's directory; else NULL. */
+    const char *file;
+    /** Of a comparison that began: its groups, with their epochs; of a damaged or healed file: its group. NULL when there are none. */
+    const tidelog_group_epoch *groups;
+    /** How many they are. */
+    size_t group_count;
+    /** Bytes from one to the next. */
+    size_t group_stride;
+    /** Of a round of a policy: its name; else NULL. */
+    const char *policy;
+    /** So many windows differ. */
+    uint32_t windows;
+    /** So many are repaired now, in one direction at least. */
+    uint32_t repaired;
+    /** Of so many rollups are borrowed. */
+    uint32_t rollups;
+    /** So many had waited too long: they are repaired whatever the policy says. */
+    uint32_t overdue;
+} tidelog_event;
+
+/**
+ * Handed each event, on a thread of the library's named "tidelog-events", one at a time, with no lock held: it may call any
+ * function, `tidelog_node_stop` too. Nothing waits for it; one that is more than 1,024 events behind misses the oldest. Returns 0
+ * to go on, anything else to hear no more. It must not throw, longjmp or fork.
+ */
+typedef int32_t (*tidelog_event_fn)(void *user, const tidelog_event *event);
+
+/**
+ * Hands what happens from now on to `function`. Several callbacks each hear everything; each ends with the node, or when it says
+ * so. `drop` (may be NULL) is called once with `user` when it has ended, also after an error.
+ *
+ * Threads: any; events come on one of the library's. Blocks: no. Since: 0.1. Owns: `user` is the library's until `drop`.
+ */
+tidelog_status tidelog_node_on_event(const tidelog_node *node,
+                                     tidelog_event_fn function,
+                                     void *user,
+                                     tidelog_drop_fn drop,
+                                     tidelog_error *error);
 
 /* ----------------------------------------------------------------------------
  * Members: epochs, replicas that are forgotten, groups that are given up

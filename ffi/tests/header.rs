@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files with functions, in the order of the header, and the title of each section.
-const SECTIONS: [(&str, &str); 17] = [
+const SECTIONS: [(&str, &str); 18] = [
     ("library", "Library: outcomes, errors, versions"),
     ("store", "Stores: opening and closing"),
     ("batch", "Batches: rows on their way in"),
@@ -23,6 +23,7 @@ const SECTIONS: [(&str, &str); 17] = [
     ("log", "Log lines"),
     ("policy", "Policies: how differences are repaired"),
     ("node", "Nodes: a store among its peers"),
+    ("event", "Events: what a node tells of what happens to it"),
     ("member", "Members: epochs, replicas that are forgotten, groups that are given up"),
 ];
 

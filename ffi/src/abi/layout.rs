@@ -50,9 +50,9 @@ fn structs_lie_as_they_were_frozen() {
         node::tidelog_peer { name, address, fingerprint }
         node::tidelog_node_options { struct_size, reserved, interval_ns, initial_delay_ns, config, listen, identity, authority, peers, peer_count, peer_stride, policy }
         node::tidelog_repair_options { struct_size, reserved, timeout_ns, peer, collection, from_ns, to_ns }
-        node::tidelog_group_epoch { group, reserved, epoch }
+        event::tidelog_group_epoch { group, reserved, epoch }
         member::tidelog_dropped_group { struct_size, group, rows, bytes }
-        node::tidelog_event { struct_size, kind, peer, outcome, why, session, leaves, rows_sent, rows_taken, bytes_sent, bytes_received, bytes_total, elapsed_ms, lost, file, groups, group_count, group_stride, policy, windows, repaired, rollups, overdue }
+        event::tidelog_event { struct_size, kind, peer, outcome, why, session, leaves, rows_sent, rows_taken, bytes_sent, bytes_received, bytes_total, elapsed_ms, lost, file, groups, group_count, group_stride, policy, windows, repaired, rollups, overdue }
         node::tidelog_sync_options { struct_size, reserved, timeout_ns, peer, fingerprint, identity }
         policy::tidelog_policy_peer { store_id, up, cost, rtt_us, reserved, lag_ms, agreed_ms_ago }
         policy::tidelog_policy_side { rows, bytes }

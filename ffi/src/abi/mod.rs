@@ -20,6 +20,7 @@ mod collection;
 mod copies;
 mod digest;
 mod entry;
+mod event;
 pub(crate) mod fork;
 #[cfg(test)]
 mod layout;
@@ -49,11 +50,11 @@ pub mod inside {
     };
     pub use super::digest::{level_of, range_of};
     pub use super::entry::guarded;
+    pub use super::event::tidelog_event;
     pub use super::fork::in_child;
     pub use super::member::tidelog_dropped_group;
     pub use super::node::{
-        repair, settings, tidelog_event, tidelog_node_options, tidelog_repair_options,
-        tidelog_sync_options, visit,
+        repair, settings, tidelog_node_options, tidelog_repair_options, tidelog_sync_options, visit,
     };
     pub use super::pin::pin;
     pub use super::policy::{policy_of, replayed, tidelog_policy_table};
@@ -72,7 +73,7 @@ pub mod inside {
 }
 
 pub(crate) use callback::Callback;
+#[cfg(feature = "replication")]
+pub(crate) use event::*;
 pub(crate) use library::*;
 pub(crate) use log::*;
-#[cfg(feature = "replication")]
-pub(crate) use node::*;
