@@ -1,6 +1,7 @@
 //! Rows of one series in columns, with the version of every cell: what memory and files hand out, and
 //! the one place where the engine applies the merge rule and tombstones to them.
 
+use crate::codec::Scratch;
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
@@ -60,6 +61,15 @@ pub(crate) struct SeriesRows {
 }
 
 impl SeriesRows {
+    /// No rows, of no fields.
+    pub(crate) fn none() -> Self {
+        SeriesRows {
+            times: Vec::new(),
+            versions: Versions::One(Version::default()),
+            columns: Vec::new(),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.times.len()
     }
@@ -79,6 +89,13 @@ impl SeriesRows {
             cells.column.values().heap_bytes() + bits + cells.versions.as_ref().map_or(0, of)
         });
         size_of_val(self.times.as_slice()) + of(&self.versions) + cells.sum::<usize>()
+    }
+
+    /// Leaves the room of rows that are done with to those that are read next.
+    pub(crate) fn give_back(self, scratch: &mut Scratch) {
+        scratch.give_back(Values::I64(self.times));
+        let columns = self.columns.into_iter().flatten();
+        columns.for_each(|cells| scratch.give_back(cells.column.into_parts().0));
     }
 
     /// The rows `from..to`.

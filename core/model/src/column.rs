@@ -27,6 +27,12 @@ impl Column {
         fits.then_some(Column { values, presence })
     }
 
+    /// The values, a zero standing where a cell is absent, and which rows have one; `None` when all have.
+    #[must_use]
+    pub fn into_parts(self) -> (Values, Option<Bitmap>) {
+        (self.values, self.presence)
+    }
+
     /// The type of the values.
     #[must_use]
     pub fn field_type(&self) -> FieldType {

@@ -383,6 +383,15 @@ impl Values {
         each!(self, v => size_of_val(v.as_slice()), s => s.byte_len() + 4 * s.len())
     }
 
+    /// Heap bytes there is room for, used or not.
+    #[must_use]
+    pub fn room_bytes(&self) -> usize {
+        fn room<T>(vec: &Vec<T>) -> usize {
+            vec.capacity() * size_of::<T>()
+        }
+        each!(self, v => room(v), s => room(&s.ends) + room(&s.bytes))
+    }
+
     /// Removes all values, keeps the memory.
     pub fn clear(&mut self) {
         each!(self, v => v.clear(), s => s.clear());

@@ -1,12 +1,12 @@
 //! From bytes back to values: metadata once, then any page.
 
-use pco::DecompressorScratch;
 use tidelog_model::{FieldType, Values, VarBytes};
 
 use super::floats::{self, DecimalDecoder};
 use super::grid::{self, Grid};
 use super::integers::{Frame, Latents, Whole};
 use super::numbers::Unpacker;
+use super::scratch::Scratch;
 use super::text::{self, DictionaryDecoder};
 use super::wire::Reader;
 use super::{CodecError, MAX_CHUNK_VALUES, bools, id, pattern};
@@ -20,18 +20,6 @@ pub struct Page<'a> {
     pub count: usize,
     /// The page's bytes.
     pub bytes: &'a [u8],
-}
-
-/// Memory that decoding reuses: one per thread, for chunks of any type.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    pub(super) numbers: DecompressorScratch,
-    pub(super) bytes: Vec<u8>,
-    pub(super) shorts: Vec<u16>,
-    pub(super) words: Vec<u32>,
-    pub(super) longs: Vec<u64>,
-    pub(super) singles: Vec<f32>,
-    pub(super) codes: Vec<usize>,
 }
 
 /// A chunk's metadata, parsed: decodes any page of the chunk. Worth caching: parsing costs about

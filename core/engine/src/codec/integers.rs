@@ -2,10 +2,10 @@
 //! as they fit. Narrow latents cost `pco` less metadata and decode faster.
 
 use pco::data_types::Number;
-use pco::{DecompressorScratch, DeltaSpec, ModeSpec};
+use pco::{DeltaSpec, ModeSpec};
 
 use super::grid::Grid;
-use super::numbers::{Plan, Unpacker, pack};
+use super::numbers::{Numbers, Plan, Unpacker, pack};
 use super::pages::Sample;
 use super::wire::{Reader, put_varint, unzigzag, zigzag};
 use super::{CodecError, Effort, EncodedChunk, Scratch, id};
@@ -279,7 +279,7 @@ pub(super) trait Latent: Number + Default {
     fn put_all(all: &[Self], out: &mut Vec<u8>);
     /// Reads as many as there are places, to the end of the bytes.
     fn read_all(bytes: Reader<'_>, into: &mut [Self]) -> Result<(), CodecError>;
-    fn buffers(scratch: &mut Scratch) -> (&mut Vec<Self>, &mut DecompressorScratch);
+    fn buffers(scratch: &mut Scratch) -> (&mut Vec<Self>, &mut Numbers);
 }
 
 macro_rules! latent {
@@ -306,7 +306,7 @@ macro_rules! latent {
                 into.iter_mut().zip(chunks).for_each(|(to, from)| *to = Self::from_le_bytes(*from));
                 bytes.finish()
             }
-            fn buffers(scratch: &mut Scratch) -> (&mut Vec<Self>, &mut DecompressorScratch) {
+            fn buffers(scratch: &mut Scratch) -> (&mut Vec<Self>, &mut Numbers) {
                 (&mut scratch.$buffer, &mut scratch.numbers)
             }
         }

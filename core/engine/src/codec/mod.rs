@@ -9,6 +9,7 @@ mod integers;
 mod numbers;
 mod pages;
 mod pattern;
+mod scratch;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -16,9 +17,10 @@ mod wire;
 
 use tidelog_model::Values;
 
-pub use decoder::{ChunkDecoder, Page, Scratch};
+pub use decoder::{ChunkDecoder, Page};
 pub use error::CodecError;
 pub use pages::EncodedChunk;
+pub use scratch::Scratch;
 
 /// What encoding spends its time on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -57,6 +57,18 @@ pub(super) fn pack<T: Number>(
     }
 }
 
+/// Memory that unpacking reuses.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    pco: DecompressorScratch,
+    /// A page, and zeros after it.
+    padded: Vec<u8>,
+}
+
+/// What pco wants to see of its source when it reads a batch of 256 numbers: 16 bytes and 14 bits of each, and a word. Where there is
+/// less, it makes a buffer of twice as much, for each page.
+const PADDING: usize = 256 * (16 + 2) + 9;
+
 /// Parsed pco metadata, ready to decode any page of its chunk.
 #[derive(Clone, Debug)]
 pub(super) struct Unpacker<T: Number>(ChunkDecompressor<T>);
@@ -83,17 +95,25 @@ impl<T: Number> Unpacker<T> {
         &self,
         page: Reader<'_>,
         into: &mut [T],
-        scratch: &mut DecompressorScratch,
+        scratch: &mut Numbers,
     ) -> Result<(), CodecError> {
         if into.is_empty() {
             return page.finish();
         }
-        let mut numbers = self.0.page_decompressor_with_scratch(page.0, into.len(), scratch)?;
+        let Numbers { pco, padded } = scratch;
+        padded.clear();
+        padded.extend_from_slice(page.0);
+        padded.resize(page.0.len() + PADDING, 0);
+        let mut numbers = self.0.page_decompressor_with_scratch(&padded[..], into.len(), pco)?;
         let progress = numbers.read(into)?;
-        if progress.n_processed != into.len() || !progress.finished {
+        // All of the page and nothing of what follows it.
+        if progress.n_processed != into.len()
+            || !progress.finished
+            || numbers.into_src().len() != PADDING
+        {
             return Err(CodecError::Damaged("a page has another number of values"));
         }
-        Reader(numbers.into_src()).finish()
+        Ok(())
     }
 }
 

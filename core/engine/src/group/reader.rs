@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::io;
 use std::sync::OnceLock;
 use tidelog_model::{
-    Bitmap, CollectionName, Column, FieldType, GroupId, Stamp, StoreId, TimeRange, Values, Version,
+    Bitmap, CollectionName, Column, FieldType, GroupId, Stamp, StoreId, TimeRange, Version,
 };
 
 /// Why something cannot be read from a group file.
@@ -359,7 +359,7 @@ impl GroupFile {
         let section = &self.directory.sections[series.section as usize];
         let mut reader = PageReader { file: self, chunk, page, scratch };
         let rows = chunk.pages[page].rows as usize;
-        let mut times = Vec::with_capacity(rows);
+        let mut times = reader.scratch.times();
         let rises = reader.times(&mut times)?;
         let info = &chunk.pages[page];
         if !rises || times.first() != Some(&info.first) || times.last() != Some(&info.last) {
@@ -499,14 +499,16 @@ impl<'a> PageReader<'a> {
         if count == 0 {
             return Ok(None);
         }
-        let mut values = Values::new(kind);
+        let mut values = self.scratch.column(kind);
         self.decode(column, |decoder, page, scratch| {
             decoder.decode_page(page, &mut values, scratch)
         })?;
         let column = if count == rows {
             Column::from_parts(values, None)
         } else {
-            spread(&values, &self.presence(field)?)
+            let column = spread(&values, &self.presence(field)?);
+            self.scratch.give_back(values);
+            column
         };
         let column = column.ok_or_else(|| self.damage("presence and values do not fit"))?;
         let own = self.chunk.column(Role::CellStamps(field)).is_some();

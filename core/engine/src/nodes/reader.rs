@@ -12,6 +12,7 @@ use crate::ids::{FileId, Tier};
 use crate::rollup::window_of;
 use crate::rows::FieldKey;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -19,6 +20,11 @@ use tidelog_model::{CollectionName, FieldType, GroupId, TimeRange, Values};
 
 /// A BLAKE3 digest.
 pub(crate) type Digest = [u8; 32];
+
+thread_local! {
+    /// Kept from one column to the next: making it costs more than decoding the few values most columns have.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
 
 /// An open node file. Cheap to share; verified part by part as it is read.
 #[derive(Debug)]
@@ -293,8 +299,9 @@ impl NodeFile {
         let mut values = Values::new(kind);
         let page = Page { first: 0, count, bytes: page };
         let decoder = ChunkDecoder::parse(meta, kind, count);
-        let decoded =
-            decoder.and_then(|d| d.decode_page(page, &mut values, &mut Scratch::default()));
+        let decoded = SCRATCH.with_borrow_mut(|scratch| {
+            decoder.and_then(|decoder| decoder.decode_page(page, &mut values, scratch))
+        });
         match decoded {
             Ok(()) if values.len() == count => Ok(values),
             _ => Err(self.damaged("a column of nodes")),

@@ -120,6 +120,7 @@ impl LeafMaker {
         while let Some(rows) = scan.next(&[], &mut self.scratch)? {
             self.rows += rows.len() as u64;
             run.rows(&rows, 0..rows.len(), false, &mut each)?;
+            rows.give_back(&mut self.scratch);
         }
         run.end(&mut each)
     }

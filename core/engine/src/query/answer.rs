@@ -55,14 +55,19 @@ impl RowBatch {
         self.times.len()
     }
 
-    /// Makes room for all that a batch takes when a second slice comes to it: once, for batches go out as they are, with room that
-    /// is not used.
-    fn make_room(&mut self) {
-        if self.rows() > 0 && self.times.capacity() < BATCH_ROWS {
-            self.row_devices.reserve_exact(BATCH_ROWS);
-            self.times.reserve_exact(BATCH_ROWS);
-            self.columns.iter_mut().for_each(|column| column.reserve_exact(BATCH_ROWS));
-        }
+    /// Makes room for all that comes to a batch whose next slice has so many rows, of which the device has so many more: once, for
+    /// batches go out as they are, with room that is not used.
+    fn make_room(&mut self, slice: usize, more: impl FnOnce() -> usize) {
+        let most = BATCH_ROWS + slice;
+        let rows = match self.rows() {
+            0 => most.min(slice + more()),
+            // Other devices follow the first.
+            rows if self.times.capacity() < BATCH_ROWS => most - rows,
+            _ => return,
+        };
+        self.row_devices.reserve_exact(rows);
+        self.times.reserve_exact(rows);
+        self.columns.iter_mut().for_each(|column| column.reserve_exact(rows));
     }
 
     /// The device of a row; `None` when the query is grouped by none.
@@ -473,14 +478,16 @@ impl Reader {
             match context.next_slice(&mut current.scan, &mut self.scratch)? {
                 None => self.device = None,
                 Some((rows, None)) => {
-                    batch.make_room();
+                    batch.make_room(rows.len(), || current.scan.rows_left());
                     push_all(batch, &current.device, &rows);
+                    rows.give_back(&mut self.scratch);
                     return Ok(true);
                 }
                 Some((rows, Some(keep))) => {
                     let order: Vec<usize> = (0..rows.len()).filter(|row| keep.at(*row)).collect();
-                    batch.make_room();
+                    batch.make_room(order.len(), || 0);
                     push_picked(batch, &current.device, &rows, &order);
+                    rows.give_back(&mut self.scratch);
                     return Ok(true);
                 }
             }

@@ -212,6 +212,7 @@ impl Making<'_> {
                 Some(keep) => self.count(&rows, Some(&keep)),
                 None => self.add(&rows),
             }
+            rows.give_back(scratch);
         }
         Ok(())
     }

@@ -73,11 +73,10 @@ impl Source {
         match self {
             Source::Memory { rows, next } => {
                 let end = rows.times.partition_point(|time| *time <= bound);
-                let taken = if *next == 0 && end == rows.len() {
-                    rows.clone()
-                } else {
-                    rows.slice(*next, end)
-                };
+                if *next == 0 && end == rows.len() {
+                    return Ok(std::mem::replace(rows, SeriesRows::none()));
+                }
+                let taken = rows.slice(*next, end);
                 *next = end;
                 Ok(taken)
             }
@@ -185,6 +184,18 @@ impl Scan {
     /// Are some cells left out by their versions?
     fn is_bounded(&self) -> bool {
         self.horizon.least() < Stamp::MAX
+    }
+
+    /// So many rows are still to come, at most.
+    pub(crate) fn rows_left(&self) -> usize {
+        let left = |source: &Source| match source {
+            Source::Memory { rows, next } => rows.len() - next,
+            Source::File { pages, next, loaded, .. } => {
+                let partly = loaded.as_ref().map_or(0, |(rows, taken)| rows.len() - taken);
+                partly + pages[*next..].iter().map(|page| page.rows as usize).sum::<usize>()
+            }
+        };
+        self.sources.iter().map(left).sum()
     }
 
     /// Leaves only files.

@@ -65,6 +65,8 @@ struct Writer {
     poisoned: bool,
     /// Closed: only the frame that says so may follow.
     ended: bool,
+    /// How many wait for what is appended: without any, nobody is woken, which is a system call for each write.
+    tails: usize,
     bytes_written: u64,
 }
 
@@ -148,7 +150,9 @@ impl Wal {
         writer.sequence += 1;
         writer.bytes_written += frame.len() as u64;
         registered(span);
-        self.appended.notify_all();
+        if writer.tails > 0 {
+            self.appended.notify_all();
+        }
         Ok(span)
     }
 
@@ -269,11 +273,13 @@ impl Wal {
 
     /// Waits until something is appended behind `end`, or the timeout; the end then.
     pub(crate) fn wait_beyond(&self, end: u64, timeout: std::time::Duration) -> u64 {
-        let writer = self.lock_writer();
-        let (writer, _) = self
+        let mut writer = self.lock_writer();
+        writer.tails += 1;
+        let (mut writer, _) = self
             .appended
             .wait_timeout_while(writer, timeout, |writer| writer.end <= end && !writer.poisoned)
             .unwrap_or_else(PoisonError::into_inner);
+        writer.tails -= 1;
         writer.end
     }
 
