@@ -2,24 +2,25 @@
 # Builds libtidelog and installs it, with its headers, pkg-config and CMake files. Who uses it needs no Rust.
 #
 #   sh ffi/install.sh PREFIX                  all of it; the result can be moved, and packed as it is
-#   sh ffi/install.sh PREFIX --engine-only    without replication: smaller, tidelog_features() tells
+#   sh ffi/install.sh PREFIX --engine-only    without replication, built for size; tidelog_features() tells
 #   sh ffi/install.sh PREFIX --wasm           with libtidelog_wasm, which loads policies that are components
 #   sh ffi/install.sh PREFIX --from DIR       what is in DIR (libtidelog_ffi.so and .a) instead of building
 set -eu
 
 usage() { sed -n '4,7s/^# *//p' "$0" >&2; exit 2; }
 [ $# -ge 1 ] || usage
-prefix=$1 from= features= wasm=
+prefix=$1 from= features= wasm= profile=dist
 shift
 while [ $# -gt 0 ]; do
     case $1 in
-    --engine-only) features=--no-default-features ;;
+    --engine-only) features=--no-default-features profile=small ;;
     --wasm) wasm=yes ;;
     --from) [ $# -ge 2 ] || usage; from=$2; shift ;;
     *) usage ;;
     esac
     shift
 done
+[ "$profile$wasm" != smallyes ] || { echo "policies need replication: --wasm or --engine-only" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$here/../Cargo.toml")
 major=${version%%.*}
@@ -28,9 +29,9 @@ given=$from
 if [ -z "$from" ]; then
     # Named here, and not by the manifest, so that the two are optimised as wholes: a Rust library beside them forbids it.
     # shellcheck disable=SC2086
-    (cd "$here" && cargo rustc --locked --profile dist --lib $features --crate-type cdylib,staticlib)
+    (cd "$here" && cargo rustc --locked --profile "$profile" --lib $features --crate-type cdylib,staticlib)
     [ -z "$wasm" ] || (cd "$here/../plugins/ffi" && cargo rustc --locked --profile dist --lib --crate-type cdylib,staticlib)
-    from=${CARGO_TARGET_DIR:-$here/../target}/dist
+    from=${CARGO_TARGET_DIR:-$here/../target}/$profile
 fi
 
 mkdir -p "$prefix/include" "$prefix/lib/pkgconfig" "$prefix/lib/cmake/Tidelog"

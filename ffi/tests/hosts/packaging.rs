@@ -7,10 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-/// A prefix with what cargo built for these tests.
+/// A prefix that `install.sh` filled with what it built, instead of what cargo built for these tests.
+fn installed() -> Option<PathBuf> {
+    std::env::var_os("TIDELOG_PREFIX").map(PathBuf::from)
+}
+
+/// A prefix with what cargo built for these tests, or the one that `TIDELOG_PREFIX` names.
 fn prefix() -> &'static Path {
     static PREFIX: OnceLock<PathBuf> = OnceLock::new();
     PREFIX.get_or_init(|| {
+        if let Some(prefix) = installed() {
+            return prefix;
+        }
         let built = std::env::current_exe().unwrap().parent().unwrap().to_owned();
         let prefix = folder("prefix");
         let script = here().join("install.sh");
@@ -201,7 +209,8 @@ int main(void)
 }
 ";
 
-/// A program in C with another library in Rust, of the same compiler.
+/// A program in C with another library in Rust, of the same compiler; beside what is installed, also one that was optimised as a whole, which
+/// brings all of the standard library under its own names.
 #[test]
 fn a_host_with_another_rust_library_links_either() {
     if !have("rustc") || !tools("gcc") {
@@ -212,7 +221,11 @@ fn a_host_with_another_rust_library_links_either() {
     fs::write(&rust, OTHER_RUST).unwrap();
     fs::write(&c, BOTH).unwrap();
     let mut command = Command::new("rustc");
-    command.args(["--edition", "2024", "--crate-type", "staticlib", "-o"]);
+    command.args(["--edition", "2024", "--crate-type", "staticlib"]);
+    if installed().is_some() {
+        command.args(["-C", "lto=fat", "-C", "codegen-units=1"]);
+    }
+    command.arg("-o");
     run(command.arg(folder.join("libother.a")).arg(&rust));
     for (kind, flags) in [
         ("-ltidelog", vec!["--cflags", "--libs"]),
