@@ -17,12 +17,17 @@
  *
  * Texts come in as std::string_view, arrays as Span: a pointer and a size, made from any vector, array or std::span. Everything that
  * tidelog.h offers is here, and a test holds this to it.
+ *
+ * Moving an object, and its end, are no calls: no other thread is in a call with it then. Closing or stopping it is one.
  */
 
 #ifndef TIDELOG_HPP
 #define TIDELOG_HPP
 
 #include "tidelog_values.hpp"
+
+#include <atomic>
+#include <mutex>
 
 namespace tidelog {
 #ifdef TIDELOG_NO_EXCEPTIONS
@@ -33,27 +38,43 @@ inline namespace throwing {
 
 namespace detail {
 
-/** A handle that is closed at its end. */
+/** A handle that is closed at its end. Other threads may call with it while one closes it: they find it open, or not at all. */
 template <class T, tidelog_status (*Close)(T **, tidelog_error *)> class Handle {
   public:
+    /** The variable of a call that fills or ends the handle, which is taken out for the call: of several that end it one does. */
+    class Out {
+      public:
+        explicit Out(std::atomic<T *> &handle) noexcept : handle_(handle), taken_(handle.exchange(nullptr)) {}
+        Out(const Out &) = delete;
+        Out &operator=(const Out &) = delete;
+        ~Out() {
+            if (taken_) handle_ = taken_;
+        }
+        operator T **() noexcept { return &taken_; }
+
+      private:
+        std::atomic<T *> &handle_;
+        T *taken_;
+    };
+
     Handle() noexcept = default;
-    Handle(Handle &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    Handle(Handle &&other) noexcept : handle_(other.handle_.exchange(nullptr)) {}
     Handle &operator=(Handle &&other) noexcept {
         if (this != &other) {
-            Close(&handle_, nullptr);
-            handle_ = std::exchange(other.handle_, nullptr);
+            Close(Out(handle_), nullptr);
+            handle_ = other.handle_.exchange(nullptr);
         }
         return *this;
     }
     Handle(const Handle &) = delete;
     Handle &operator=(const Handle &) = delete;
-    ~Handle() { Close(&handle_, nullptr); }
+    ~Handle() { Close(Out(handle_), nullptr); }
 
     T *get() const noexcept { return handle_; }
-    T **out() noexcept { return &handle_; }
+    Out out() noexcept { return Out(handle_); }
 
   private:
-    T *handle_ = nullptr;
+    std::atomic<T *> handle_{nullptr};
 };
 
 /** Makes an object that owns a handle, when the call that fills it works. */
@@ -210,7 +231,7 @@ class Result {
         return status == TIDELOG_OK ? std::optional<Block>(Block(block)) : std::nullopt;
     }
 
-    /** The columns that every block will have: names and types, no rows. Good as long as this. */
+    /** The columns that every block will have: names and types, no rows. Good as long as this, or until to_arrow. */
     Outcome<std::vector<Column>> columns() const {
         const tidelog_column *first = nullptr;
         std::size_t count = 0;
@@ -548,9 +569,14 @@ struct Record {
     tidelog_position position;
 };
 
-/** Follows what a store writes. */
+/** Follows what a store writes. Calls with one tail wait for each other. */
 class Tail {
   public:
+    Tail(Tail &&other) noexcept : handle_(std::move(other.handle_)) {}
+    Tail &operator=(Tail &&other) noexcept {
+        handle_ = std::move(other.handle_);
+        return *this;
+    }
     /** From a position on; from now on when it is NULL. */
     static Outcome<Tail> open(const Store &store, const tidelog_position *from = nullptr) {
         return detail::made<Tail>(tidelog_tail_open, store.get(), from);
@@ -560,6 +586,8 @@ class Tail {
         auto record = detail::sized<tidelog_record>();
         Result rows;
         tidelog_error error{};
+        // The name of its collection stands in the tail until the next call: none comes before it is copied.
+        const std::lock_guard<std::mutex> alone(alone_);
         const tidelog_status status = tidelog_tail_next(handle_.get(), static_cast<std::uint64_t>(timeout.count()), &record,
                                                         rows.handle_.out(), &error);
         if (status < 0) return detail::fail<std::optional<Record>>(status, error);
@@ -571,6 +599,7 @@ class Tail {
     Tail() noexcept = default;
     template <class C, class F, class... A> friend Outcome<C> detail::made(F, A &&...);
     detail::Handle<tidelog_tail, tidelog_tail_close> handle_;
+    std::mutex alone_;
 };
 
 /** What recovery found and did: its findings are as of Store::check. */
@@ -689,14 +718,16 @@ class Node {
     /** Hands what happens to a handler, on a thread of the library's, until it returns false or the node stops. */
     Outcome<void> on_event(std::unique_ptr<EventHandler> handler) {
         const auto hear = [](void *user, const tidelog_event *event) noexcept -> std::int32_t {
-            return detail::guarded([&] { return static_cast<EventHandler *>(user)->on_event(*event); });
+            return detail::hear(*static_cast<EventHandler *>(user), *event) ? 0 : 1;
         };
+        // Without a handler the library says what is missing.
+        const tidelog_event_fn function = handler ? static_cast<tidelog_event_fn>(hear) : nullptr;
         const auto drop = [](void *user) noexcept { delete static_cast<EventHandler *>(user); };
-        return detail::call(tidelog_node_on_event, get(), static_cast<tidelog_event_fn>(hear),
-                            static_cast<void *>(handler.release()), static_cast<tidelog_drop_fn>(drop));
+        return detail::call(tidelog_node_on_event, get(), function, static_cast<void *>(handler.release()),
+                            static_cast<tidelog_drop_fn>(drop));
     }
     Outcome<void> on_event(Handler handler) {
-        return on_event(std::unique_ptr<EventHandler>(new detail::EventFunction(std::move(handler))));
+        return on_event(detail::handling(std::move(handler)));
     }
     /** Another policy decides about repairs from the next round on; without one everything is repaired. */
     Outcome<void> set_policy(std::unique_ptr<RepairPolicy> policy, const PolicyBounds &bounds = {}) {

@@ -634,6 +634,16 @@ class EventFunction final : public EventHandler {
     Function function_;
 };
 
+/** A function as a handler; none when it is empty. */
+inline std::unique_ptr<EventHandler> handling(EventFunction::Function function) {
+    return std::unique_ptr<EventHandler>(function ? new EventFunction(std::move(function)) : nullptr);
+}
+
+/** Hands an event over; whether more are wanted. What the handler throws, of whatever type, ends it: nothing may leave here. */
+inline bool hear(EventHandler &handler, const tidelog_event &event) noexcept {
+    return guarded([&] { return handler.on_event(event); }) == 0;
+}
+
 inline const char *text_or_null(const std::string &text) noexcept { return text.empty() ? nullptr : text.c_str(); }
 
 /** Calls a function with the options of a node, which are good during the call. */

@@ -17,6 +17,7 @@
 #include "rust/cxx.h"
 #include "tidelog-cxx/src/bridge.rs.h"
 #include "tidelog_values.hpp"
+#include <atomic>
 
 #ifdef TIDELOG_NO_EXCEPTIONS
 #error "errors of the bridge are exceptions: use tidelog.hpp where there are none"
@@ -45,14 +46,16 @@ template <class F> auto call(F function) -> decltype(function()) {
     }
 }
 
-/** An object of Rust, until it is moved from or closed. */
+/** An object of Rust, until it is moved from or closed. One that is closed stays in memory until the end of this: other threads may be in
+ *  calls with it. */
 template <class T> class Owned {
   public:
     explicit Owned(rust::Box<T> box) noexcept : box_(std::move(box)) {}
-    Owned(Owned &&other) noexcept : box_(std::move(other.box_)) { other.box_.reset(); }
+    Owned(Owned &&other) noexcept : box_(std::move(other.box_)), closed_(other.closed_.load()) { other.box_.reset(); }
     Owned &operator=(Owned &&other) noexcept {
         if (this != &other) {
             box_ = std::move(other.box_);
+            closed_ = other.closed_.load();
             other.box_.reset();
         }
         return *this;
@@ -62,15 +65,20 @@ template <class T> class Owned {
     ~Owned() = default;
 
     const T &operator*() const {
-        if (!box_) throw Error(TIDELOG_INVALID_HANDLE, TIDELOG_KIND_FIX_CALL, "the object was closed or moved from: use one that is open");
-        return **box_;
+        if (const T *open = get()) return *open;
+        throw Error(TIDELOG_INVALID_HANDLE, TIDELOG_KIND_FIX_CALL, "the object was closed or moved from: use one that is open");
     }
     const T *operator->() const { return &**this; }
-    explicit operator bool() const noexcept { return box_.has_value(); }
+    /** NULL when it was closed or moved from. */
+    const T *get() const noexcept { return box_ && !closed_ ? &**box_ : nullptr; }
+    explicit operator bool() const noexcept { return get(); }
+    /** Nobody calls it any more from here on; the object, for whoever has closed it. NULL when it was closed before or moved from. */
+    const T *close() noexcept { return box_ && !closed_.exchange(true) ? &**box_ : nullptr; }
     void reset() noexcept { box_.reset(); }
 
   private:
     std::optional<rust::Box<T>> box_;
+    std::atomic<bool> closed_{false};
 };
 
 /** Runs long work that tells a Progress. */
@@ -136,11 +144,13 @@ class Batch {
         });
     }
     void append(ArrowArray &array, const ArrowSchema &schema, const tidelog_arrow_options *options = nullptr) {
+        // Where nothing takes it, it is released all the same.
+        if (!own_ && array.release) array.release(&array);
         detail_cxx::call([&] { own_->append_arrow(&array, &schema, options); });
     }
-    std::size_t rows() const noexcept { return own_ ? own_->rows() : 0; }
+    std::size_t rows() const noexcept { return own_ ? own_.get()->rows() : 0; }
     void clear() noexcept {
-        if (own_) own_->clear();
+        if (own_) own_.get()->clear();
     }
 
   private:
@@ -194,10 +204,10 @@ class Result {
     }
     void to_arrow(ArrowArrayStream &stream) {
         stream = detail_cxx::call([&] { return own_->stream(); });
-        own_.reset();
+        own_.close();
     }
     void cancel() noexcept {
-        if (own_) own_->cancel();
+        if (const auto *rows = own_.get()) rows->cancel();
     }
     tidelog_explain explain() const {
         return detail_cxx::call([&] { return own_->explain(); });
@@ -277,9 +287,7 @@ class Store {
         return Store(detail_cxx::call([&] { return bridge::open(detail_cxx::bytes(path), options); }));
     }
     void close() {
-        if (!own_) return;
-        const auto own = std::move(own_);
-        detail_cxx::call([&] { own->close(); });
+        if (const auto *own = own_.close()) detail_cxx::call([&] { own->close(); });
     }
     tidelog_receipt write(const Batch &batch, const Durability &durability = Durability::sync()) {
         return detail_cxx::call([&] { return own_->write(*batch.own_, *durability.get()); });
@@ -483,8 +491,12 @@ class Node {
     }
     static Node start(Store &store, const NodeSettings &settings, std::unique_ptr<RepairPolicy> policy = nullptr,
                       const PolicyBounds &bounds = {}) {
+        // Looked at first, as by set_policy.
+        const bridge::Store &own = *store.own_;
         return detail::with_policy(std::move(policy), bounds, [&](const tidelog_policy_table *table) {
-            return detail::with_node(settings, table, [&](const tidelog_node_options *options) { return started(store, *options); });
+            return detail::with_node(settings, table, [&](const tidelog_node_options *options) {
+                return Node(detail_cxx::call([&] { return bridge::start(own, *options); }));
+            });
         });
     }
     std::string address() const {
@@ -522,24 +534,21 @@ class Node {
         detail_cxx::call([&] { own_->on_event(std::move(handler)); });
     }
     void on_event(Handler handler) {
-        on_event(std::unique_ptr<EventHandler>(new detail::EventFunction(std::move(handler))));
+        on_event(detail::handling(std::move(handler)));
     }
     void set_policy(std::unique_ptr<RepairPolicy> policy, const PolicyBounds &bounds = {}) {
+        // Looked at first: who has taken the policy drops it, and a node that was stopped takes none.
+        const bridge::Node &node = *own_;
         detail::with_policy(std::move(policy), bounds, [&](const tidelog_policy_table *table) {
-            detail_cxx::call([&] { own_->set_policy(table); });
+            detail_cxx::call([&] { node.set_policy(table); });
         });
     }
     void stop() {
-        if (!own_) return;
-        const auto own = std::move(own_);
-        detail_cxx::call([&] { own->stop(); });
+        if (const auto *own = own_.close()) detail_cxx::call([&] { own->stop(); });
     }
 
   private:
     explicit Node(rust::Box<bridge::Node> box) noexcept : own_(std::move(box)) {}
-    static Node started(Store &store, const tidelog_node_options &options) {
-        return Node(detail_cxx::call([&] { return bridge::start(*store.own_, options); }));
-    }
     detail_cxx::Owned<bridge::Node> own_;
 };
 

@@ -102,7 +102,8 @@ pub mod edge {
         /// Classes of C++ that Rust calls.
         #[namespace = "tidelog"]
         type EventHandler;
-        fn on_event(self: Pin<&mut EventHandler>, event: &Event) -> Result<bool>;
+        #[namespace = "tidelog::detail"]
+        fn hear(handler: Pin<&mut EventHandler>, event: &Event) -> bool;
 
         #[namespace = "tidelog::detail"]
         type Telling;

@@ -11,7 +11,7 @@ use tidelog_ffi::inside::{self, Fault, copied_of, findings, info_of, recovered_o
 
 impl Store {
     pub fn describe(&self) -> Result<StoreInfo, Failure> {
-        run("tidelog::Store::describe", || Ok(StoreInfo(info_of(self.get()?))))
+        run("tidelog::Store::describe", || Ok(StoreInfo(info_of(self.get()))))
     }
 
     pub fn backup(
@@ -21,7 +21,7 @@ impl Store {
         stopped: &mut bool,
     ) -> Result<BackupReport, Failure> {
         run("tidelog::Store::backup", || {
-            let (store, path) = (self.get()?, utf8(path, "path")?);
+            let (store, path) = (self.get(), utf8(path, "path")?);
             let copied = telling(told, |tell| store.backup(path, tell))?;
             *stopped = copied.is_none();
             Ok(BackupReport(copied_of(&copied.unwrap_or_default())))

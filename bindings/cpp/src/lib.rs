@@ -22,6 +22,7 @@ mod bridge;
 mod copies;
 mod failure;
 mod node;
+mod own;
 mod pin;
 mod plain;
 mod rows;

@@ -1,7 +1,8 @@
 //! Nodes, and C++ classes that hear what happens with them.
 
-use crate::bridge::edge::EventHandler;
+use crate::bridge::edge::{EventHandler, hear};
 use crate::failure::{Failure, run};
+use crate::own::Own;
 use crate::plain::{DroppedGroup, Event, NodeOptions, PolicyTable, RepairOptions, SyncOptions};
 use crate::rows::Rows;
 use crate::store::Store;
@@ -9,34 +10,25 @@ use cxx::UniquePtr;
 use std::path::Path;
 use std::time::Duration;
 use tidelog_ffi::inside::{
-    self, OpenNode, identity_create, in_child, policy_of, repair, replayed, settings,
+    self, Fault, OpenNode, identity_create, policy_of, repair, replayed, settings,
     tidelog_dropped_group, utf8, visit,
 };
 
 /// How long the certificate of a key that is made here is good.
 const DAYS: u32 = 3650;
 
-pub struct Node(Option<OpenNode>);
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // Its threads are not in a forked child.
-        if in_child() {
-            std::mem::forget(self.0.take());
-        }
-    }
-}
+pub struct Node(Own<OpenNode>);
 
 pub fn create_identity(store: &Store, folder: &[u8], days: u32) -> Result<String, Failure> {
     run("tidelog::create_identity", || {
         let days = if days == 0 { DAYS } else { days };
-        identity_create(store.get()?, Path::new(utf8(folder, "folder")?), days)
+        identity_create(store.get(), Path::new(utf8(folder, "folder")?), days)
     })
 }
 
 pub fn forget(store: &Store, config: &[u8], who: &[u8]) -> Result<[u8; 16], Failure> {
     run("tidelog::Store::forget", || {
-        inside::forget(store.get()?, Path::new(utf8(config, "config")?), utf8(who, "who")?)
+        inside::forget(store.get(), Path::new(utf8(config, "config")?), utf8(who, "who")?)
     })
 }
 
@@ -46,7 +38,7 @@ pub unsafe fn sync(store: &Store, options: &SyncOptions) -> Result<Box<Rows>, Fa
     run("tidelog::sync", || {
         // SAFETY: as promised to this function.
         let visit = unsafe { visit(&raw const options.0)? };
-        Ok(Rows::boxed(inside::Rows::of_table(inside::sync(store.get()?, &visit)?)))
+        Ok(Rows::boxed(inside::Rows::of_table(inside::sync(store.get(), &visit)?)))
     })
 }
 
@@ -56,7 +48,7 @@ pub unsafe fn start(store: &Store, options: &NodeOptions) -> Result<Box<Node>, F
     run("tidelog::Node::start", || {
         // SAFETY: as promised to this function.
         let settings = unsafe { settings(&raw const options.0)? };
-        Ok(Box::new(Node(Some(inside::start(store.get()?, &store.path, settings)?))))
+        Ok(Box::new(Node(Own::new(inside::start(store.get(), &store.path, settings)?))))
     })
 }
 
@@ -77,57 +69,47 @@ struct Hearing(UniquePtr<EventHandler>);
 unsafe impl Send for Hearing {}
 
 impl Hearing {
-    /// What it throws ends it, for nobody could be told.
+    /// What it throws ends it, for nobody could be told. C++ catches that, all of it: cxx knows std::exception only.
     fn hear(&mut self, event: &Event) -> bool {
-        self.0.as_mut().is_some_and(|handler| handler.on_event(event).unwrap_or(false))
+        self.0.as_mut().is_some_and(|handler| hear(handler, event))
     }
 }
 
 impl Node {
-    fn get(&self) -> Result<&OpenNode, inside::Fault> {
-        self.0.as_ref().ok_or_else(inside::Fault::forked)
-    }
-
     pub fn stop(&self) -> Result<(), Failure> {
         run("tidelog::Node::stop", || {
-            self.get()?.stop();
+            self.0.stop();
             Ok(())
         })
     }
 
     pub fn address(&self) -> Result<String, Failure> {
-        run("tidelog::Node::address", || self.get()?.address())
+        run("tidelog::Node::address", || self.0.address())
     }
 
     pub fn ready(&self, timeout_ns: u64) -> Result<bool, Failure> {
-        run("tidelog::Node::ready", || self.get()?.ready(Duration::from_nanos(timeout_ns)))
+        run("tidelog::Node::ready", || self.0.ready(Duration::from_nanos(timeout_ns)))
     }
 
     pub fn status(&self) -> Result<Box<Rows>, Failure> {
-        run("tidelog::Node::status", || {
-            Ok(Rows::boxed(inside::Rows::of_table(self.get()?.status()?)))
-        })
+        run("tidelog::Node::status", || Ok(Rows::boxed(inside::Rows::of_table(self.0.status()?))))
     }
 
     pub fn groups(&self) -> Result<Box<Rows>, Failure> {
-        run("tidelog::Node::groups", || {
-            Ok(Rows::boxed(inside::Rows::of_table(self.get()?.groups()?)))
-        })
+        run("tidelog::Node::groups", || Ok(Rows::boxed(inside::Rows::of_table(self.0.groups()?))))
     }
 
     pub fn behind(&self) -> Result<Box<Rows>, Failure> {
-        run("tidelog::Node::behind", || {
-            Ok(Rows::boxed(inside::Rows::of_table(self.get()?.behind()?)))
-        })
+        run("tidelog::Node::behind", || Ok(Rows::boxed(inside::Rows::of_table(self.0.behind()?))))
     }
 
     pub fn let_go(&self, who: &[u8]) -> Result<[u8; 16], Failure> {
-        run("tidelog::Node::forget", || self.get()?.forget(utf8(who, "who")?))
+        run("tidelog::Node::forget", || self.0.forget(utf8(who, "who")?))
     }
 
     pub fn drop_group(&self, group: u32) -> Result<DroppedGroup, Failure> {
         run("tidelog::Node::drop_group", || {
-            let (rows, bytes) = self.get()?.drop_group(group)?;
+            let (rows, bytes) = self.0.drop_group(group)?;
             Ok(DroppedGroup(tidelog_dropped_group { struct_size: 0, group, rows, bytes }))
         })
     }
@@ -137,7 +119,7 @@ impl Node {
     pub unsafe fn repair(&self, options: &RepairOptions) -> Result<Box<Rows>, Failure> {
         run("tidelog::Node::repair", || {
             // SAFETY: as promised to this function.
-            let table = unsafe { repair(self.get()?, &raw const options.0)? };
+            let table = unsafe { repair(&self.0, &raw const options.0)? };
             Ok(Rows::boxed(inside::Rows::of_table(table)))
         })
     }
@@ -148,14 +130,17 @@ impl Node {
         run("tidelog::Node::set_policy", || {
             // SAFETY: as promised to this function; it is a table, and nothing beside it.
             let given = unsafe { policy_of(table.cast())? };
-            self.get()?.set_policy(given)
+            self.0.set_policy(given)
         })
     }
 
     pub fn on_event(&self, handler: UniquePtr<EventHandler>) -> Result<(), Failure> {
         run("tidelog::Node::on_event", || {
+            if handler.is_null() {
+                return Err(Fault::argument("the handler is NULL: pass one that hears"));
+            }
             let mut hearing = Hearing(handler);
-            self.get()?.listen(move |heard| heard.tell(|event| hearing.hear(&Event(*event))))
+            self.0.listen(move |heard| heard.tell(|event| hearing.hear(&Event(*event))))
         })
     }
 }

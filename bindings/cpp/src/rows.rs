@@ -1,14 +1,15 @@
 //! Results: rows on their way out, each block where it stands.
 
 use crate::failure::{Failure, run};
+use crate::own::Own;
 use crate::plain::{ArrowArrayStream, Block, Column, Explain};
 use tidelog_ffi::inside::{self, Fault, OpenResult, tidelog_explain};
 
-pub struct Rows(OpenResult);
+pub struct Rows(Own<OpenResult>);
 
 impl Rows {
     pub(crate) fn boxed(rows: inside::Rows) -> Box<Self> {
-        Box::new(Rows(OpenResult::new(rows)))
+        Box::new(Rows(Own::new(OpenResult::new(rows))))
     }
 
     /// Is there another block? Its values are not copied, and stand until the next call.
@@ -28,7 +29,11 @@ impl Rows {
     }
 
     pub fn cancel(&self) {
-        self.0.cancel();
+        // Where it cannot be, in a forked child, nobody waits for rows either.
+        let _ = run("tidelog::Result::cancel", || {
+            self.0.cancel();
+            Ok::<_, Fault>(())
+        });
     }
 
     pub fn explain(&self) -> Result<Explain, Failure> {

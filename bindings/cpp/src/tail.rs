@@ -2,6 +2,7 @@
 
 use crate::bridge::edge::Told;
 use crate::failure::{Failure, run};
+use crate::own::Own;
 use crate::plain::Position;
 use crate::rows::Rows;
 use crate::store::Store;
@@ -11,15 +12,15 @@ use tidelog_engine as engine;
 use tidelog_ffi::inside::{self, Fault, record_of, tail_of};
 
 /// Behind a lock, for C++ may call it from several threads.
-pub struct Tail(Mutex<engine::Tail>);
+pub struct Tail(Own<Mutex<engine::Tail>>);
 
 /// # Safety
 /// A position or NULL.
 pub unsafe fn follow(store: &Store, from: *const Position) -> Result<Box<Tail>, Failure> {
     run("tidelog::Tail::open", || {
         // SAFETY: as promised to this function.
-        let tail = unsafe { tail_of(store.get()?, from.cast())? };
-        Ok(Box::new(Tail(Mutex::new(tail))))
+        let tail = unsafe { tail_of(store.get(), from.cast())? };
+        Ok(Box::new(Tail(Own::new(Mutex::new(tail)))))
     })
 }
 

@@ -69,22 +69,34 @@ fn the_bridge_means_it_with_clang_and_cpp20() {
     same("clang++", "wrapper.cpp", &["-std=c++20"]);
 }
 
+const SANITIZED: [&str; 2] = ["-fsanitize=address,undefined,leak", "-fno-sanitize-recover=all"];
+
 #[test]
 fn the_bridge_under_sanitizers() {
-    same("g++", "wrapper.cpp", &["-fsanitize=address,undefined,leak", "-fno-sanitize-recover=all"]);
+    same("g++", "wrapper.cpp", &SANITIZED);
 }
 
 #[test]
 fn copies_pins_and_bytes_over_the_bridge() {
-    same("g++", "copies.cpp", &["-fsanitize=address,undefined,leak", "-fno-sanitize-recover=all"]);
+    same("g++", "copies.cpp", &SANITIZED);
 }
 
 #[test]
 fn members_over_the_bridge() {
-    same("g++", "members.cpp", &["-fsanitize=address,undefined,leak", "-fno-sanitize-recover=all"]);
+    same("g++", "members.cpp", &SANITIZED);
+}
+
+#[test]
+fn a_forked_child_is_turned_away_over_the_bridge() {
+    same("g++", "fork.cpp", &[]);
+}
+
+#[test]
+fn objects_end_over_the_bridge_while_others_use_them() {
+    same("g++", "lifetimes.cpp", &SANITIZED);
 }
 
 #[test]
 fn policies_over_the_bridge_decide_and_fail_as_over_the_header() {
-    same("g++", "policy.cpp", &["-fsanitize=address,undefined,leak", "-fno-sanitize-recover=all"]);
+    same("g++", "policy.cpp", &SANITIZED);
 }

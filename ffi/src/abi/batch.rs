@@ -606,16 +606,20 @@ unsafe fn append_taken(
     appended
 }
 
-/// Adds the rows of an Arrow record batch, which is released whatever comes of it.
+/// Adds the rows of an Arrow record batch, which is released whatever comes of it; by then the batch is not locked any more, for its release
+/// is the host's.
 ///
 /// # Safety
 /// The pointers are what the header says.
-pub unsafe fn append_arrow(
-    batch: &mut Batch,
+pub unsafe fn append_arrow<'a>(
+    lock: impl FnOnce() -> MutexGuard<'a, Batch>,
     array: *mut ArrowArray,
     schema: *const ArrowSchema,
     options: *const tidelog_arrow_options,
 ) -> Result<(), Fault> {
     // SAFETY: as promised to this function.
-    unsafe { append_taken(batch, &arrow_in::take(array)?, schema, options) }
+    let array = unsafe { arrow_in::take(array)? };
+    let mut batch = lock();
+    // SAFETY: as above.
+    unsafe { append_taken(&mut batch, &array, schema, options) }
 }

@@ -15,13 +15,13 @@ enum Mark {
 
 static MARK: OnceLock<Mark> = OnceLock::new();
 
-/// From here on children of this process are told. Called when the first handle is made: until then there is nothing that a
+/// From here on children of this process are told. Called when the first handle is made, or the first object of the cxx bridge: until then there is nothing that a
 /// child could break.
-pub(crate) fn watch() {
+pub fn watch() {
     MARK.get_or_init(|| page().unwrap_or_else(|| Mark::Pid(std::process::id())));
 }
 
-/// Is this a child of the process that made the first handle?
+/// Is this a child of the process that made the first of them?
 pub fn in_child() -> bool {
     match MARK.get() {
         None => false,

@@ -51,7 +51,7 @@ pub mod inside {
     pub use super::digest::{level_of, range_of};
     pub use super::entry::guarded;
     pub use super::event::tidelog_event;
-    pub use super::fork::in_child;
+    pub use super::fork::{in_child, watch};
     pub use super::member::tidelog_dropped_group;
     pub use super::node::{
         repair, settings, tidelog_node_options, tidelog_repair_options, tidelog_sync_options, visit,

@@ -205,6 +205,7 @@ static void nodes(tidelog::Store &a, tidelog::Store &b) {
         TAKE(first.on_event([&heard](const tidelog_event &) { return ++heard < 1000; }));
 #ifndef TIDELOG_NO_EXCEPTIONS
         TAKE(first.on_event([](const tidelog_event &) -> bool { throw std::runtime_error("ends the handler"); }));
+        TAKE(first.on_event([](const tidelog_event &) -> bool { throw 7; }));
 #endif
         auto second = TAKE(tidelog::Node::start(b, "127.0.0.1:0", "key_b", {{"a", TAKE(first.address()), key_a}}));
         TAKE(second.on_event(std::make_unique<Counter>(counted, gone)));
