@@ -30,15 +30,23 @@ struct Slot {
 struct Table {
     slots: Vec<Slot>,
     free: Vec<usize>,
+    /// So many handles at a time.
+    most: usize,
 }
 
-static TABLE: RwLock<Table> = RwLock::new(Table { slots: Vec::new(), free: Vec::new() });
+static TABLE: RwLock<Table> = RwLock::new(Table::new(PLACE_MASK));
 
 /// Gives an object a handle.
 pub(crate) fn insert<T: Handled>(object: T) -> Result<usize, Fault> {
     crate::abi::fork::watch();
-    let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-    table.insert(T::KIND, Arc::new(object))
+    insert_into(&TABLE, object)
+}
+
+fn insert_into<T: Handled>(table: &RwLock<Table>, object: T) -> Result<usize, Fault> {
+    let object = Arc::new(object);
+    // One that finds no place goes when the table is not locked any more: its end may call the host, and that may call in.
+    let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
+    table.insert(T::KIND, Arc::clone(&object) as _)
 }
 
 /// The object of a handle.
@@ -60,6 +68,10 @@ pub(crate) fn take<T: Handled>(handle: usize) -> Result<Arc<T>, Fault> {
 }
 
 impl Table {
+    const fn new(most: usize) -> Self {
+        Table { slots: Vec::new(), free: Vec::new(), most }
+    }
+
     fn insert(
         &mut self,
         kind: &'static str,
@@ -72,12 +84,12 @@ impl Table {
                 place
             }
             // The place 0 stays out, so that no handle is NULL.
-            None if self.slots.len() < PLACE_MASK => {
+            None if self.slots.len() < self.most => {
                 self.slots.push(Slot { generation: 1, kind, object: Some(object) });
                 self.slots.len() - 1
             }
             None => {
-                let what = format!("{PLACE_MASK} handles are open: close some");
+                let what = format!("{} handles are open: close some", self.most);
                 return Err(Fault::limit(what));
             }
         };
@@ -126,6 +138,7 @@ fn closed(kind: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     struct Thing(u32);
     struct Other;
@@ -151,9 +164,31 @@ mod tests {
         take::<Thing>(second).unwrap();
     }
 
+    /// Looks at the table when it goes, as the end of a callback would that calls a function.
+    struct Looks(&'static RwLock<Table>, &'static AtomicBool);
+
+    impl Handled for Looks {
+        const KIND: &'static str = "look";
+    }
+
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            self.1.store(self.0.try_write().is_ok(), Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_finds_no_place_goes_when_the_table_is_not_locked_any_more() {
+        static FULL: RwLock<Table> = RwLock::new(Table::new(0));
+        static FREE: AtomicBool = AtomicBool::new(false);
+        let refused = insert_into(&FULL, Looks(&FULL, &FREE)).unwrap_err();
+        assert_eq!(refused.code, crate::abi::TIDELOG_LIMIT);
+        assert!(FREE.load(Ordering::Relaxed));
+    }
+
     #[test]
     fn a_place_whose_generations_are_used_up_is_given_to_nobody() {
-        let mut table = Table { slots: Vec::new(), free: Vec::new() };
+        let mut table = Table::new(PLACE_MASK);
         let first = table.insert("thing", Arc::new(Thing(1))).unwrap();
         assert!(table.remove(first).is_some());
         table.slots[0].generation = GENERATION_MAX - 1;

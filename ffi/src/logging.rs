@@ -52,18 +52,34 @@ pub(crate) fn set(level: u32, callback: Callback<tidelog_log_fn>) -> Result<(), 
         );
         Fault::new(TIDELOG_IO, TIDELOG_KIND_RETRY, message)
     })?;
-    *hook() = Some(Hook { lines, thread });
-    LEVEL.store(level, Ordering::SeqCst);
+    let former = put(Some(Hook { lines, thread }), level);
     tracing::callsite::rebuild_interest_cache();
+    // One of another thread, which set its own since.
+    if let Some(former) = former {
+        end(former);
+    }
     Ok(())
 }
 
 /// Ends the hook. What was queued is still handed over; when this returns, nothing is any more, unless it is called by the
 /// callback itself.
 pub(crate) fn unset() {
-    LEVEL.store(0, Ordering::SeqCst);
-    let Some(hook) = hook().take() else { return };
+    let former = put(None, 0);
     tracing::callsite::rebuild_interest_cache();
+    if let Some(former) = former {
+        end(former);
+    }
+}
+
+/// Puts a hook in the place of the one before, with the level that is its own.
+fn put(new: Option<Hook>, level: u32) -> Option<Hook> {
+    let mut hook = hook();
+    LEVEL.store(level, Ordering::SeqCst);
+    std::mem::replace(&mut *hook, new)
+}
+
+/// Waits until a hook that was taken out has handed over what was queued, and is dropped.
+fn end(hook: Hook) {
     drop(hook.lines);
     if hook.thread.thread().id() != thread::current().id() {
         // A panic there has ended the hook, which is what is wanted.

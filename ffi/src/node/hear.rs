@@ -4,11 +4,12 @@ use super::ask::outcome_name;
 use super::{OpenNode, locked};
 use crate::abi::*;
 use crate::fault::Fault;
+use std::sync::mpsc::channel;
 use std::thread;
 use tidelog_replica::Happening;
 use tidelog_replica::protocol::snapshot::Transfer;
 use tidelog_replica::protocol::{Event, Report};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// Something that happened, as the host is told.
 #[derive(Default)]
@@ -38,38 +39,51 @@ pub struct Heard {
 }
 
 impl OpenNode {
-    pub fn listen(
-        &self,
-        mut hears: impl FnMut(&Heard) -> bool + Send + 'static,
-    ) -> Result<(), Fault> {
+    pub fn listen(&self, hears: impl FnMut(&Heard) -> bool + Send + 'static) -> Result<(), Fault> {
+        // Locked until the thread stands among the listeners: a stop either waits for it, or this finds the node stopped.
+        let mut listeners = locked(&self.listeners);
         let (_, node) = self.parts()?;
-        let mut events = node.events();
+        let events = node.events();
         drop(node);
-        let hear = move || {
-            let mut lost = 0;
-            loop {
-                match events.blocking_recv() {
-                    Ok(Happening { peer, event, .. }) => {
-                        let heard = Heard { lost, ..told(peer.as_deref(), event) };
-                        lost = 0;
-                        if !hears(&heard) {
-                            return;
-                        }
-                    }
-                    Err(RecvError::Lagged(count)) => lost += count,
-                    Err(RecvError::Closed) => return,
-                }
+        // The thread is handed its function once nothing is locked: where it cannot be started, the function goes here, and that calls
+        // the host.
+        let (hand, handed) = channel();
+        let thread = thread::Builder::new().name("tidelog-events".to_owned()).spawn(move || {
+            if let Ok(hears) = handed.recv() {
+                hear(events, hears);
             }
-        };
-        let thread = thread::Builder::new().name("tidelog-events".to_owned()).spawn(hear);
+        });
         let thread = thread.map_err(|error| {
             let message = format!(
                 "no thread could be started for events ({error}): raise the limit on threads"
             );
             Fault::new(TIDELOG_IO, TIDELOG_KIND_RETRY, message)
         })?;
-        locked(&self.listeners).push(thread);
+        // Those that wanted no more have nobody to wait for.
+        listeners.retain(|listener| !listener.is_finished());
+        listeners.push(thread);
+        drop(listeners);
+        // It waits for this alone.
+        let _ = hand.send(hears);
         Ok(())
+    }
+}
+
+/// Hands over what happens until nobody wants it any more, or the node has stopped.
+fn hear(mut events: Receiver<Happening>, mut hears: impl FnMut(&Heard) -> bool) {
+    let mut lost = 0;
+    loop {
+        match events.blocking_recv() {
+            Ok(Happening { peer, event, .. }) => {
+                let heard = Heard { lost, ..told(peer.as_deref(), event) };
+                lost = 0;
+                if !hears(&heard) {
+                    return;
+                }
+            }
+            Err(RecvError::Lagged(count)) => lost += count,
+            Err(RecvError::Closed) => return,
+        }
     }
 }
 

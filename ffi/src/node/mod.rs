@@ -233,7 +233,9 @@ impl OpenNode {
         if let Some(runtime) = alone(runtime, patience) {
             runtime.shutdown_timeout(STOP);
         }
-        for listener in locked(&self.listeners).drain(..) {
+        // Taken out first: a callback that listens once more waits for no lock that is held until it returns.
+        let listeners = std::mem::take(&mut *locked(&self.listeners));
+        for listener in listeners {
             if listener.thread().id() != thread::current().id() {
                 // A panic there has ended it, which is what is wanted.
                 let _ = listener.join();

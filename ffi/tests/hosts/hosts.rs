@@ -91,6 +91,11 @@ fn what_many_threads_write_is_asked_for_and_followed() {
 }
 
 #[test]
+fn callbacks_have_ended_when_whoever_ends_them_returns() {
+    host("ends.c", "gcc", "c11", &["-D_GNU_SOURCE"], Linked::Shared);
+}
+
+#[test]
 fn callbacks_may_call_and_stop() {
     host("callbacks.c", "gcc", "c99", &[], Linked::Shared);
 }
@@ -160,6 +165,22 @@ fn members_over_the_header_without_exceptions() {
 #[test]
 fn a_forked_child_is_turned_away() {
     host("fork.c", "gcc", "c99", &["-D_GNU_SOURCE"], Linked::Shared);
+}
+
+#[test]
+fn a_forked_child_of_a_program_in_cpp_is_turned_away() {
+    host("fork.cpp", "g++", "c++17", &[], Linked::Shared);
+}
+
+#[test]
+fn objects_in_cpp_end_while_others_use_them() {
+    host("lifetimes.cpp", "g++", "c++17", &[], Linked::Shared);
+}
+
+#[test]
+fn objects_in_cpp_end_while_others_use_them_under_sanitizers() {
+    let flags = ["-fno-exceptions", SANITIZED[0], SANITIZED[1]];
+    host("lifetimes.cpp", "g++", "c++20", &flags, Linked::Shared);
 }
 
 #[test]
