@@ -146,16 +146,16 @@ unsafe fn columns<'a>(
                 "the array is no record batch: pass a struct array with its schema",
             ));
         }
-        let no_rows_null = array.null_count == 0
-            || array.n_buffers < 1
-            || array.buffers.is_null()
-            || (*array.buffers).is_null();
-        if !no_rows_null {
+        let (rows, offset) = (size(array.length)?, size(array.offset)?);
+        let whole = Source { name: "", format: "+s", schema, array, offset, rows };
+        // Looked at bit by bit, for a count of -1 says that nobody has counted.
+        if !array.buffers.is_null()
+            && whole.validity()?.is_some_and(|bits| bits.count() < bits.len())
+        {
             return Err(Fault::argument(
                 "rows of the record batch are null as a whole: filter them out",
             ));
         }
-        let (rows, offset) = (size(array.length)?, size(array.offset)?);
         let children = size(array.n_children)?;
         let arrays =
             raw::slice(array.children.cast_const(), children, "the children of the array")?;
@@ -321,6 +321,10 @@ pub(super) fn bits(bytes: &[u8], offset: usize, count: usize) -> Bitmap {
 /// # Safety
 /// The column is as Arrow has them.
 unsafe fn times_of(column: Source<'_>) -> Result<Cow<'_, [i64]>, Fault> {
+    // Its format is then that of the indexes.
+    if !column.schema.dictionary.is_null() {
+        return Err(refused(column, "its plain type, not dictionary-encoded"));
+    }
     let unit = match column.format {
         "l" => 1,
         format if format.starts_with("tsn:") => 1,
@@ -354,45 +358,57 @@ unsafe fn times_of(column: Source<'_>) -> Result<Cow<'_, [i64]>, Fault> {
 /// # Safety
 /// The column is as Arrow has them.
 unsafe fn devices_of(batch: &mut Batch, column: Source<'_>) -> Result<Vec<DeviceIndex>, Fault> {
+    let nameless = || {
+        Fault::argument(format!(
+            "column {:?} has rows without a device: filter them out",
+            column.name
+        ))
+    };
     // SAFETY: as promised to this function.
     let validity = unsafe { column.validity()? };
     if validity.is_some_and(|bits| bits.count() < bits.len()) {
-        return Err(Fault::argument(format!(
-            "column {:?} has rows without a device: filter them out",
-            column.name
-        )));
+        return Err(nameless());
     }
     // SAFETY: as promised to this function.
     let dictionary =
         unsafe { (column.schema.dictionary.as_ref(), column.array.dictionary.as_ref()) };
     if let (Some(schema), Some(array)) = dictionary {
         // SAFETY: as promised to this function.
-        let texts = unsafe {
+        let (texts, present) = unsafe {
             let (name, format) = (column.name, text(schema.format)?);
             let (offset, rows) = (size(array.offset)?, size(array.length)?);
-            texts_of(Source { name, format, schema, array, offset, rows })?
+            let values = Source { name, format, schema, array, offset, rows };
+            let present = values.validity()?;
+            (texts_of(values, present.as_ref())?, present)
         };
-        let known = texts.iter().map(|text| batch.device(text)).collect::<Result<Vec<_>, _>>()?;
+        let named = |at: usize| present.as_ref().is_none_or(|bits| bits.at(at));
+        let known = texts.iter().enumerate();
+        let known = known.map(|(at, text)| named(at).then(|| batch.device(text)).transpose());
+        let known = known.collect::<Result<Vec<_>, _>>()?;
         // SAFETY: as promised to this function.
         let numbers = unsafe { indexes(column)? };
-        let device = |number: &usize| {
-            known.get(*number).copied().ok_or_else(|| {
-                Fault::argument(format!(
-                    "column {:?} has an index beyond its dictionary",
-                    column.name
-                ))
-            })
+        let device = |number: &usize| match known.get(*number) {
+            Some(device) => device.ok_or_else(nameless),
+            None => Err(Fault::argument(format!(
+                "column {:?} has an index beyond its dictionary",
+                column.name
+            ))),
         };
         return numbers.iter().map(device).collect();
     }
     // SAFETY: as promised to this function.
-    let texts = unsafe { texts_of(column)? };
+    let texts = unsafe { texts_of(column, None)? };
     texts.iter().map(|text| Ok(batch.device(text)?)).collect()
 }
 
+/// Texts, empty where there is none: what stands there means nothing, and need not be UTF-8.
+///
 /// # Safety
 /// The column is as Arrow has them.
-unsafe fn texts_of(column: Source<'_>) -> Result<Vec<&str>, Fault> {
+unsafe fn texts_of<'a>(
+    column: Source<'a>,
+    present: Option<&Bitmap>,
+) -> Result<Vec<&'a str>, Fault> {
     let large = match column.format {
         "u" => false,
         "U" => true,
@@ -400,7 +416,11 @@ unsafe fn texts_of(column: Source<'_>) -> Result<Vec<&str>, Fault> {
     };
     // SAFETY: as promised to this function.
     let pieces = unsafe { column.pieces(large)? };
-    pieces.iter().map(|piece| raw::utf8(piece, "a text")).collect()
+    let texts = pieces.iter().enumerate().map(|(at, piece)| {
+        let there = present.is_none_or(|bits| bits.at(at));
+        if there { raw::utf8(piece, "a text") } else { Ok("") }
+    });
+    texts.collect()
 }
 
 /// The indexes of a dictionary-encoded column, whatever their width.
@@ -469,7 +489,7 @@ unsafe fn fill<'b>(to: Rows<'b>, field: FieldIndex, column: Source<'_>) -> Resul
         }
         FieldType::String => {
             // SAFETY: as promised to this function; the format says so.
-            let texts = unsafe { texts_of(column)? };
+            let texts = unsafe { texts_of(column, present.as_ref())? };
             match &present {
                 None => to.strings(field, &texts)?,
                 Some(present) => to.sparse_strings(field, &texts, present)?,

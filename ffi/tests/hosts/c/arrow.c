@@ -213,6 +213,71 @@ static void own(tidelog_store *store)
     WORKS(tidelog_batch_close(&batch, &error));
 }
 
+/* Two rows with the columns that are given first in the arrays; how adding them ends. */
+static tidelog_status rows_of(tidelog_batch *batch, struct ArrowArray *columns, struct ArrowSchema *types, const void **whole, int64_t nulls)
+{
+    struct ArrowArray *children[3] = {&columns[0], &columns[1], &columns[2]};
+    struct ArrowSchema *child_types[3] = {&types[0], &types[1], &types[2]};
+    struct ArrowArray array = {2, nulls, 0, 1, 3, whole, children, NULL, release_array, NULL};
+    struct ArrowSchema schema = {"+s", "", NULL, 0, 3, child_types, NULL, release_schema, NULL};
+    tidelog_status status = tidelog_batch_append_arrow(batch, &array, &schema, NULL, &error);
+    CHECK(array.release == NULL);
+    return status;
+}
+
+/* Dictionaries and absences as others write them: what means nothing may be anything, what is no time or no device is refused. */
+static void dictionaries_and_absences(void)
+{
+    static const int64_t times[] = {1, 2}, dates[] = {1000, 2000};
+    static const int32_t both[] = {0, 1}, first[] = {0, 0}, name_ends[] = {0, 1, 2}, text_ends[] = {0, 2, 4};
+    static const uint8_t first_only = 1, all = 3;
+    const void *time_buffers[] = {NULL, times}, *date_buffers[] = {NULL, dates};
+    const void *both_buffers[] = {NULL, both}, *first_buffers[] = {NULL, first};
+    const void *name_buffers[] = {NULL, name_ends, "pq"}, *one_name_buffers[] = {&first_only, name_ends, "p\xff"};
+    const void *text_buffers[] = {&first_only, text_ends, "ok\xff\xfe"};
+    const void *no_nulls[] = {NULL}, *all_there[] = {&all}, *one_there[] = {&first_only};
+    struct ArrowArray dates_of = {2, 0, 0, 2, 0, date_buffers, NULL, NULL, release_array, NULL};
+    struct ArrowSchema date_type = {"tsn:", "", NULL, 0, 0, NULL, NULL, release_schema, NULL};
+    struct ArrowArray names = {2, 0, 0, 3, 0, name_buffers, NULL, NULL, release_array, NULL};
+    struct ArrowSchema name_type = {"u", "", NULL, 0, 0, NULL, NULL, release_schema, NULL};
+    struct ArrowArray columns[3] = {
+        {2, 0, 0, 2, 0, time_buffers, NULL, NULL, release_array, NULL},
+        {2, 0, 0, 2, 0, both_buffers, NULL, &names, release_array, NULL},
+        {2, 1, 0, 3, 0, text_buffers, NULL, NULL, release_array, NULL}};
+    struct ArrowSchema types[3] = {
+        {"tsn:UTC", "timestamp_ns", NULL, 0, 0, NULL, NULL, release_schema, NULL},
+        {"i", "device", NULL, 0, 0, NULL, &name_type, release_schema, NULL},
+        {"u", "said", NULL, ARROW_FLAG_NULLABLE, 0, NULL, NULL, release_schema, NULL}};
+    tidelog_batch *batch = NULL;
+    size_t rows = 0;
+    WORKS(tidelog_batch_new("plant.other", &batch, &error));
+
+    /* The bytes of a text that is absent are no UTF-8. */
+    WORKS(rows_of(batch, columns, types, no_nulls, 0));
+    /* Nobody has counted the rows that are null as a whole: none is, or one. */
+    WORKS(rows_of(batch, columns, types, all_there, -1));
+    GIVES(TIDELOG_INVALID_ARGUMENT, rows_of(batch, columns, types, one_there, -1));
+    CHECK(strstr(error.message, "null as a whole"));
+
+    /* A name that is absent is nobody's device, and does no harm while no row has it. */
+    names.buffers = one_name_buffers;
+    names.null_count = 1;
+    GIVES(TIDELOG_INVALID_ARGUMENT, rows_of(batch, columns, types, no_nulls, 0));
+    CHECK(strstr(error.message, "\"device\" has rows without a device"));
+    columns[1].buffers = first_buffers;
+    WORKS(rows_of(batch, columns, types, no_nulls, 0));
+    WORKS(tidelog_batch_rows(batch, &rows, &error));
+    CHECK(rows == 6);
+
+    /* Indexes are no times. */
+    types[0].format = "l";
+    types[0].dictionary = &date_type;
+    columns[0].dictionary = &dates_of;
+    GIVES(TIDELOG_INVALID_ARGUMENT, rows_of(batch, columns, types, no_nulls, 0));
+    CHECK(strstr(error.message, "\"timestamp_ns\"") && strstr(error.message, "dictionary"));
+    WORKS(tidelog_batch_close(&batch, &error));
+}
+
 int main(void)
 {
     tidelog_store *store = NULL, *other = NULL;
@@ -223,6 +288,7 @@ int main(void)
     WORKS(tidelog_flush(store, &error));
     moved(&store);
     own(other);
+    dictionaries_and_absences();
     WORKS(tidelog_close(&other, &error));
     return 0;
 }
