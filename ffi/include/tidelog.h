@@ -30,7 +30,9 @@
  *    block the thread that calls them.
  *  - No panic leaves the library (TIDELOG_PANIC instead), it installs no signal handler, calls no exit and no abort, and writes to
  *    stdout and stderr nothing but the text of a panic. Its threads have names that begin with "tidelog".
- *  - Fork before the first handle is made, or exec after it: all calls in a forked child return TIDELOG_FORKED.
+ *  - Fork before the first handle is made, or exec after it: all calls in a forked child return TIDELOG_FORKED. They write no
+ *    variable but the error, take no handle, table or Arrow array, and call no drop; only tidelog_log_set and
+ *    tidelog_node_on_event call theirs.
  *
  * This file is made from the library's source; the parts in it are in the order of their use.
  */
@@ -763,7 +765,8 @@ typedef struct tidelog_explain {
 } tidelog_explain;
 
 /**
- * The columns that every block of a result will have: names and types, no values. Good until the result is closed.
+ * The columns that every block of a result will have: names and types, no values. Good until the result is closed, or becomes an Arrow
+ * stream.
  *
  * Threads: any. Blocks: no. Since: 0.1. Owns: nothing; `*columns` is the library's.
  */
@@ -1571,7 +1574,11 @@ tidelog_status tidelog_unpin(tidelog_store *store, const char *name, tidelog_err
  * Callbacks
  * ---------------------------------------------------------------------------- */
 
-/** Tells the caller that its `user` pointer is not used any more. */
+/**
+ * Tells the caller that its `user` pointer is not used any more. It runs on the thread that let go of it, the caller's or one of the
+ * library's, with no lock held: it may call any function, but that of a policy none of its own node, which may wait for it. It must not
+ * throw, longjmp or fork.
+ */
 typedef void (*tidelog_drop_fn)(void *user);
 
 /* ----------------------------------------------------------------------------

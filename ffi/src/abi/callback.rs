@@ -2,7 +2,9 @@
 
 use std::ffi::c_void;
 
-/// Tells the caller that its `user` pointer is not used any more.
+/// Tells the caller that its `user` pointer is not used any more. It runs on the thread that let go of it, the caller's or one of the
+/// library's, with no lock held: it may call any function, but that of a policy none of its own node, which may wait for it. It must not
+/// throw, longjmp or fork.
 pub type tidelog_drop_fn = Option<unsafe extern "C" fn(user: *mut c_void)>;
 
 /// A function of the caller, `F`, with what it is to be handed. The destructor runs once, when this goes.

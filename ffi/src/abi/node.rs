@@ -57,7 +57,7 @@ pub unsafe extern "C" fn tidelog_identity_create(
         unsafe {
             let folder = raw::text(folder, "folder")?;
             let days = if valid_days == 0 { 3650 } else { valid_days };
-            put_text(fingerprint, &node::identity_create(&open.store, folder.as_ref(), days)?);
+            put_text(fingerprint, &node::identity_create(&open.store, folder.as_ref(), days)?)?;
         }
         Ok(TIDELOG_OK)
     };
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn tidelog_identity_fingerprint(
         // SAFETY: the caller's pointers, as the header says.
         unsafe {
             let folder = raw::text(folder, "folder")?;
-            put_text(fingerprint, &node::identity_fingerprint(folder.as_ref())?);
+            put_text(fingerprint, &node::identity_fingerprint(folder.as_ref())?)?;
         }
         Ok(TIDELOG_OK)
     };
@@ -100,13 +100,21 @@ fn check_capacity(text: *mut c_char, capacity: usize) -> Result<(), Fault> {
 
 /// # Safety
 /// `to` is NULL, or has room for `TIDELOG_TEXT_SIZE` bytes.
-unsafe fn put_text(to: *mut c_char, text: &str) {
+unsafe fn put_text(to: *mut c_char, text: &str) -> Result<(), Fault> {
+    if to.is_null() {
+        return Ok(());
+    }
     let text = c_text(text);
     let bytes = text.as_bytes_with_nul();
-    if !to.is_null() && bytes.len() <= TIDELOG_TEXT_SIZE {
-        // SAFETY: it fits, and as promised to this function.
-        unsafe { to.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) }
+    if bytes.len() > TIDELOG_TEXT_SIZE {
+        return Err(Fault::limit(format!(
+            "the text has {} bytes, and TIDELOG_TEXT_SIZE is {TIDELOG_TEXT_SIZE}: read it where it was set",
+            bytes.len()
+        )));
     }
+    // SAFETY: it fits, and as promised to this function.
+    unsafe { to.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    Ok(())
 }
 
 /// A peer.
@@ -275,7 +283,7 @@ pub unsafe extern "C" fn tidelog_node_address(
         check_capacity(address, capacity)?;
         let listens = handle::find::<node::OpenNode>(node.addr())?.address()?;
         // SAFETY: the caller's pointer, as the header says.
-        unsafe { put_text(address, &listens) };
+        unsafe { put_text(address, &listens)? };
         Ok(TIDELOG_OK)
     };
     // SAFETY: the caller's error, as the header says.
@@ -541,5 +549,22 @@ pub unsafe fn visit(options: *const tidelog_sync_options) -> Result<Visit, Fault
             identity: raw::text(given.identity, "identity")?.into(),
             limit: nanos(given.timeout_ns).unwrap_or(Duration::from_secs(300)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_does_not_fit_is_an_error_and_not_half_of_it() {
+        let mut room: [c_char; TIDELOG_TEXT_SIZE] = [1; TIDELOG_TEXT_SIZE];
+        let (fits, long) = ("x".repeat(TIDELOG_TEXT_SIZE - 1), "x".repeat(TIDELOG_TEXT_SIZE));
+        // SAFETY: it has that room.
+        let refused = unsafe { put_text(room.as_mut_ptr(), &long) }.unwrap_err();
+        assert_eq!((refused.code, room[0]), (TIDELOG_LIMIT, 1));
+        // SAFETY: as above.
+        unsafe { put_text(room.as_mut_ptr(), &fits) }.unwrap();
+        assert_eq!(room[TIDELOG_TEXT_SIZE - 1], 0);
     }
 }

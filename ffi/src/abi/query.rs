@@ -551,10 +551,10 @@ pub unsafe extern "C" fn tidelog_downsample(
 ) -> tidelog_status {
     let call = || {
         raw::check_put(result, "result")?;
-        let method = method_of(method, points)?;
         // SAFETY: the caller's pointers, as the header says.
         unsafe {
             raw::put_if_wanted(result, std::ptr::null_mut());
+            let method = method_of(method, points)?;
             let store = store_of(store)?;
             let name = CollectionName::parse(raw::text(collection, "collection")?)?;
             let points = store.downsample(&name, one_field(options)?, method)?;

@@ -301,7 +301,8 @@ fn streamed() -> Fault {
     Fault::argument("the result became an Arrow stream: read that")
 }
 
-/// The columns that every block of a result will have: names and types, no values. Good until the result is closed.
+/// The columns that every block of a result will have: names and types, no values. Good until the result is closed, or becomes an Arrow
+/// stream.
 ///
 /// Threads: any. Blocks: no. Since: 0.1. Owns: nothing; `*columns` is the library's.
 #[unsafe(no_mangle)]
@@ -371,10 +372,11 @@ pub unsafe extern "C" fn tidelog_result_to_arrow(
 ) -> tidelog_status {
     let call = || {
         raw::check_put(result, "result")?;
-        raw::check_put(stream, "stream")?;
-        // SAFETY: the caller's pointers, as the header says.
+        // SAFETY: the caller's pointers, as the header says. Taken first, so that it ends on every way out.
         let handle = unsafe { taken(result) }.unwrap_or_default();
-        let left = handle::take::<OpenResult>(handle)?.stream()?;
+        let open = handle::take::<OpenResult>(handle)?;
+        raw::check_put(stream, "stream")?;
+        let left = open.stream()?;
         // SAFETY: as above.
         unsafe { raw::put_if_wanted(stream, left) };
         Ok(TIDELOG_OK)

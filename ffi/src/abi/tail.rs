@@ -112,10 +112,10 @@ pub unsafe extern "C" fn tidelog_tail_next(
     error: *mut tidelog_error,
 ) -> tidelog_status {
     let call = || {
-        raw::check_put(record, "record")?;
         // SAFETY: the caller's pointers, as the header says.
         unsafe {
             raw::put_if_wanted(rows, std::ptr::null_mut());
+            raw::check_put(record, "record")?;
             raw::check_out(record)?;
         }
         let open = handle::find::<OpenTail>(tail.addr())?;

@@ -54,6 +54,33 @@ static void zeros(void)
     }
 }
 
+/* What a call would give is NULL after every error, and what it takes is taken. */
+static void variables(void)
+{
+    tidelog_store *store = opened("variables");
+    tidelog_result *result = NULL, *copy;
+    tidelog_tail *tail = NULL;
+    tidelog_query_options options = {0};
+    const char *field = "f";
+    options.struct_size = sizeof options;
+    options.fields = &field;
+    options.field_count = 1;
+    result = (tidelog_result *)(void *)store;
+    GIVES(TIDELOG_INVALID_ARGUMENT, tidelog_downsample(store, "a.b", &options, 99, 10, &result, &error));
+    CHECK(result == NULL);
+    WORKS(tidelog_tail_open(store, NULL, &tail, &error));
+    result = (tidelog_result *)(void *)store;
+    GIVES(TIDELOG_INVALID_ARGUMENT, tidelog_tail_next(tail, 0, NULL, &result, &error));
+    CHECK(result == NULL);
+    WORKS(tidelog_tail_close(&tail, &error));
+    WORKS(tidelog_collections(store, &result, &error));
+    copy = result;
+    GIVES(TIDELOG_INVALID_ARGUMENT, tidelog_result_to_arrow(&result, NULL, &error));
+    CHECK(result == NULL);
+    GIVES(TIDELOG_INVALID_HANDLE, tidelog_result_cancel(copy, &error));
+    WORKS(tidelog_close(&store, &error));
+}
+
 static void handles(void)
 {
     tidelog_store *store = opened("handles"), *copy = store, *locked = NULL;
@@ -230,6 +257,7 @@ static void columns(void)
 int main(void)
 {
     zeros();
+    variables();
     handles();
     sizes();
     versions();
