@@ -20,15 +20,18 @@ pub(super) fn load(name: &str) -> Result<Loaded, CommandError> {
             let policy = Box::new(Metered { raw });
             Ok((policy, "built in; rows cross from 22:00 to 6:00 UTC\n".to_owned()))
         }
-        path if path.ends_with(".wasm") => of_file(Path::new(path)),
+        // Compiled and tried anew each time: that is what it is checked for.
+        path if path.ends_with(".wasm") => of_file(Path::new(path), None),
         _ => Err(CommandError::Usage(format!(
             "{name} is no policy: name complete, newest-first, metered, or a file that ends with .wasm"
         ))),
     }
 }
 
-/// A component, for a node: its manifest has to be there.
-pub(crate) fn component(path: &Path) -> Result<Box<dyn RepairPolicy>, CommandError> {
+/// A component, for a node: its manifest has to be there. What it is compiled to is kept in the folder `code`, so that a
+/// node that is started again does not compile.
+#[cfg(feature = "replication")]
+pub(crate) fn component(path: &Path, code: &Path) -> Result<Box<dyn RepairPolicy>, CommandError> {
     let manifest = path.with_extension("toml");
     if cfg!(feature = "wasm") && path.exists() && !manifest.exists() {
         let (path, manifest) = (path.display(), manifest.display());
@@ -36,23 +39,24 @@ pub(crate) fn component(path: &Path) -> Result<Box<dyn RepairPolicy>, CommandErr
             "{path} has no manifest {manifest}: `tidelog policy check {path}` prints one"
         )));
     }
-    Ok(of_file(path)?.0)
+    Ok(of_file(path, Some(code))?.0)
 }
 
 #[cfg(feature = "wasm")]
-fn of_file(path: &Path) -> Result<Loaded, CommandError> {
-    use tidelog_wasm::{LoadError, Loader, Manifest};
+fn of_file(path: &Path, code: Option<&Path>) -> Result<Loaded, CommandError> {
+    use tidelog_wasm::{LoadError, Manifest};
     let refused = |error: LoadError| CommandError::Policy(error.to_string());
+    let loader = loader(code);
     let manifest = path.with_extension("toml");
     let (policy, mut text) = if manifest.exists() {
-        (Loader::new().load_file(path).map_err(refused)?, String::new())
+        (loader.load_file(path).map_err(refused)?, String::new())
     } else {
         let wasm = std::fs::read(path)
             .map_err(|source| CommandError::File { path: path.to_owned(), source })?;
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("policy");
         let made = Manifest::of(&stem.to_lowercase().replace('_', "-"), &wasm);
         let text = format!("# it has no manifest: write this to {}\n{made}\n", manifest.display());
-        (Loader::new().load(&wasm, made).map_err(refused)?, text)
+        (loader.load(&wasm, made).map_err(refused)?, text)
     };
     let limits = policy.manifest().limits;
     let (bytes, millis) = (limits.memory_bytes, limits.deadline.as_millis());
@@ -60,8 +64,21 @@ fn of_file(path: &Path) -> Result<Loaded, CommandError> {
     Ok((Box::new(policy), text))
 }
 
+/// Where compiled code cannot be kept a node compiles, and says so: a copy of a store that others may read is no reason
+/// not to serve it.
+#[cfg(feature = "wasm")]
+fn loader(code: Option<&Path>) -> tidelog_wasm::Loader {
+    use tidelog_wasm::Loader;
+    code.map_or_else(Loader::new, |folder| {
+        Loader::with_cache(folder).unwrap_or_else(|error| {
+            tracing::warn!("{error}: the policy is compiled at each start");
+            Loader::new()
+        })
+    })
+}
+
 #[cfg(not(feature = "wasm"))]
-fn of_file(path: &Path) -> Result<Loaded, CommandError> {
+fn of_file(path: &Path, _: Option<&Path>) -> Result<Loaded, CommandError> {
     Err(CommandError::NoComponents { path: path.to_owned() })
 }
 

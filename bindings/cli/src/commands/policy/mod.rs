@@ -6,6 +6,7 @@ mod of_node;
 mod sample;
 mod words;
 
+#[cfg(feature = "replication")]
 pub(crate) use load::component;
 
 use super::print;
@@ -41,7 +42,7 @@ enum What {
     #[cfg(feature = "replication")]
     List(of_node::List),
     /// Have a running node load a component and let it decide, until it is started again. If it cannot be loaded, the policy
-    /// before goes on.
+    /// before goes on. Compiled code is kept in the store's directory, in `policy.code`, which may be removed at any time.
     #[cfg(feature = "replication")]
     Load(of_node::Load),
     /// Have a built-in policy decide on a running node, until it is started again.

@@ -12,8 +12,12 @@ use tidelog::replication::{Node, Policy};
 /// What is to survive a restart stands here, in the store's directory.
 const STATE_FILE: &str = "policy.state";
 
+/// What components were compiled to stands here, in the store's directory. It may be removed at any time.
+const CODE_FOLDER: &str = "policy.code";
+
 pub(super) fn of(section: &PolicySection, store: &Path) -> Result<Option<Policy>, CommandError> {
-    Policy::of(section, &store.join(STATE_FILE), component)
+    let code = store.join(CODE_FOLDER);
+    Policy::of(section, &store.join(STATE_FILE), |path| component(path, &code))
 }
 
 /// Asks a running node which policy decides, or to let another one decide.
