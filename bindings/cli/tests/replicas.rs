@@ -253,6 +253,9 @@ fn a_node_compiles_a_component_once_and_anew_when_its_code_is_not_what_was_kept(
         wait_until("a has its policy", || a.run(&["policy", "list", "plant"]).status.success());
         let policy = a.json(&["policy", "list", "plant", "--json"]);
         assert_eq!(policy["name"], "metered-uplink", "{policy}");
+        let manifest = std::fs::read_to_string(format!("{built}/metered-uplink.toml")).unwrap();
+        let hash = policy["hash"].as_str().unwrap();
+        assert!(manifest.contains(&format!("hash = \"{hash}")), "{hash} begins that of {manifest}");
         node
     };
     start().end();
