@@ -38,10 +38,12 @@ mod limits;
 mod load;
 mod log;
 mod manifest;
+mod memory;
 mod policy;
 mod slot;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod windows;
 
 pub use cache::CacheError;
 pub use code::Instance;
