@@ -12,6 +12,7 @@ pub(super) struct Loaded {
     /// The manifest that was made for a component without one, and where it belongs.
     pub(super) made: Option<(PathBuf, String)>,
     /// Of a component: the first 16 digits of its hash.
+    #[cfg_attr(not(feature = "replication"), expect(dead_code, reason = "nodes say it"))]
     hash: Option<u64>,
 }
 
