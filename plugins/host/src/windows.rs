@@ -115,7 +115,6 @@ unsafe impl Lower for Window {
 
 #[cfg(all(test, feature = "testing"))]
 mod tests {
-    use super::*;
     use crate::code::{Code, engine};
     use crate::golden::golden_round;
     use crate::testing::{component, module};
