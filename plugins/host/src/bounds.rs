@@ -208,6 +208,9 @@ mod tests {
         check(&component(&module(functions, "(global.get $answer)"))).map_err(|e| e.to_string())
     }
 
+    /// The text of a part with so many of something.
+    type Text<'a> = &'a dyn Fn(u64) -> String;
+
     #[test]
     fn each_bound_is_exact_and_is_named() {
         let function = |inner: String| format!("(func (param i32) {inner})");
@@ -222,7 +225,7 @@ mod tests {
         let functions = |n: u64| "(func)".repeat(n as usize);
         // What it imports takes a table of its own; the other steps are those of each component.
         let few = TABLE_ENTRIES_MAX - 100;
-        let cases: [(&str, u64, u64, &dyn Fn(u64) -> String); 7] = [
+        let cases: [(&str, u64, u64, Text<'_>); 7] = [
             ("1001 locals", LOCALS_MAX, LOCALS_MAX + 1, &locals),
             ("201 loops", LOOPS_MAX, LOOPS_MAX + 1, &loops),
             ("65 parameters", PARAMETERS_MAX, PARAMETERS_MAX + 1, &types),
