@@ -105,6 +105,13 @@ fn a_component_is_tried_and_plans_recorded_rounds() {
     assert!(output.status.success(), "{text}");
     assert!(text.contains("a component that may use") && text.contains("borrowed"), "{text}");
     let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(built.join("trusted-peer.wasm"), folder.path().join("own_one.wasm")).unwrap();
+    let text = said(&run(folder.path(), &["check", "own_one.wasm"]));
+    assert!(text.contains("write this to own_one.toml") && text.contains("hash = "), "{text}");
+    let text = said(&run(folder.path(), &["check", "--write-manifest", "own_one.wasm"]));
+    assert!(text.contains("its manifest was written to own_one.toml"), "{text}");
+    let text = said(&run(folder.path(), &["check", "own_one.wasm"]));
+    assert!(text.starts_with("policy own-one\na component that may use"), "{text}");
     record(&folder.path().join("rounds"), 5);
     let c = built.join("../../c/newest-first.wasm");
     let output = run(folder.path(), &["replay", "rounds", c.to_str().unwrap()]);

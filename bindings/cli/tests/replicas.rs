@@ -231,6 +231,64 @@ fn a_running_node_is_given_another_policy_and_keeps_the_one_it_has_when_that_can
     assert_eq!(now(), Value::Null);
 }
 
+/// The entries of compiled code beside a store, and which files they are.
+#[cfg(all(unix, feature = "wasm"))]
+fn compiled(machine: &Machine) -> Vec<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let entries = std::fs::read_dir(machine.path("plant/policy.code")).into_iter().flatten();
+    let entries = entries.map(|entry| entry.unwrap());
+    let code = entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "code"));
+    code.map(|entry| entry.metadata().unwrap().ino()).collect()
+}
+
+#[cfg(all(unix, feature = "wasm"))]
+#[test]
+fn a_node_compiles_a_component_once_and_anew_when_its_code_is_not_what_was_kept() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/examples/built");
+    let a = Machine::new(&format!("[policy]\nuse = \"{built}/metered-uplink.wasm\"\n"));
+    let start = || {
+        let node = a.node();
+        wait_until("a has its policy", || a.run(&["policy", "list", "plant"]).status.success());
+        let policy = a.json(&["policy", "list", "plant", "--json"]);
+        assert_eq!(policy["name"], "metered-uplink", "{policy}");
+        let manifest = std::fs::read_to_string(format!("{built}/metered-uplink.toml")).unwrap();
+        let hash = policy["hash"].as_str().unwrap();
+        assert!(manifest.contains(&format!("hash = \"{hash}")), "{hash} begins that of {manifest}");
+        node
+    };
+    start().end();
+    let first = compiled(&a);
+    assert_eq!(first.len(), 1);
+    let node = start();
+    assert_eq!(compiled(&a), first, "what is loaded is not written again");
+    // Given while it runs, kept in the same place.
+    a.text(&["policy", "load", "plant", &format!("{built}/trusted-peer.wasm")]);
+    assert_eq!(compiled(&a).len(), 2);
+    node.end();
+
+    let folder = a.path("plant/policy.code");
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "code") {
+            let mut bytes = std::fs::read(&path).unwrap();
+            let last = bytes.len() - 1;
+            bytes[last] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    start().end();
+    assert!(!first.iter().all(|one| compiled(&a).contains(one)), "the damaged entry was replaced");
+    // A folder that others can enter is not used, and the node is served all the same.
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+    start().end();
+    assert_eq!(compiled(&a), [0; 0]);
+    assert_eq!(a.text(&["verify", "plant"]).lines().count(), 1, "it is no file of the store's");
+}
+
 #[test]
 fn sync_brings_what_was_just_written_in_both_directions() {
     let (a, b) = paired();

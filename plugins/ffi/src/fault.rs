@@ -80,7 +80,7 @@ pub(crate) fn of_load(error: &LoadError, place: &str) -> Fault {
             _ => (TIDELOG_IO, TIDELOG_KIND_RETRY, "check that it is a file that may be read"),
         },
         LoadError::Manifest { source, .. } => of_manifest(source),
-        LoadError::TooLarge { .. } => {
+        LoadError::TooLarge { .. } | LoadError::Bound { .. } => {
             (TIDELOG_LIMIT, TIDELOG_KIND_FIX_CALL, "build it for size, as plugins/README.md says")
         }
         LoadError::Hash { .. } => (

@@ -6,9 +6,12 @@ use crate::deadline::{Deadline, Verdict};
 use crate::limits::{ANSWER_BYTES_MAX, Limits, Meter};
 use crate::log::Log;
 use crate::manifest::Manifest;
+use crate::memory::Memories;
+use crate::windows::Plan;
 use std::fmt;
+use std::sync::Arc;
 use tidelog_model::policy::{PolicyError, PolicyErrorKind, Round, Step};
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, ComponentExportIndex, HasSelf, Linker};
 use wasmtime::{Config, Engine, Error, Store, Trap, UpdateDeadline};
 
 /// The stack of a policy's code, on the thread that asks it: such threads may be small.
@@ -28,6 +31,9 @@ pub(crate) fn engine(limits: Limits) -> Result<Engine, Error> {
         .memory_guard_size(0)
         .memory_may_move(false)
         .guard_before_linear_memory(false)
+        // Memory that is used again is written, and not mapped over.
+        .memory_init_cow(false)
+        .with_host_memory(Arc::new(Memories::new()))
         // The same round has the same plan on every machine.
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false);
@@ -39,6 +45,7 @@ pub(crate) struct Code {
     pub(crate) manifest: Manifest,
     engine: Engine,
     pre: RepairPolicyPre<Call>,
+    plan: ComponentExportIndex,
 }
 
 impl Code {
@@ -51,7 +58,10 @@ impl Code {
         let mut linker = Linker::new(&engine);
         Guest::add_to_linker::<_, HasSelf<Log>>(&mut linker, |call: &mut Call| &mut call.log)?;
         let pre = RepairPolicyPre::new(linker.instantiate_pre(component)?)?;
-        Ok(Code { manifest, engine, pre })
+        let interface = component.get_export_index(None, "tidelog:policy/repair@0.1.0");
+        let plan = component.get_export_index(interface.as_ref(), "plan");
+        let plan = plan.ok_or_else(|| Error::msg("it exports no function plan"))?;
+        Ok(Code { manifest, engine, pre, plan })
     }
 
     /// One plan, by a fresh instance.
@@ -62,6 +72,16 @@ impl Code {
         };
         let plan = instance.call(round);
         (plan, instance.store.into_data().log)
+    }
+
+    /// One plan that is told of windows as of all else, record by record, as wasmtime's own bindings do it.
+    #[cfg(test)]
+    pub(crate) fn plan_by_records(&self, round: &Round) -> Vec<Step> {
+        let mut store = self.store();
+        let policy = self.pre.instantiate(&mut store).unwrap();
+        let record = convert::record(round);
+        let plan = policy.tidelog_policy_repair().call_plan(&mut store, &record);
+        convert::steps(plan.unwrap().unwrap())
     }
 
     /// Does its function have the type that the WIT package says? One that cannot start is not asked.
@@ -76,10 +96,10 @@ impl Code {
     /// A fresh instance, its deadline running.
     pub(crate) fn instance(&self) -> Result<Instance, Failed> {
         let mut store = self.store();
-        match self.pre.instantiate(&mut store) {
-            Ok(policy) => {
-                Ok(Instance { store, policy, limits: self.manifest.limits, asked: false })
-            }
+        let instance = self.pre.instance_pre().instantiate(&mut store);
+        let plan = instance.and_then(|instance| instance.get_typed_func(&mut store, self.plan));
+        match plan {
+            Ok(plan) => Ok(Instance { store, plan, limits: self.manifest.limits, asked: false }),
             Err(error) => {
                 Err(Failed { error: why(&error, store.data()), log: store.into_data().log })
             }
@@ -118,7 +138,7 @@ pub(crate) struct Failed {
 /// One instance of a policy, with its memory.
 pub struct Instance {
     store: Store<Call>,
-    policy: Guest,
+    plan: Plan,
     limits: Limits,
     asked: bool,
 }
@@ -139,10 +159,9 @@ impl Instance {
     }
 
     fn call(&mut self, round: &Round) -> Result<Vec<Step>, PolicyError> {
-        let round = convert::round(round);
-        match self.policy.tidelog_policy_repair().call_plan(&mut self.store, &round) {
-            Ok(Ok(steps)) => Ok(convert::steps(steps)),
-            Ok(Err(error)) => Err(convert::error(error)),
+        match self.plan.call(&mut self.store, (convert::round(round),)) {
+            Ok((Ok(steps),)) => Ok(convert::steps(steps)),
+            Ok((Err(error),)) => Err(convert::error(error)),
             Err(error) => Err(why(&error, self.store.data())),
         }
     }

@@ -1,10 +1,9 @@
 //! Rounds and plans of the model as the records of the WIT package, and back.
 
-use crate::bindings::exports::tidelog::policy::repair::{
-    PolicyError as WitError, Round as WitRound,
-};
+use crate::bindings::exports::tidelog::policy::repair::PolicyError as WitError;
 use crate::bindings::tidelog::policy::types::{self as wit, Action as WitAction};
 use crate::log::one_line;
+use crate::windows::{Told, Window};
 use std::collections::HashMap;
 use tidelog_model::policy::{
     Action, Cost, Divergence, PeerFacts, PolicyError, PolicyErrorKind, Round, Side, Step,
@@ -12,10 +11,10 @@ use tidelog_model::policy::{
 use tidelog_model::{CollectionName, StoreId};
 
 /// What a policy is told. Names of collections stand once each: a text costs more than the rest of a window.
-pub(crate) fn round(round: &Round) -> WitRound {
+pub(crate) fn round(round: &Round) -> Told {
     let mut names = Names::default();
-    let windows = round.windows.iter().map(|one| window(one, &mut names)).collect();
-    WitRound {
+    let windows = round.windows.iter().map(|one| Window::new(&window(one, &mut names))).collect();
+    Told {
         now: round.now,
         peer: round.peer,
         budget: round.budget,
@@ -24,6 +23,15 @@ pub(crate) fn round(round: &Round) -> WitRound {
         peers: round.peers.iter().map(peer).collect(),
         windows,
     }
+}
+
+/// The same as a record of the WIT package throughout.
+#[cfg(test)]
+pub(crate) fn record(round: &Round) -> crate::bindings::exports::tidelog::policy::repair::Round {
+    let mut names = Names::default();
+    let windows = round.windows.iter().map(|one| window(one, &mut names)).collect();
+    let Told { now, peer, budget, max_deferral, collections, peers, .. } = self::round(round);
+    wit::Round { now, peer, budget, max_deferral, collections, peers, windows }
 }
 
 /// What it says.
@@ -130,7 +138,7 @@ mod tests {
     fn each_name_stands_once_and_every_window_finds_its_own() {
         let names = ["a.b", "a.b", "a.c", "a.b", "a.d.e"];
         let windows = names.iter().map(|name| window_of(name)).collect();
-        let wit = round(&Round { windows, ..Round::default() });
+        let wit = record(&Round { windows, ..Round::default() });
         assert_eq!(wit.collections, ["a.b", "a.c", "a.d.e"]);
         let found = wit.windows.iter().map(|one| wit.collections[one.collection as usize].as_str());
         assert_eq!(found.collect::<Vec<_>>(), names);

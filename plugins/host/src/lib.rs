@@ -29,6 +29,7 @@
 //!
 //! Threads: none until the first plan, then one for all policies of the process, which sleeps while no plan is made.
 
+mod bounds;
 mod cache;
 mod code;
 mod convert;
@@ -38,11 +39,14 @@ mod limits;
 mod load;
 mod log;
 mod manifest;
+mod memory;
 mod policy;
 mod slot;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod windows;
 
+pub use bounds::STEPS_MAX;
 pub use cache::CacheError;
 pub use code::Instance;
 pub use golden::golden_round;

@@ -11,7 +11,7 @@ pub const ANSWER_BYTES_MAX: usize = 256 << 10;
 pub(crate) const PAGE: usize = 64 << 10;
 
 /// Tables hold functions: so many entries in all.
-const TABLE_ENTRIES_MAX: usize = 10_000;
+pub(crate) const TABLE_ENTRIES_MAX: usize = 10_000;
 
 /// What a policy may use for a plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,5 +1,6 @@
 //! From a file to a policy that can be asked: read, verified, compiled, linked, tried.
 
+use crate::bounds;
 use crate::cache::{Cache, CacheError};
 use crate::code::{self, Code};
 use crate::golden::golden_round;
@@ -84,6 +85,7 @@ impl Loader {
             let code = Code::new(manifest, component).map_err(link)?;
             return Ok(WasmPolicy::new(Arc::new(code)));
         }
+        bounds::check(wasm)?;
         let component = Component::from_binary(&engine, wasm).map_err(compile)?;
         verify(&engine, &component)?;
         let code = Code::new(manifest, &component).map_err(link)?;
@@ -129,6 +131,20 @@ pub enum LoadError {
         expected: Hash,
         /// What the component has.
         found: Hash,
+    },
+    /// It has more of something than is compiled: a compiler that is given too much is busy for minutes, or takes all memory.
+    #[error(
+        "{place} has {found} {what}, and a policy may have {max}: take out what it does not need"
+    )]
+    Bound {
+        /// Where.
+        place: String,
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is.
+        found: u64,
+        /// How much there may be.
+        max: u64,
     },
     /// It cannot be compiled.
     #[error("not a component that can be compiled: {0}")]

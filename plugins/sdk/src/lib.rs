@@ -5,6 +5,11 @@
 
 mod round;
 
+/// The example of `plugins/README.md`, which is compiled as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Guide;
+
 /// What the WIT package says, as Rust. For [`export!`]; the types stand at the root of the crate.
 #[doc(hidden)]
 pub mod bindings {

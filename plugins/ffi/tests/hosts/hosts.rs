@@ -19,7 +19,8 @@ pub(crate) fn host(
     let label = format!("{name}-{compiler}-{}-{}", flags.len(), linked == Linked::Static);
     let folder = folder(&label);
     rounds::write(&folder);
-    fs::write(folder.join("readme.h"), readme()).unwrap();
+    fs::write(folder.join("readme.h"), readme("#include <tidelog_wasm.h>")).unwrap();
+    fs::write(folder.join("pull_all.h"), readme("int32_t pull_all(")).unwrap();
     let program = folder.join("host");
     let source = here().join("tests/hosts/c").join(name);
     make(compiler, standard, flags, linked, &source, &program);
@@ -36,12 +37,12 @@ fn runs(name: &str, compiler: &str, standard: &str, flags: &[&str], linked: Link
     run(&mut command);
 }
 
-/// The example of `plugins/README.md` that loads a component, as it stands there.
-pub(crate) fn readme() -> String {
+/// The example of `plugins/README.md` with these words in it, as it stands there.
+pub(crate) fn readme(words: &str) -> String {
     let readme = fs::read_to_string(here().join("../README.md")).unwrap();
     let mut blocks = readme.split("\n```c\n").skip(1).filter_map(|rest| rest.split("\n```").next());
-    let block = blocks.find(|block| block.contains("#include <tidelog_wasm.h>")).unwrap();
-    assert!(block.lines().count() <= 15, "the example is long");
+    let block = blocks.find(|block| block.contains(words)).unwrap();
+    assert!(block.lines().count() <= 24, "the example is long");
     block.to_owned() + "\n"
 }
 
@@ -60,6 +61,12 @@ fn components_in_c_plan_what_they_plan_in_rust_with_both_libraries_static() {
 #[test]
 fn what_cannot_be_loaded_is_an_error_that_says_why_and_nothing_is_dropped_twice() {
     runs("load.c", "gcc", "c99", &[], Linked::Shared);
+}
+
+#[test]
+fn the_policy_in_c_of_the_readme_plans_rounds() {
+    runs("readme.c", "gcc", "c99", &[], Linked::Shared);
+    runs("readme.c", "clang", "c11", &SANITIZED, Linked::Shared);
 }
 
 #[test]

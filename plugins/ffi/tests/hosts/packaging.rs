@@ -37,7 +37,7 @@ int main(void)
     return tidelog_wasm_unload(&table, &error);
 }
 ";
-    readme() + main
+    readme("#include <tidelog_wasm.h>") + main
 }
 
 fn says_its_policy(program: &Path, folder: &Path) {

@@ -1,8 +1,10 @@
 //! For tests and benches: components out of WAT, hostile ones, and rounds out of a seed. Panics on mistakes.
 
+mod heavy;
 mod hostile;
 mod rounds;
 
+pub use heavy::{HEAVY, Heavy};
 pub use hostile::{HOSTILE, Hostile, hostile_round};
 pub use rounds::{Rounds, recorded};
 
@@ -11,6 +13,12 @@ use wit_parser::Resolve;
 
 /// The WIT package that this host speaks.
 pub const WIT_TEXT: &str = include_str!("../../../wit/0.1/policy.wit");
+
+/// Is a component within the bounds of what is compiled? It is not compiled.
+#[must_use]
+pub fn is_within_bounds(wasm: &[u8]) -> bool {
+    crate::bounds::check(wasm).is_ok()
+}
 
 /// A component of the world `repair-policy` out of a core module.
 #[must_use]

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tidelog_wasm::Manifest;
-use tidelog_wasm::testing::WIT_TEXT;
+use tidelog_model::policy::{NewestFirst, RepairPolicy};
+use tidelog_wasm::testing::{Rounds, WIT_TEXT};
+use tidelog_wasm::{Loader, Manifest};
 use wit_bindgen_c::Opts;
 use wit_component::ComponentEncoder;
 use wit_parser::Resolve;
@@ -82,15 +83,63 @@ fn the_c_example_is_what_its_source_makes() {
     hold_component(&plugins().join("c/newest-first.wasm"), &component);
 }
 
+/// Can policies in Rust be built here? `None` and a message when not.
+fn has_target() -> Option<()> {
+    let library = ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"];
+    let library = Command::new("rustc").args(library).output().ok()?.stdout;
+    if Path::new(String::from_utf8(library).ok()?.trim()).exists() {
+        return Some(());
+    }
+    skip("run: rustup target add wasm32-unknown-unknown");
+    None
+}
+
 #[test]
-fn the_examples_are_what_their_sources_make() {
-    if has("rustc", RUSTC).is_none() {
+fn the_policy_of_the_guide_is_built_as_it_says_and_plans() {
+    if has_target().is_none() {
         return;
     }
-    let library = ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"];
-    let library = Command::new("rustc").args(library).output().unwrap().stdout;
-    if !Path::new(String::from_utf8(library).unwrap().trim()).exists() {
-        return skip("run: rustup target add wasm32-unknown-unknown");
+    let guide = fs::read_to_string(plugins().join("README.md")).unwrap();
+    let source = guide.split("\n```rust\n").nth(1).and_then(|rest| rest.split("\n```").next());
+    let root = plugins().parent().unwrap().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    fs::create_dir(folder.path().join("src")).unwrap();
+    write("src/lib.rs", source.expect("a policy in Rust"));
+    // What an example has of the workspace, which this one is not in.
+    let workspace = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let profile = workspace.find("\n[profile.policy]").map(|at| &workspace[at..]).unwrap();
+    let manifest = format!(
+        "[package]\nname = \"guide\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n\
+         [dependencies]\ntidelog-policy = {{ path = {:?} }}\n[workspace]\n{profile}",
+        plugins().join("sdk")
+    );
+    write("Cargo.toml", &manifest);
+    fs::copy(root.join("Cargo.lock"), folder.path().join("Cargo.lock")).unwrap();
+    let target = root.join("target/policy");
+    let built = Command::new("cargo")
+        .args(["build", "--profile", "policy", "--target", "wasm32-unknown-unknown"])
+        .arg("--config")
+        .arg(plugins().join("examples/.cargo/config.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .current_dir(&folder)
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .status()
+        .unwrap();
+    assert!(built.success());
+    let wasm = fs::read(target.join("wasm32-unknown-unknown/policy/guide.wasm")).unwrap();
+    let mut policy = Loader::new().load(&wasm, Manifest::of("guide", &wasm)).unwrap();
+    for round in Rounds::new(7).take(500) {
+        assert_eq!(policy.plan(&round).unwrap(), NewestFirst.plan(&round).unwrap());
+    }
+}
+
+#[test]
+fn the_examples_are_what_their_sources_make() {
+    if has("rustc", RUSTC).is_none() || has_target().is_none() {
+        return;
     }
     let folder = tempfile::tempdir().unwrap();
     // The targets and flags of the test's own build are not those of policies.

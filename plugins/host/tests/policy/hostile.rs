@@ -1,7 +1,7 @@
 //! Nothing that a policy does reaches further than its own plan.
 
 use std::time::{Duration, Instant};
-use tidelog_model::policy::{PolicyErrorKind, RepairPolicy};
+use tidelog_model::policy::{Action, PolicyErrorKind, RepairPolicy, Step};
 use tidelog_wasm::testing::{HOSTILE, component, hostile_round, module};
 use tidelog_wasm::{Limits, LoadError, Loader, Manifest, WasmPolicy, golden_round};
 
@@ -46,6 +46,46 @@ fn memory_ends_at_its_limit_and_not_a_page_before() {
                 assert!(!fits, "{pages} more pages of {limit}: {error}");
             }
         }
+    }
+}
+
+/// Grows, answers with what it finds in old and new memory, and leaves something there.
+fn nosy(pages: u32) -> Vec<u8> {
+    let last = (4 + pages) * 65_536 - 8;
+    let text = module(
+        "",
+        &format!(
+            "(drop (memory.grow (i32.const {pages})))
+            (i32.store8 offset=1032 (i32.const 0) (i32.const 4))
+            (i64.store offset=1040 (i32.const 0)
+              (i64.or (i64.load (i32.const 200000)) (i64.load (i32.const {last}))))
+            (i64.store (i32.const 200000) (i64.const -1)) (i64.store (i32.const {last}) (i64.const -1))
+            (i32.store offset=4 (global.get $answer) (i32.const 1024))
+            (i32.store offset=8 (global.get $answer) (i32.const 1)) (global.get $answer)"
+        ),
+    );
+    // Its allocator begins behind the answer.
+    component(&text.replacen("(i32.const 1024)", "(i32.const 2048)", 1))
+}
+
+#[test]
+fn no_plan_sees_what_another_left_in_memory() {
+    // The memory of the small one is used again, that of the large one is too large for it.
+    for pages in [1, 50] {
+        let policy = load(&nosy(pages)).unwrap();
+        let round = hostile_round();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                let (mut policy, round) = (policy.clone(), &round);
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let plan = policy.plan(round).unwrap();
+                        let found = |step: &Step| step.action == Action::Defer(0);
+                        assert!(plan.len() == 1 && found(&plan[0]), "{pages}: {plan:?}");
+                    }
+                });
+            }
+        });
     }
 }
 

@@ -1,16 +1,26 @@
 //! A policy by its name or its file, and rounds that were recorded.
 
 use crate::error::CommandError;
-#[cfg(feature = "wasm")]
-use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tidelog::model::policy::{Complete, Metered, NewestFirst, RawHours, Recorded, RepairPolicy};
 
-/// A policy, and what it may use, in words.
-pub(super) type Loaded = (Box<dyn RepairPolicy>, String);
+/// A policy by its name.
+pub(super) struct Loaded {
+    pub(super) policy: Box<dyn RepairPolicy>,
+    /// What it may use, in words.
+    pub(super) limits: String,
+    /// The manifest that was made for a component without one, and where it belongs.
+    pub(super) made: Option<(PathBuf, String)>,
+    /// Of a component: the first 16 digits of its hash.
+    #[cfg_attr(not(feature = "replication"), expect(dead_code, reason = "nodes say it"))]
+    hash: Option<u64>,
+}
 
 pub(super) fn load(name: &str) -> Result<Loaded, CommandError> {
-    let built_in = |policy: Box<dyn RepairPolicy>| Ok((policy, "built in\n".to_owned()));
+    let told = |policy: Box<dyn RepairPolicy>, limits: &str| {
+        Ok(Loaded { policy, limits: limits.to_owned(), made: None, hash: None })
+    };
+    let built_in = |policy| told(policy, "built in\n");
     match name {
         "complete" => built_in(Box::new(Complete)),
         "newest-first" => built_in(Box::new(NewestFirst)),
@@ -18,17 +28,23 @@ pub(super) fn load(name: &str) -> Result<Loaded, CommandError> {
         "metered" => {
             let raw = RawHours { from: 22 * 60, to: 6 * 60 };
             let policy = Box::new(Metered { raw });
-            Ok((policy, "built in; rows cross from 22:00 to 6:00 UTC\n".to_owned()))
+            told(policy, "built in; rows cross from 22:00 to 6:00 UTC\n")
         }
-        path if path.ends_with(".wasm") => of_file(Path::new(path)),
+        // Compiled and tried anew each time: that is what it is checked for.
+        path if path.ends_with(".wasm") => of_file(Path::new(path), None),
         _ => Err(CommandError::Usage(format!(
             "{name} is no policy: name complete, newest-first, metered, or a file that ends with .wasm"
         ))),
     }
 }
 
-/// A component, for a node: its manifest has to be there.
-pub(crate) fn component(path: &Path) -> Result<Box<dyn RepairPolicy>, CommandError> {
+/// A component, for a node: its manifest has to be there. What it is compiled to is kept in the folder `code`, so that a
+/// node that is started again does not compile. With the policy come the first 16 digits of its hash.
+#[cfg(feature = "replication")]
+pub(crate) fn component(
+    path: &Path,
+    code: &Path,
+) -> Result<(Box<dyn RepairPolicy>, Option<u64>), CommandError> {
     let manifest = path.with_extension("toml");
     if cfg!(feature = "wasm") && path.exists() && !manifest.exists() {
         let (path, manifest) = (path.display(), manifest.display());
@@ -36,32 +52,48 @@ pub(crate) fn component(path: &Path) -> Result<Box<dyn RepairPolicy>, CommandErr
             "{path} has no manifest {manifest}: `tidelog policy check {path}` prints one"
         )));
     }
-    Ok(of_file(path)?.0)
+    let loaded = of_file(path, Some(code))?;
+    Ok((loaded.policy, loaded.hash))
 }
 
 #[cfg(feature = "wasm")]
-fn of_file(path: &Path) -> Result<Loaded, CommandError> {
-    use tidelog_wasm::{LoadError, Loader, Manifest};
+fn of_file(path: &Path, code: Option<&Path>) -> Result<Loaded, CommandError> {
+    use tidelog_wasm::{LoadError, Manifest};
     let refused = |error: LoadError| CommandError::Policy(error.to_string());
+    let loader = loader(code);
     let manifest = path.with_extension("toml");
-    let (policy, mut text) = if manifest.exists() {
-        (Loader::new().load_file(path).map_err(refused)?, String::new())
+    let (policy, made) = if manifest.exists() {
+        (loader.load_file(path).map_err(refused)?, None)
     } else {
         let wasm = std::fs::read(path)
             .map_err(|source| CommandError::File { path: path.to_owned(), source })?;
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("policy");
         let made = Manifest::of(&stem.to_lowercase().replace('_', "-"), &wasm);
-        let text = format!("# it has no manifest: write this to {}\n{made}\n", manifest.display());
-        (Loader::new().load(&wasm, made).map_err(refused)?, text)
+        let text = made.to_string();
+        (loader.load(&wasm, made).map_err(refused)?, Some((manifest, text)))
     };
     let limits = policy.manifest().limits;
     let (bytes, millis) = (limits.memory_bytes, limits.deadline.as_millis());
-    let _ = writeln!(text, "a component that may use {bytes} bytes and {millis} ms for a plan");
-    Ok((Box::new(policy), text))
+    let limits = format!("a component that may use {bytes} bytes and {millis} ms for a plan\n");
+    let hash = policy.manifest().hash.as_bytes().first_chunk().copied().map(u64::from_be_bytes);
+    Ok(Loaded { policy: Box::new(policy), limits, made, hash })
+}
+
+/// Where compiled code cannot be kept a node compiles, and says so: a copy of a store that others may read is no reason
+/// not to serve it.
+#[cfg(feature = "wasm")]
+fn loader(code: Option<&Path>) -> tidelog_wasm::Loader {
+    use tidelog_wasm::Loader;
+    code.map_or_else(Loader::new, |folder| {
+        Loader::with_cache(folder).unwrap_or_else(|error| {
+            tracing::warn!("{error}: the policy is compiled at each start");
+            Loader::new()
+        })
+    })
 }
 
 #[cfg(not(feature = "wasm"))]
-fn of_file(path: &Path) -> Result<Loaded, CommandError> {
+fn of_file(path: &Path, _: Option<&Path>) -> Result<Loaded, CommandError> {
     Err(CommandError::NoComponents { path: path.to_owned() })
 }
 

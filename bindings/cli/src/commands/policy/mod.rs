@@ -6,14 +6,17 @@ mod of_node;
 mod sample;
 mod words;
 
+#[cfg(feature = "replication")]
 pub(crate) use load::component;
 
 use super::print;
 use crate::error::{CommandError, Outcome};
 use clap::{Args, Subcommand};
-use load::load;
+use load::{Loaded, load};
 use sample::sample;
 use std::fmt::Write;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tidelog::model::policy::{Recorded, RepairPolicy, check};
@@ -36,12 +39,15 @@ enum What {
         /// The name of a built-in policy, or a component: FILE.wasm, with its manifest FILE.toml beside it.
         #[arg(value_name = "POLICY")]
         policy: String,
+        /// Write a manifest beside a component that has none, with its hash and the usual limits.
+        #[arg(long)]
+        write_manifest: bool,
     },
     /// Tell which policy decides on a running node, and which could.
     #[cfg(feature = "replication")]
     List(of_node::List),
     /// Have a running node load a component and let it decide, until it is started again. If it cannot be loaded, the policy
-    /// before goes on.
+    /// before goes on. Compiled code is kept in the store's directory, in `policy.code`, which may be removed at any time.
     #[cfg(feature = "replication")]
     Load(of_node::Load),
     /// Have a built-in policy decide on a running node, until it is started again.
@@ -61,10 +67,10 @@ enum What {
 impl PolicyCommand {
     pub(crate) fn run(self) -> Result<Outcome, CommandError> {
         match self.what {
-            What::Check { policy } => try_once(&policy),
+            What::Check { policy, write_manifest } => try_once(&policy, write_manifest),
             What::Replay { rounds, policy } => {
                 let rounds = load::rounds(&rounds)?;
-                replay(&rounds, &mut *load(&policy)?.0)
+                replay(&rounds, &mut *load(&policy)?.policy)
             }
             #[cfg(feature = "replication")]
             What::List(list) => list.run(),
@@ -76,14 +82,32 @@ impl PolicyCommand {
     }
 }
 
-fn try_once(name: &str) -> Result<Outcome, CommandError> {
-    let (mut policy, limits) = load(name)?;
+fn try_once(name: &str, write_manifest: bool) -> Result<Outcome, CommandError> {
+    let Loaded { mut policy, limits, made, .. } = load(name)?;
     let round = sample();
     let started = Instant::now();
     let plan = policy.plan(&round).map_err(|error| CommandError::Policy(error.to_string()))?;
     let took = started.elapsed();
     let checked = check(&round, &plan).map_err(|error| CommandError::Policy(error.to_string()))?;
-    let mut text = format!("policy {}\n{limits}", policy.name());
+    let mut text = format!("policy {}\n", policy.name());
+    match made {
+        Some((path, manifest)) if write_manifest => {
+            let failed = |source| CommandError::File { path: path.clone(), source };
+            // One that came meanwhile stays.
+            let mut file = File::create_new(&path).map_err(failed)?;
+            file.write_all(manifest.as_bytes()).map_err(failed)?;
+            let _ = writeln!(text, "its manifest was written to {}", path.display());
+        }
+        Some((path, manifest)) => {
+            let path = path.display();
+            let _ = writeln!(
+                text,
+                "# it has no manifest: write this to {path}, or check it with --write-manifest\n{manifest}"
+            );
+        }
+        None => {}
+    }
+    text += &limits;
     let _ = writeln!(
         text,
         "a sample round: {} windows differ, the peer is over a metered link, {} bytes are left",

@@ -12,8 +12,22 @@ use tidelog::replication::{Node, Policy};
 /// What is to survive a restart stands here, in the store's directory.
 const STATE_FILE: &str = "policy.state";
 
+/// What components were compiled to stands here, in the store's directory. It may be removed at any time.
+const CODE_FOLDER: &str = "policy.code";
+
 pub(super) fn of(section: &PolicySection, store: &Path) -> Result<Option<Policy>, CommandError> {
-    Policy::of(section, &store.join(STATE_FILE), component)
+    let code = store.join(CODE_FOLDER);
+    let mut known = None;
+    let policy = Policy::of(section, &store.join(STATE_FILE), |path| {
+        let (policy, hash) = component(path, &code)?;
+        known = hash;
+        Ok::<_, CommandError>(policy)
+    })?;
+    // A component is what its bytes are, wherever they lie: peers that say the same hash run the same.
+    Ok(policy.map(|mut policy| {
+        policy.hash = known.unwrap_or(policy.hash);
+        policy
+    }))
 }
 
 /// Asks a running node which policy decides, or to let another one decide.

@@ -1,8 +1,11 @@
 //! What policies cost as WebAssembly components, beside the same policy natively: see `benches/POLICY.md`.
 //!
-//! usage: `policy [INSTANTIATIONS]`
+//! usage: `policy [PART...]`, of `calls`, `cold`, `hostile`, `compile`, `swap` and `growth`; without one all of them.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod compile;
+mod swap;
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -16,20 +19,37 @@ const STARTS: usize = 200;
 const INSTANTIATIONS: usize = 1_000_000;
 
 fn main() {
-    let instantiations = std::env::args().nth(1).map_or(INSTANTIATIONS, |n| n.parse().unwrap());
-    let mut policy = Loader::new().load_file(&example()).expect("the example");
-    println!("| figure | p50 | p99 |\n|---|---|---|");
-    for windows in [1_000, 1] {
-        calls(&mut policy, &golden_round(windows));
+    if compile::one().is_some() {
+        return;
     }
-    cold();
-    hostile();
-    growth(&mut policy, instantiations);
+    let parts: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|one| one == part);
+    let mut policy = Loader::new().load_file(&example("metered-uplink.wasm")).expect("the example");
+    println!("| figure | p50 | p99 |\n|---|---|---|");
+    if wanted("calls") {
+        for windows in [1_000, 1] {
+            calls(&mut policy, &golden_round(windows));
+        }
+    }
+    if wanted("cold") {
+        cold();
+    }
+    if wanted("hostile") {
+        hostile();
+    }
+    if wanted("growth") {
+        growth(&mut policy, INSTANTIATIONS);
+    }
+    if wanted("swap") {
+        swap::swaps();
+    }
+    if wanted("compile") {
+        compile::heavy();
+    }
 }
 
-fn example() -> PathBuf {
-    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins");
-    plugins.join("examples/built/metered-uplink.wasm")
+fn example(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/examples/built").join(file)
 }
 
 /// Natively, by one warm instance, and by a fresh one for each plan.
@@ -53,7 +73,7 @@ fn cold() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("cache");
     let start = |loader: Loader| {
-        let mut policy = loader.load_file(&example()).unwrap();
+        let mut policy = loader.load_file(&example("metered-uplink.wasm")).unwrap();
         drop(black_box(policy.plan(&round).unwrap()));
     };
     let uncached = timed(STARTS / 10, || start(Loader::new()));
@@ -92,8 +112,13 @@ fn growth(policy: &mut WasmPolicy, count: usize) {
 }
 
 fn resident() -> u64 {
+    memory_of_process("VmRSS:")
+}
+
+/// In kB.
+fn memory_of_process(key: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
@@ -108,6 +133,11 @@ fn timed(count: usize, mut call: impl FnMut()) -> Vec<Duration> {
     let mut times: Vec<Duration> = (0..count).map(one).collect();
     times.sort();
     times
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
 }
 
 fn show(name: &str, times: &[Duration]) {
