@@ -134,7 +134,9 @@ tidelog_status tidelog_wasm_unload(tidelog_policy_table *table, tidelog_error *e
  *
  * Threads: any. Blocks: disk, and while the component is compiled and tried. Since: 0.1.
  * Owns: `user` is a policy, for one node: hand the table to it once, and it is let go of by libtidelog; else call
- * `tidelog_wasm_unload`. `name` and `options` are the policy's. A policy that the table had before is forgotten, and not let go of.
+ * `tidelog_wasm_unload`. Handing it over ends it, also when that is an error: load anew to try again, for rounds of a policy that is
+ * gone are lost, and repaired completely. `name` and `options` point to what stays as long as the process. A policy that the table had
+ * before is forgotten, and not let go of.
  */
 static inline tidelog_status tidelog_wasm_load_file(const char *path,
                                                     const tidelog_wasm_options *options,

@@ -49,14 +49,18 @@ impl<T> Handles<T> {
 }
 
 fn missing(handle: usize, last: usize) -> Fault {
-    Fault::handle(match handle {
-        0 => "the table has no policy: load one into it".to_owned(),
-        _ if handle <= last => {
-            "the policy of the table was dropped before: use no copy of a table after that"
-                .to_owned()
-        }
-        _ => "the table is not of libtidelog_wasm: pass one that it filled".to_owned(),
-    })
+    match handle {
+        0 => Fault::handle("the table has no policy: load one into it"),
+        _ if handle <= last => Fault::handle(
+            "the policy of the table was dropped before: use no copy of a table after that",
+        ),
+        _ => foreign(),
+    }
+}
+
+/// The table stands for something else.
+pub(crate) fn foreign() -> Fault {
+    Fault::handle("the table is not of libtidelog_wasm: pass one that it filled")
 }
 
 #[cfg(test)]

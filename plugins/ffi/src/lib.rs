@@ -14,4 +14,5 @@
 mod abi;
 mod fault;
 mod handle;
+mod identity;
 mod log;

@@ -6,6 +6,8 @@ use super::plan::{self, LOADED, Loaded};
 use super::raw::{self, Plain};
 use super::tidelog::*;
 use crate::fault::{Fault, of_load, of_manifest_text};
+use crate::handle::foreign;
+use crate::identity::{Identity, kept};
 use std::ffi::{CString, c_char, c_void};
 use std::path::Path;
 use std::ptr;
@@ -58,8 +60,9 @@ pub unsafe extern "C" fn tidelog_wasm_load_file_with(
 ) -> tidelog_status {
     // SAFETY: the caller's pointers, as the header says.
     let call = || unsafe {
+        let table = Table::clear(table);
         let mut given = Given::read(options)?;
-        let table = Table::clear(table)?;
+        let table = table?;
         given.calls(calls)?;
         let path = Path::new(raw::text(path, "path")?);
         let load = |loader: &Loader| {
@@ -84,8 +87,9 @@ pub unsafe extern "C" fn tidelog_wasm_load_with(
 ) -> tidelog_status {
     // SAFETY: the caller's pointers, as the header says.
     let call = || unsafe {
+        let table = Table::clear(table);
         let mut given = Given::read(options)?;
-        let table = Table::clear(table)?;
+        let table = table?;
         given.calls(calls)?;
         let component = raw::bytes(component, length, "component")?;
         let manifest = Manifest::parse(raw::text(manifest, "manifest")?);
@@ -108,7 +112,7 @@ pub unsafe extern "C" fn tidelog_wasm_unload(
     // SAFETY: the caller's pointers, as the header says.
     let call = || unsafe {
         let table = Table::of(table)?;
-        let loaded = LOADED.take((&raw const (*table.0).user).read_unaligned().addr())?;
+        let loaded = LOADED.take(table.handle()?)?;
         table.set(None);
         drop(loaded);
         Ok(())
@@ -183,11 +187,11 @@ impl Given {
         let (hash, deadline) = (*manifest.hash.as_bytes(), manifest.limits.deadline);
         let name = CString::new(manifest.name.as_str());
         let name = name.map_err(|_| Fault::argument("the name of the manifest has a NUL"))?;
-        let handle = LOADED.insert(Loaded { policy, name, hash, hook, add, explain });
-        let loaded = LOADED.find(handle)?;
-        // SAFETY: the caller's table; what it is told of the policy lies still until that is dropped.
+        let identity = kept(Identity { name, hash });
+        let handle = LOADED.insert(Loaded { policy, hook, add, explain });
+        // SAFETY: the caller's table; what it is told of the policy lies still for good.
         unsafe {
-            table.set(Some((handle, &loaded)));
+            table.set(Some((handle, identity)));
             table.give_time(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
         }
         Ok(())
@@ -222,18 +226,32 @@ impl Table {
         }
     }
 
+    /// The number of its policy; zero when it has none.
+    ///
+    /// # Safety
+    /// As for [`Table::of`].
+    unsafe fn handle(&self) -> Result<usize, Fault> {
+        // SAFETY: as promised to this function.
+        let own = unsafe { raw::head(self.0, size_of::<tidelog_policy_table>()) };
+        let handle = own.user.addr();
+        // The numbers are small: in the table of another policy one may stand for something else.
+        let ours = own.plan.is_some_and(|own| ptr::fn_addr_eq(own, plan::plan as PlanFn))
+            && own.drop.is_some_and(|own| ptr::fn_addr_eq(own, plan::drop as DropFn));
+        if handle == 0 || ours { Ok(handle) } else { Err(foreign()) }
+    }
+
     /// What belongs to a policy; the bounds beside it are the caller's.
     ///
     /// # Safety
     /// As for [`Table::of`].
-    unsafe fn set(&self, policy: Option<(usize, &Loaded)>) {
+    unsafe fn set(&self, policy: Option<(usize, &'static Identity)>) {
         // SAFETY: as promised to this function.
         let mut own = unsafe { raw::head(self.0, size_of::<tidelog_policy_table>()) };
         let handle = policy.map_or(0, |(handle, _)| handle);
         own.user = ptr::without_provenance_mut(handle);
-        own.name = policy.map_or(ptr::null(), |(_, loaded)| loaded.name.as_ptr());
-        own.options = policy.map_or(ptr::null(), |(_, loaded)| loaded.hash.as_ptr());
-        own.options_length = policy.map_or(0, |(_, loaded)| loaded.hash.len());
+        own.name = policy.map_or(ptr::null(), |(_, identity)| identity.name.as_ptr());
+        own.options = policy.map_or(ptr::null(), |(_, identity)| identity.hash.as_ptr());
+        own.options_length = policy.map_or(0, |(_, identity)| identity.hash.len());
         own.plan = policy.map(|_| plan::plan as _);
         own.drop = policy.map(|_| plan::drop as _);
         // SAFETY: as promised to this function; a table of the caller's may be unaligned.
@@ -256,6 +274,10 @@ impl Table {
         }
     }
 }
+
+type PlanFn =
+    unsafe extern "C" fn(*mut c_void, *const tidelog_policy_round, *mut tidelog_policy_plan) -> i32;
+type DropFn = unsafe extern "C" fn(*mut c_void);
 
 /// What a node waits that was told nothing, and what it waits at most: `timeout_ms` in `tidelog.h`.
 const NODE_TIMEOUT_MS: u64 = 1_000;

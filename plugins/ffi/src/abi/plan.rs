@@ -14,12 +14,9 @@ use tidelog_wasm::WasmPolicy;
 /// All that stand in tables.
 pub(super) static LOADED: Handles<Loaded> = Handles::new();
 
-/// A policy, and what its table points to.
+/// A policy that stands in a table.
 pub(super) struct Loaded {
     pub(super) policy: WasmPolicy,
-    pub(super) name: CString,
-    /// BLAKE3 of the component.
-    pub(super) hash: [u8; 32],
     pub(super) hook: Hook,
     pub(super) add: AddFn,
     pub(super) explain: ExplainFn,

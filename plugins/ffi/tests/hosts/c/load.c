@@ -103,8 +103,10 @@ static void calls(void)
     lines.dropped = 0;
     for (int i = 0; i < 2; i++) {
         options.struct_size = i ? 100000 : 0;
+        table.plan = newest_first;
         GIVES(TIDELOG_INVALID_ARGUMENT, tidelog_wasm_load_file(path, &options, &table, &error));
         CHECK(strstr(error.message, "tidelog_wasm_options") && lines.dropped == 0);
+        is_empty(&table);
     }
     struct {
         tidelog_wasm_options known;
@@ -160,7 +162,7 @@ static void drops(void)
     struct lines lines;
     tidelog_wasm_options options = logged(&lines);
     tidelog_policy_table table = empty_table(), own = empty_table(), copy;
-    char why[512];
+    char why[512], name[64];
     own.name = "own";
     own.plan = newest_first;
     own.user = &own;
@@ -176,6 +178,14 @@ static void drops(void)
     WORKS(tidelog_wasm_load_file("slow.wasm", &options, &table, &error));
     CHECK(table.max_deferral_ms == 5000 && table.timeout_ms == 70 && strcmp(table.record, "kept") == 0);
     copy = table;
+    /* Its number in a table of somebody else's. */
+    own.user = table.user;
+    for (int i = 0; i < 2; i++) {
+        GIVES(TIDELOG_INVALID_HANDLE, tidelog_wasm_unload(&own, &error));
+        CHECK(strstr(error.message, "not of libtidelog_wasm") && lines.dropped == 0);
+        own.plan = table.plan;
+    }
+    snprintf(name, sizeof name, "%s", table.name);
     table.drop(table.user);
     CHECK(lines.dropped == 1);
     table.drop(table.user);
@@ -183,10 +193,8 @@ static void drops(void)
     GIVES(TIDELOG_INVALID_HANDLE, tidelog_wasm_unload(&copy, &error));
     CHECK(strstr(error.message, "dropped before") && lines.dropped == 1);
 
-    /* A plan of what is gone is lost, and told. */
-    table.name = "gone";
-    table.options = NULL;
-    table.options_length = 0;
+    /* A plan of what is gone is lost, and told; its name stays. */
+    CHECK(strcmp(table.name, name) == 0 && table.options_length == 32);
     why_of(&table, &round_of_three, why);
     CHECK(strcmp(why, "the policy failed: it returned -2 and said no more") == 0);
 
