@@ -5,7 +5,7 @@
 //!
 //! ```sh
 //! TIDELOG_ROUNDS=/tmp/rounds TIDELOG_ROUNDS_COUNT=10000 cargo test --release -p tidelog-tests --test sim rounds
-//! TIDELOG_ROUNDS_RECORDED=/tmp/rounds cargo test -p tidelog-wasm -p tidelog-ffi -p tidelog-wasm-ffi equal
+//! TIDELOG_ROUNDS_RECORDED=/tmp/rounds cargo test -p tidelog-wasm -p tidelog-ffi -p tidelog-wasm-ffi -- equal plan
 //! ```
 
 use crate::policy::{deciding, hostile, write};
