@@ -7,6 +7,8 @@
 //! store), profile and profile-late (a tenth of W once). But for ingest the store has no threads of its own, so that what it
 //! costs is spent by this one: CPU time, for the machine has other work too.
 
+#![expect(clippy::print_stdout, reason = "figures are what it is for")]
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -100,7 +102,6 @@ fn write(
         for (field, column) in fields.iter().zip(rows.fields) {
             appended = appended.f64(*field, column)?;
         }
-        drop(appended);
         store.write(&batch, Durability::Os)?;
         values += 10 * rows.len() as u64;
         since += 10 * rows.len();

@@ -6,6 +6,8 @@
 //! Two network namespaces with a TUN each; this process carries packets between the two ([`relay`]), seeded. What sends and
 //! what receives are processes of this program in the namespaces ([`roles`]).
 
+#![expect(clippy::print_stdout, reason = "figures are what it is for")]
+
 mod path;
 mod relay;
 mod roles;
