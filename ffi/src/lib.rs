@@ -20,6 +20,7 @@ mod logging;
 mod no_node;
 #[cfg(feature = "replication")]
 mod node;
+mod node_words;
 mod policy;
 mod progress;
 mod result;

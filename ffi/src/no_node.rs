@@ -5,61 +5,12 @@ use crate::block::Table;
 use crate::fault::Fault;
 use crate::policy::Given;
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
-use tidelog_engine::{CollectionName, Store, TimeRange};
+use tidelog_engine::Store;
 
-pub struct Settings {
-    pub config: Option<PathBuf>,
-    pub listen: Option<String>,
-    pub identity: Option<PathBuf>,
-    pub authority: Option<PathBuf>,
-    pub peers: Vec<Peer>,
-    pub interval: Option<Duration>,
-    pub initial_delay: Option<Duration>,
-    pub policy: Option<Given>,
-}
-
-pub struct Peer {
-    pub name: String,
-    pub address: String,
-    pub fingerprint: String,
-}
-
-pub struct Visit {
-    pub peer: String,
-    pub fingerprint: String,
-    pub identity: PathBuf,
-    pub limit: Duration,
-}
-
-pub struct Part {
-    pub collection: CollectionName,
-    pub range: TimeRange,
-}
-
-pub struct Heard {
-    pub kind: u32,
-    pub peer: Option<String>,
-    pub outcome: Option<&'static str>,
-    pub why: Option<String>,
-    pub session: u64,
-    pub leaves: u64,
-    pub rows_sent: u64,
-    pub rows_taken: u64,
-    pub bytes_sent: u64,
-    pub bytes_received: u64,
-    pub bytes_total: u64,
-    pub elapsed_ms: u64,
-    pub lost: u64,
-    pub file: Option<String>,
-    pub groups: Vec<(u32, u64)>,
-    pub policy: Option<String>,
-    pub windows: u32,
-    pub repaired: u32,
-    pub rollups: u32,
-    pub overdue: u32,
-}
+pub use crate::node_words::{Heard, Settings, Visit};
+pub(crate) use crate::node_words::{Part, Peer};
 
 /// There is none, ever.
 pub struct OpenNode(Infallible);

@@ -4,20 +4,15 @@ use super::{OpenNode, closed};
 use crate::abi::{TIDELOG_KIND_RETRY, TIDELOG_PEER};
 use crate::block::Table;
 use crate::fault::Fault;
+use crate::node_words::Part;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tidelog_engine::FieldType::{Bytes, String as Text, U64};
-use tidelog_engine::{CollectionName, TimeRange, ValueRef};
+use tidelog_engine::ValueRef;
 use tidelog_replica::protocol::compare::Only;
 use tidelog_replica::protocol::{Event, Outcome, PeerState, Report};
 use tidelog_replica::{GroupState, Node, PeerReport, Status, Unseen};
-
-/// A part of what replicas share.
-pub struct Part {
-    pub collection: CollectionName,
-    pub range: TimeRange,
-}
 
 fn text(value: &str) -> Option<ValueRef<'_>> {
     Some(ValueRef::String(value))

@@ -4,39 +4,13 @@ use super::ask::outcome_name;
 use super::{OpenNode, locked};
 use crate::abi::*;
 use crate::fault::Fault;
+use crate::node_words::Heard;
 use std::sync::mpsc::channel;
 use std::thread;
 use tidelog_replica::Happening;
 use tidelog_replica::protocol::snapshot::Transfer;
 use tidelog_replica::protocol::{Event, Report};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
-
-/// Something that happened, as the host is told.
-#[derive(Default)]
-pub struct Heard {
-    pub kind: u32,
-    pub peer: Option<String>,
-    pub outcome: Option<&'static str>,
-    pub why: Option<String>,
-    pub session: u64,
-    pub leaves: u64,
-    pub rows_sent: u64,
-    pub rows_taken: u64,
-    pub bytes_sent: u64,
-    pub bytes_received: u64,
-    pub bytes_total: u64,
-    pub elapsed_ms: u64,
-    pub lost: u64,
-    pub file: Option<String>,
-    /// Groups with their epochs.
-    pub groups: Vec<(u32, u64)>,
-    /// Of a round of a policy: whose, and what comes of it.
-    pub policy: Option<String>,
-    pub windows: u32,
-    pub repaired: u32,
-    pub rollups: u32,
-    pub overdue: u32,
-}
 
 impl OpenNode {
     pub fn listen(&self, hears: impl FnMut(&Heard) -> bool + Send + 'static) -> Result<(), Fault> {

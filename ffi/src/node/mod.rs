@@ -8,19 +8,19 @@ mod member;
 mod policy;
 mod visit;
 
-pub(crate) use ask::Part;
-pub use hear::Heard;
 pub use identity::identity_create;
 pub(crate) use identity::identity_fingerprint;
 pub use member::forget;
-pub use visit::{Visit, sync};
+pub use visit::sync;
+
+pub use crate::node_words::{Heard, Settings, Visit};
+pub(crate) use crate::node_words::{Part, Peer};
 
 use crate::abi::{TIDELOG_CLOSED, TIDELOG_IO, TIDELOG_KIND_FIX_CALL, TIDELOG_KIND_RETRY};
 use crate::fault::Fault;
-use crate::policy::Given;
 use identity::identity_of;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -36,25 +36,6 @@ use tokio::sync::watch;
 const WATCH: Duration = Duration::from_secs(2);
 /// Who waits with a node that stops has so long to hear of it.
 const STOP: Duration = Duration::from_secs(5);
-
-/// How a store joins its peers.
-pub struct Settings {
-    pub config: Option<PathBuf>,
-    pub listen: Option<String>,
-    pub identity: Option<PathBuf>,
-    pub authority: Option<PathBuf>,
-    pub peers: Vec<Peer>,
-    pub interval: Option<Duration>,
-    pub initial_delay: Option<Duration>,
-    pub policy: Option<Given>,
-}
-
-/// One of the peers.
-pub struct Peer {
-    pub name: String,
-    pub address: String,
-    pub fingerprint: String,
-}
 
 /// A node that runs, until it is stopped.
 pub struct OpenNode {

@@ -6,8 +6,8 @@ use super::runtime;
 use crate::abi::{TIDELOG_KIND_RETRY, TIDELOG_PEER};
 use crate::block::Table;
 use crate::fault::Fault;
+use crate::node_words::Visit;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tidelog_engine::Store;
@@ -17,14 +17,6 @@ use tidelog_replica::{Node, NodeOptions, Permanence};
 
 /// It is looked so often whether the peer can be linked at all.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// Which node, and who this is.
-pub struct Visit {
-    pub peer: String,
-    pub fingerprint: String,
-    pub identity: PathBuf,
-    pub limit: Duration,
-}
 
 /// Compares once and repairs; what it came to.
 pub fn sync(store: &Store, visit: &Visit) -> Result<Table, Fault> {
